@@ -1,0 +1,61 @@
+//! Names of database objects, as the catalogs spell them.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A name inside a schema, unquoted and byte for byte as in the catalog.
+///
+/// `Display` is for people: `schema.name` with control characters escaped. It is never SQL;
+/// a name becomes SQL only in `pg::ident`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct QualifiedName {
+    /// The schema's name.
+    pub schema: String,
+    /// The object's own name.
+    pub name: String,
+}
+
+impl QualifiedName {
+    /// A name from its two parts.
+    pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { schema: schema.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for QualifiedName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}.{}", Printable(&self.schema), Printable(&self.name))
+    }
+}
+
+/// Shows text from the database on a terminal: control characters and bidirectional overrides
+/// come out as escapes, so that a hostile name can neither move the cursor nor start a new line.
+pub struct Printable<'a>(pub &'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            if character.is_control() || is_bidi_control(character) {
+                write!(out, "{}", character.escape_unicode())?;
+            } else {
+                write!(out, "{character}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_bidi_control(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_name_is_shown_on_one_line() {
+        let name = QualifiedName::new("public", "a\n\u{1b}[2Jb\u{202e}");
+        assert_eq!(name.to_string(), "public.a\\u{a}\\u{1b}[2Jb\\u{202e}");
+    }
+}

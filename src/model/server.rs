@@ -1,0 +1,40 @@
+//! What there is to know about the server at the other end.
+
+use serde::{Deserialize, Serialize};
+
+/// Facts about the database and its server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerFacts {
+    /// The database's name.
+    pub database: String,
+    /// `server_version`, for people.
+    pub server_version: String,
+    /// `server_version_num`: 150018 is 15.18.
+    pub server_version_num: u32,
+    /// `system_identifier` of the cluster, where the role may read it.
+    pub system_identifier: Option<String>,
+    /// The database's encoding: the encoding of every row in the archive.
+    pub encoding: String,
+    /// `LC_COLLATE` of the database.
+    pub collate: String,
+    /// `LC_CTYPE` of the database.
+    pub ctype: String,
+    /// `c` (libc), `i` (ICU), `b` (builtin) as in `pg_database.datlocprovider`; `c` before 15.
+    pub locale_provider: char,
+    /// The ICU or builtin locale, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub locale: Option<String>,
+    /// Whether the server is a standby.
+    pub in_recovery: bool,
+    /// The role that read the database.
+    pub role: String,
+    /// Whether that role is a superuser.
+    pub superuser: bool,
+}
+
+impl ServerFacts {
+    /// The major version: 15 for 150018.
+    pub fn major(&self) -> u32 {
+        self.server_version_num / 10_000
+    }
+}

@@ -1,0 +1,216 @@
+//! One connection with every setting pinned that could change what is read or written.
+
+use super::failure::server;
+use super::{connect, ident};
+use crate::error::{Error, Kind, Result};
+use crate::model::connection::Connection;
+use crate::model::server::ServerFacts;
+use postgres::Client;
+
+/// The oldest and newest major versions of PostgreSQL that pgark knows.
+pub const KNOWN_MAJORS: std::ops::RangeInclusive<u32> = 13..=18;
+
+/// What a session is for; it decides its settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Reads the catalogs: UTF-8, and all identifiers quoted in what the server deparses
+    /// (dump-correctness P18).
+    Catalog,
+    /// Reads rows: opaque bytes in the database's own encoding.
+    Read,
+    /// Creates objects and writes rows.
+    Write,
+}
+
+/// An open connection whose settings are pinned.
+pub struct Session {
+    /// The connection itself.
+    pub client: Client,
+    /// What the server said of itself.
+    pub facts: ServerFacts,
+    pid: i32,
+}
+
+/// Settings of every session; a setting that the server does not know is left out.
+///
+/// The first line closes CVE-2018-1058, so it is applied alone, before any other statement. The
+/// rest pins how values are written as text: a role's or database's own settings must not change
+/// a value (dump-correctness 1.1, P8, P9).
+const PINNED: &[(&str, &str)] = &[
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("transaction_timeout", "0"),
+    ("idle_session_timeout", "0"),
+    ("standard_conforming_strings", "on"),
+    ("datestyle", "ISO, YMD"),
+    ("intervalstyle", "postgres"),
+    ("extra_float_digits", "3"),
+    ("timezone", "UTC"),
+    ("bytea_output", "hex"),
+    ("xmlbinary", "base64"),
+    ("xmloption", "content"),
+    ("lc_monetary", "C"),
+    ("array_nulls", "on"),
+    ("synchronize_seqscans", "off"),
+    ("row_security", "off"),
+    ("jit", "off"),
+    ("client_min_messages", "warning"),
+];
+
+/// Settings of reading sessions. The first closes CVE-2024-7348.
+const PINNED_TO_READ: &[(&str, &str)] =
+    &[("restrict_nonsystem_relation_kind", "view, foreign-table")];
+
+/// Settings of writing sessions.
+const PINNED_TO_WRITE: &[(&str, &str)] = &[
+    ("default_transaction_read_only", "off"),
+    ("check_function_bodies", "off"),
+    ("default_tablespace", ""),
+    ("default_table_access_method", "heap"),
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_deferrable", "off"),
+    ("event_triggers", "off"),
+    ("synchronous_commit", "off"),
+    ("escape_string_warning", "off"),
+];
+
+impl Session {
+    /// Connects to `database` (or to the one that the connection names) and pins the settings.
+    ///
+    /// # Errors
+    /// [`Kind::Server`] when the server cannot be reached, [`Kind::Refused`] for a server version
+    /// that pgark does not know.
+    pub fn open(connection: &Connection, database: Option<&str>, purpose: Purpose) -> Result<Self> {
+        let mut client = connect::open(connection, database)?;
+        let failed = |error| server("cannot set up the session", error);
+        client
+            .batch_execute("SELECT pg_catalog.set_config('search_path', '', false)")
+            .map_err(failed)?;
+        let (facts, pid) = read_facts(&mut client)?;
+        if !KNOWN_MAJORS.contains(&facts.major()) {
+            return Err(Error::refused(format!(
+                "the server is PostgreSQL {}, and this pgark knows {} to {}",
+                facts.server_version,
+                KNOWN_MAJORS.start(),
+                KNOWN_MAJORS.end()
+            )));
+        }
+        let mut session = Self { client, facts, pid };
+        session.pin(PINNED)?;
+        match purpose {
+            Purpose::Catalog => {
+                session.pin(PINNED_TO_READ)?;
+                session.pin(&[("quote_all_identifiers", "on")])?;
+            }
+            Purpose::Read => {
+                session.pin(PINNED_TO_READ)?;
+                session.pin(&[("quote_all_identifiers", "off")])?;
+            }
+            Purpose::Write => {
+                session.pin(PINNED_TO_WRITE)?;
+                session.pin(&[("quote_all_identifiers", "off")])?;
+            }
+        }
+        Ok(session)
+    }
+
+    /// Rows travel in `encoding` from here on; identifiers in later statements must be ASCII
+    /// unless it is `UTF8` or `SQL_ASCII`.
+    pub fn use_encoding(&mut self, encoding: &str) -> Result<()> {
+        self.execute(&format!("SET client_encoding = {}", ident::literal(encoding)))
+    }
+
+    /// Runs one or more statements that return nothing of interest.
+    pub fn execute(&mut self, sql: &str) -> Result<()> {
+        self.client
+            .batch_execute(sql)
+            .map_err(|error| server(format!("the server refused: {}", shorten(sql)), error))
+    }
+
+    /// Fails when a connection pooler has moved the session to another server process: the
+    /// settings above, the snapshot and the locks would be gone without a word.
+    pub fn check_not_pooled(&mut self) -> Result<()> {
+        let row = self
+            .client
+            .query_one("SELECT pg_catalog.pg_backend_pid()", &[])
+            .map_err(|error| server("cannot ask for the server process", error))?;
+        if row.get::<_, i32>(0) == self.pid {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Server, "a connection pooler moved the session to another server process")
+            .hint("connect to PostgreSQL directly, or through a session-mode pool"))
+    }
+
+    fn pin(&mut self, settings: &[(&str, &str)]) -> Result<()> {
+        let values: Vec<String> = settings
+            .iter()
+            .map(|(name, value)| format!("({}, {})", ident::literal(name), ident::literal(value)))
+            .collect();
+        // A setting that needs a privilege (event_triggers) is pinned only where it may be.
+        let sql = format!(
+            "SELECT pg_catalog.set_config(pinned.name, pinned.value, false)
+             FROM (VALUES {}) AS pinned(name, value)
+             JOIN pg_catalog.pg_settings AS known ON known.name = pg_catalog.lower(pinned.name)
+               OR pg_catalog.lower(known.name) = pinned.name
+             WHERE known.context = 'user'
+                OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)",
+            values.join(", ")
+        );
+        self.client.query(&sql, &[]).map_err(|error| server("cannot pin the session's settings", error))?;
+        Ok(())
+    }
+}
+
+/// The beginning of a statement, for messages.
+pub fn shorten(sql: &str) -> String {
+    let line: String = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= 160 {
+        return line;
+    }
+    let mut short: String = line.chars().take(157).collect();
+    short.push('…');
+    short
+}
+
+fn read_facts(client: &mut Client) -> Result<(ServerFacts, i32)> {
+    let failed = |error| server("cannot read the server's version and encoding", error);
+    let row = client
+        .query_one(
+            "SELECT pg_catalog.current_database()::text,
+                    pg_catalog.current_setting('server_version'),
+                    pg_catalog.current_setting('server_version_num')::int,
+                    pg_catalog.pg_encoding_to_char(d.encoding)::text,
+                    d.datcollate::text, d.datctype::text,
+                    coalesce(pg_catalog.to_jsonb(d)->>'datlocprovider', 'c'),
+                    coalesce(pg_catalog.to_jsonb(d)->>'datlocale', pg_catalog.to_jsonb(d)->>'daticulocale'),
+                    pg_catalog.pg_is_in_recovery(),
+                    current_user::text,
+                    (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user),
+                    pg_catalog.pg_backend_pid()
+             FROM pg_catalog.pg_database AS d
+             WHERE d.datname = pg_catalog.current_database()",
+            &[],
+        )
+        .map_err(failed)?;
+    // Denied to some managed services' roles: then the archive does not name the cluster.
+    let system_identifier = client
+        .query_one("SELECT system_identifier::text FROM pg_catalog.pg_control_system()", &[])
+        .ok()
+        .map(|row| row.get(0));
+    let facts = ServerFacts {
+        database: row.get(0),
+        server_version: row.get(1),
+        server_version_num: u32::try_from(row.get::<_, i32>(2)).unwrap_or_default(),
+        encoding: row.get(3),
+        collate: row.get(4),
+        ctype: row.get(5),
+        locale_provider: row.get::<_, String>(6).chars().next().unwrap_or('c'),
+        locale: row.get(7),
+        in_recovery: row.get(8),
+        role: row.get(9),
+        superuser: row.get(10),
+        system_identifier,
+    };
+    Ok((facts, row.get(11)))
+}
