@@ -21,9 +21,9 @@ pub fn open(connection: &Connection, database: Option<&str>) -> Result<Client> {
     if let Some(database) = database {
         config.dbname(database);
     }
-    config.connect(NoTls).map_err(|error| {
-        server(format!("cannot connect to {}", describe(&config)), error)
-    })
+    config
+        .connect(NoTls)
+        .map_err(|error| server(format!("cannot connect to {}", describe(&config)), error))
 }
 
 /// Where the connection leads, for people: `database "x" at host:port as "role"`, no password.
@@ -99,7 +99,7 @@ fn config(connection: &Connection) -> Result<Config> {
         let database = default("dbname").cloned();
         let user = config.get_user().map(str::to_owned);
         if let Some(database) = database.or(user) {
-            config.dbname(database);
+            config.dbname(&database);
         }
     }
     if config.get_options().is_none()

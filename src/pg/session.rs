@@ -138,8 +138,11 @@ impl Session {
         if row.get::<_, i32>(0) == self.pid {
             return Ok(());
         }
-        Err(Error::new(Kind::Server, "a connection pooler moved the session to another server process")
-            .hint("connect to PostgreSQL directly, or through a session-mode pool"))
+        Err(Error::new(
+            Kind::Server,
+            "a connection pooler moved the session to another server process",
+        )
+        .hint("connect to PostgreSQL directly, or through a session-mode pool"))
     }
 
     fn pin(&mut self, settings: &[(&str, &str)]) -> Result<()> {
@@ -157,7 +160,9 @@ impl Session {
                 OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)",
             values.join(", ")
         );
-        self.client.query(&sql, &[]).map_err(|error| server("cannot pin the session's settings", error))?;
+        self.client
+            .query(&sql, &[])
+            .map_err(|error| server("cannot pin the session's settings", error))?;
         Ok(())
     }
 }
