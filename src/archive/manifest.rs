@@ -1,0 +1,375 @@
+//! The manifest: everything there is to know about an archive without reading its rows.
+//! `docs/format.md` is its specification.
+
+use crate::error::{Error, Result};
+use crate::model::content::{Content, RowDigest};
+use crate::model::name::QualifiedName;
+use crate::model::schema::{AccessList, NotCarried, ObjectClass, Purpose, Section};
+use crate::model::server::ServerFacts;
+use crate::model::table::{Column, SequenceState};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+
+/// The version of the format that this program writes, and the newest that it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Features of the format, beyond version 1, that this program can read.
+const KNOWN_FEATURES: &[&str] = &[];
+
+/// The manifest of one archive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Version and features of the format.
+    pub format: Format,
+    /// The archive's name: its file is `backups/<name>.tar`.
+    pub name: String,
+    /// The program that wrote it.
+    pub program: String,
+    /// When the backup began.
+    pub started: DateTime<Utc>,
+    /// When the last row had been read.
+    pub finished: DateTime<Utc>,
+    /// The database and its server.
+    pub source: ServerFacts,
+    /// The one moment that all rows come from.
+    pub snapshot: Snapshot,
+    /// What the operator asked for.
+    pub options: BackupOptions,
+    /// The previous archive of the same database in the same repository.
+    pub previous: Option<Previous>,
+    /// Roles named by owners and privileges.
+    pub roles: Vec<String>,
+    /// The objects of the schema in the order in which they are restored.
+    pub objects: Vec<ObjectEntry>,
+    /// Objects that the archive does not hold because the operator allowed it.
+    pub not_carried: Vec<NotCarried>,
+    /// Objects that the operator's selection left out, as people write them.
+    pub left_out: Vec<String>,
+    /// The tables.
+    pub tables: Vec<TableEntry>,
+    /// The sequences with their positions.
+    pub sequences: Vec<SequenceState>,
+    /// The large objects.
+    pub large_objects: LargeObjects,
+    /// The migration project's files.
+    pub migrations: Option<MigrationBundle>,
+    /// The tables in which migration tools keep their state, with their rows.
+    pub ledgers: Vec<Ledger>,
+    /// The members that are not chunks, `manifest.json` and `SHA256SUMS` excepted.
+    pub files: Vec<Member>,
+}
+
+/// Version and features of the format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Format {
+    /// See [`FORMAT_VERSION`].
+    pub version: u32,
+    /// Named extensions that a reader must know to read the archive.
+    pub features: Vec<String>,
+}
+
+impl Format {
+    /// The format that this program writes.
+    pub fn current() -> Self {
+        Self { version: FORMAT_VERSION, features: Vec::new() }
+    }
+}
+
+/// The snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    /// When it was taken, by the server's clock.
+    pub taken: DateTime<Utc>,
+    /// Position in the write-ahead log: the last one replayed on a standby.
+    pub lsn: String,
+}
+
+/// What the operator asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupOptions {
+    /// Number of workers.
+    pub jobs: usize,
+    /// Compression level.
+    pub level: i32,
+    /// `--table` patterns.
+    pub tables: Vec<String>,
+    /// `--exclude-table` patterns.
+    pub exclude_tables: Vec<String>,
+    /// `--schema` patterns.
+    pub schemas: Vec<String>,
+    /// `--exclude-schema` patterns.
+    pub exclude_schemas: Vec<String>,
+    /// `--exclude-data` patterns.
+    pub exclude_data: Vec<String>,
+    /// `--allow-missing` classes.
+    pub allow_missing: Vec<ObjectClass>,
+    /// Whether values were masked.
+    pub masked: bool,
+}
+
+/// A link of the chain of manifests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Previous {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its manifest.
+    pub sha256: String,
+}
+
+/// One object of the schema. Its statements stand in the section's file, `schema/pre-data.sql`
+/// or `schema/post-data.sql`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "as in model::schema::SchemaObject")]
+pub struct ObjectEntry {
+    pub class: ObjectClass,
+    pub section: Section,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub schema: Option<String>,
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub part_of: Option<QualifiedName>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub owner: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub depends_on: Vec<usize>,
+    pub statements: Vec<StatementEntry>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub access: Option<AccessList>,
+}
+
+/// Where in the section's file one statement stands, without its semicolon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatementEntry {
+    /// Why it is there.
+    pub purpose: Purpose,
+    /// Byte offset of its first byte.
+    pub offset: usize,
+    /// Length in bytes.
+    pub length: usize,
+}
+
+/// One table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableEntry {
+    /// Its schema and name.
+    #[serde(flatten)]
+    pub name: QualifiedName,
+    /// The columns whose values the rows hold, in their order; generated columns are not there.
+    pub columns: Vec<Column>,
+    /// Whether the rows are in the archive; if not, `content` is of nothing.
+    pub data: bool,
+    /// The extension that owns it, for configuration tables: the extension creates the table.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub extension: Option<String>,
+    /// `WHERE …` that chose the rows, for configuration tables of extensions.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub condition: Option<String>,
+    /// The partitioned table that rows must be loaded through, where the rows' place depends on
+    /// values that another server hashes otherwise.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub load_through: Option<QualifiedName>,
+    /// Rows, bytes of COPY text, and digest.
+    #[serde(flatten)]
+    pub content: Content,
+    /// The members that hold the rows.
+    pub chunks: Vec<Chunk>,
+}
+
+/// One chunk: some rows of one table, as COPY text in one zstd frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chunk {
+    /// The member.
+    #[serde(flatten)]
+    pub member: Member,
+    /// Heap pages that the rows come from, `[from, to)`; `to` is `null` for the last range, and
+    /// the field is missing where the table was read whole.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pages: Option<(u64, Option<u64>)>,
+    /// Rows, bytes of COPY text, and digest.
+    #[serde(flatten)]
+    pub content: Content,
+}
+
+/// One member of the tar.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Path in the tar.
+    pub member: String,
+    /// Bytes in the tar.
+    pub size: u64,
+    /// SHA-256 of those bytes, in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// All large objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LargeObjects {
+    /// How many there are.
+    pub count: u64,
+    /// Sum of their sizes in bytes.
+    pub bytes: u64,
+    /// Sum of the hashes of (OID, content), as for rows.
+    pub digest: RowDigest,
+    /// Owners, comments and privileges.
+    pub objects: Vec<LargeObject>,
+    /// COPY text of (loid, offset, data): pieces in order of OID and offset.
+    pub chunks: Vec<Chunk>,
+}
+
+/// One large object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LargeObject {
+    /// Its OID, which tables refer to.
+    pub oid: u32,
+    /// Its owner.
+    pub owner: String,
+    /// Its comment.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub comment: Option<String>,
+    /// Its privileges, where they are not the default.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub access: Option<AccessList>,
+}
+
+/// The files of a migration project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MigrationBundle {
+    /// `alembic`.
+    pub tool: String,
+    /// Configuration file, relative to the project.
+    pub config: Option<String>,
+    /// Folder of `env.py`, relative to the project.
+    pub script_location: Option<String>,
+    /// Folders of revisions, relative to the project.
+    pub version_locations: Vec<String>,
+    /// The files; each is a member `migrations/<path>`.
+    pub files: Vec<MigrationFile>,
+}
+
+/// One file of a migration project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MigrationFile {
+    /// Path relative to the project.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 of the file.
+    pub sha256: String,
+}
+
+/// A table in which a migration tool keeps its state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    /// `alembic`.
+    pub tool: String,
+    /// The table.
+    pub table: QualifiedName,
+    /// Its rows: for Alembic, the revisions, sorted.
+    pub revisions: Vec<String>,
+}
+
+impl Manifest {
+    /// Deterministic JSON: fields in the order of the specification, two spaces, a final newline.
+    pub fn to_json(&self) -> Result<Vec<u8>> {
+        let mut json = serde_json::to_vec_pretty(self)
+            .map_err(|error| Error::failed("cannot write the manifest").caused_by(error))?;
+        json.push(b'\n');
+        Ok(json)
+    }
+
+    /// Reads a manifest and checks that it does not contradict itself.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`](crate::error::Kind::Damaged) for what is not a manifest,
+    /// [`Kind::Refused`](crate::error::Kind::Refused) for a newer format.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        check_format(json)?;
+        let manifest: Self = serde_json::from_slice(json)
+            .map_err(|error| Error::damaged("the manifest cannot be read").caused_by(error))?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Every member that the tar must hold besides `manifest.json` and `SHA256SUMS`.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        let chunks = self.tables.iter().flat_map(|table| &table.chunks);
+        self.files.iter().chain(chunks.chain(&self.large_objects.chunks).map(|chunk| &chunk.member))
+    }
+
+    fn check(&self) -> Result<()> {
+        let contradiction = |what: String| Err(Error::damaged(format!("the manifest: {what}")));
+        let mut members = HashSet::new();
+        for member in self.members() {
+            if !members.insert(&member.member) {
+                return contradiction(format!("member {} is listed twice", member.member));
+            }
+            if member.sha256.len() != 64 || hex::decode(&member.sha256).is_err() {
+                return contradiction(format!("member {} has no SHA-256", member.member));
+            }
+        }
+        let mut names = HashSet::new();
+        for table in &self.tables {
+            if !names.insert(&table.name) {
+                return contradiction(format!("table {} is listed twice", table.name));
+            }
+            let mut sum = Content::default();
+            for chunk in &table.chunks {
+                sum += chunk.content;
+            }
+            if sum != table.content {
+                return contradiction(format!("table {} is not the sum of its chunks", table.name));
+            }
+            if !table.data && !table.chunks.is_empty() {
+                return contradiction(format!("table {} has rows that it should not", table.name));
+            }
+        }
+        for (position, object) in self.objects.iter().enumerate() {
+            if object.depends_on.iter().any(|needed| *needed >= position) {
+                return contradiction(format!("object {} stands before what it needs", object.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Looks at the version before anything else, so that a newer format gives a clear answer.
+fn check_format(json: &[u8]) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Head {
+        format: Format,
+    }
+    let head: Head = serde_json::from_slice(json)
+        .map_err(|error| Error::damaged("the manifest cannot be read").caused_by(error))?;
+    if head.format.version > FORMAT_VERSION {
+        return Err(Error::refused(format!(
+            "the archive has format version {}, and this pgark reads up to {FORMAT_VERSION}",
+            head.format.version
+        ))
+        .hint("use the version of pgark that wrote it, or a newer one"));
+    }
+    let unknown = head.format.features.iter().find(|name| !KNOWN_FEATURES.contains(&name.as_str()));
+    match unknown {
+        Some(feature) => Err(Error::refused(format!(
+            "the archive uses the feature \"{feature}\", which this pgark does not know"
+        ))
+        .hint("use the version of pgark that wrote it, or a newer one")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,264 @@
+//! Reads one archive: finds its members, and gives none whose bytes are not as the manifest says.
+
+use super::hashing::sha256;
+use super::manifest::{Manifest, Member, ObjectEntry};
+use super::tar_layout::{self, BLOCK, MemberHeader};
+use crate::error::{Error, Kind, Result};
+use crate::model::schema::{SchemaObject, Section, Statement};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Largest member that is read whole and is not a chunk: manifests of 10,000 tables have some
+/// ten megabytes.
+const LARGEST_FILE: u64 = 1 << 30;
+
+/// Where a member's content lies in the tar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Byte offset of the content.
+    pub offset: u64,
+    /// Bytes of content.
+    pub size: u64,
+}
+
+/// What a walk over the tar's headers found at one place.
+#[derive(Debug)]
+pub enum Step {
+    /// A member.
+    Member(MemberHeader, Slot),
+    /// Something that is not a header of ours, at this byte offset.
+    Bad(u64, Error),
+    /// The end blocks, and the bytes that follow them.
+    End {
+        /// Byte offset of the first end block.
+        offset: u64,
+        /// How many bytes stand after the first end block; 512 is right.
+        following: u64,
+    },
+}
+
+/// Walks over all headers of a tar. After a bad place it goes on at the next block that is a
+/// header, so that one damaged header does not hide the members behind it.
+pub fn walk(file: &File, mut visit: impl FnMut(Step) -> Result<()>) -> Result<()> {
+    let failed = |error| Error::io("cannot read the archive", error);
+    let length = file.metadata().map_err(failed)?.len();
+    let mut input = BufReader::new(file);
+    let mut offset = 0;
+    let mut lost = false;
+    loop {
+        if offset >= length {
+            return visit(Step::Bad(offset, Error::damaged("the archive has no end: it is cut")));
+        }
+        input.seek(SeekFrom::Start(offset)).map_err(failed)?;
+        match tar_layout::read_header(&mut input) {
+            Ok(Some((header, blocks))) => {
+                let slot = Slot { offset: offset + blocks, size: header.size };
+                let end = slot.offset.saturating_add(header.size);
+                let next = end.saturating_add(tar_layout::padding(header.size));
+                if next > length {
+                    let cut = format!("member {} is cut", header.name);
+                    visit(Step::Bad(offset, Error::damaged(cut)))?;
+                    offset += BLOCK;
+                    lost = true;
+                    continue;
+                }
+                let mut padding = vec![0; (next - end) as usize];
+                file.read_exact_at(&mut padding, end).map_err(failed)?;
+                if padding.iter().any(|byte| *byte != 0) {
+                    let dirty = format!("the padding after member {} is not empty", header.name);
+                    visit(Step::Bad(end, Error::damaged(dirty)))?;
+                }
+                lost = false;
+                offset = next;
+                visit(Step::Member(header, slot))?;
+            }
+            Ok(None) if lost && offset + 2 * BLOCK != length => offset += BLOCK,
+            Ok(None) => {
+                return visit(Step::End { offset, following: length - offset - BLOCK });
+            }
+            Err(error) if error.kind() == Kind::Damaged => {
+                if !lost {
+                    visit(Step::Bad(offset, error))?;
+                }
+                lost = true;
+                offset += BLOCK;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// An archive that is open for reading. Several threads may read members at once.
+pub struct ArchiveReader {
+    path: PathBuf,
+    file: File,
+    slots: BTreeMap<String, Slot>,
+    manifest: Manifest,
+    manifest_json: Vec<u8>,
+}
+
+impl ArchiveReader {
+    /// Opens an archive: every header must be sound, and the members those of the manifest.
+    /// Contents are checked when they are read.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`], [`Kind::Damaged`], or [`Kind::Refused`] for a newer format.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::read(path)
+            .map_err(|error| error.while_doing(format!("cannot use archive {}", path.display())))
+    }
+
+    fn read(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|error| Error::io("cannot open the file", error))?;
+        let mut slots = BTreeMap::new();
+        walk(&file, |step| match step {
+            Step::Member(header, slot) => match slots.insert(header.name.clone(), slot) {
+                None => Ok(()),
+                Some(_) => {
+                    Err(Error::damaged(format!("member {} is there twice", header.name)))
+                }
+            },
+            Step::Bad(offset, error) => {
+                Err(Error::damaged(format!("at byte {offset}: {error}")))
+            }
+            Step::End { following: BLOCK, .. } => Ok(()),
+            Step::End { .. } => Err(Error::damaged("there are bytes after the archive's end")),
+        })?;
+        let manifest_json = match slots.get("manifest.json") {
+            Some(slot) => read_slot(&file, *slot, LARGEST_FILE)?,
+            None => {
+                return Err(Error::damaged("there is no manifest.json in it")
+                    .hint("archives of pgark are .tar files under backups/"));
+            }
+        };
+        let manifest = Manifest::from_json(&manifest_json)?;
+        for member in manifest.members() {
+            match slots.get(&member.member) {
+                Some(slot) if slot.size == member.size => {}
+                Some(_) => {
+                    return Err(Error::damaged(format!("member {} has another size", member.member)));
+                }
+                None => return Err(Error::damaged(format!("member {} is missing", member.member))),
+            }
+        }
+        let expected = manifest.members().count() + 2;
+        if slots.len() != expected || !slots.contains_key("SHA256SUMS") {
+            return Err(Error::damaged(format!(
+                "{} members instead of {expected}",
+                slots.len()
+            )));
+        }
+        Ok(Self { path: path.to_owned(), file, slots, manifest, manifest_json })
+    }
+
+    /// The manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The manifest's bytes.
+    pub fn manifest_json(&self) -> &[u8] {
+        &self.manifest_json
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes of the whole file.
+    pub fn file_size(&self) -> Result<u64> {
+        let metadata =
+            self.file.metadata().map_err(|error| Error::io("cannot read the archive", error))?;
+        Ok(metadata.len())
+    }
+
+    /// The bytes of a member that the manifest lists, if they have its SHA-256.
+    pub fn member(&self, member: &Member) -> Result<Vec<u8>> {
+        let missing = || Error::damaged(format!("member {} is missing", member.member));
+        let slot = self.slots.get(&member.member).ok_or_else(missing)?;
+        let content = read_slot(&self.file, *slot, u64::MAX)?;
+        if sha256(&content) != member.sha256 {
+            return Err(Error::damaged(format!(
+                "member {} is not what was written: its SHA-256 differs",
+                member.member
+            )));
+        }
+        Ok(content)
+    }
+
+    /// The bytes of `SHA256SUMS`.
+    pub fn checksums(&self) -> Result<Vec<u8>> {
+        match self.slots.get("SHA256SUMS") {
+            Some(slot) => read_slot(&self.file, *slot, LARGEST_FILE),
+            None => Err(Error::damaged("there is no SHA256SUMS in it")),
+        }
+    }
+
+    /// The bytes of a file of the archive, by its member name.
+    pub fn file(&self, name: &str) -> Result<Vec<u8>> {
+        match self.manifest.files.iter().find(|member| member.member == name) {
+            Some(member) => self.member(member),
+            None => Err(Error::new(Kind::NotFound, format!("the archive has no member {name}"))),
+        }
+    }
+
+    /// The schema's objects with their statements.
+    pub fn schema(&self) -> Result<Vec<SchemaObject>> {
+        let pre_data = self.file(PRE_DATA)?;
+        let post_data = self.file(POST_DATA)?;
+        self.manifest
+            .objects
+            .iter()
+            .map(|entry| match entry.section {
+                Section::PreData => object(entry, &pre_data),
+                Section::PostData => object(entry, &post_data),
+            })
+            .collect()
+    }
+}
+
+/// Member with the statements that come before the rows.
+pub const PRE_DATA: &str = "schema/pre-data.sql";
+/// Member with the statements that come after the rows.
+pub const POST_DATA: &str = "schema/post-data.sql";
+
+fn object(entry: &ObjectEntry, text: &[u8]) -> Result<SchemaObject> {
+    let mut statements = Vec::with_capacity(entry.statements.len());
+    for place in &entry.statements {
+        let sql = place
+            .offset
+            .checked_add(place.length)
+            .and_then(|end| text.get(place.offset..end))
+            .and_then(|sql| std::str::from_utf8(sql).ok())
+            .ok_or_else(|| {
+                Error::damaged(format!("the statements of {} are not in the schema file", entry.name))
+            })?;
+        statements.push(Statement { purpose: place.purpose, sql: sql.to_owned() });
+    }
+    Ok(SchemaObject {
+        class: entry.class,
+        schema: entry.schema.clone(),
+        name: entry.name.clone(),
+        part_of: entry.part_of.clone(),
+        owner: entry.owner.clone(),
+        section: entry.section,
+        depends_on: entry.depends_on.clone(),
+        statements,
+        placeholder: None,
+        access: entry.access.clone(),
+    })
+}
+
+fn read_slot(file: &File, slot: Slot, limit: u64) -> Result<Vec<u8>> {
+    if slot.size > limit {
+        return Err(Error::damaged("a member is larger than anything pgark writes"));
+    }
+    let mut content = vec![0; slot.size as usize];
+    file.read_exact_at(&mut content, slot.offset)
+        .map_err(|error| Error::io("cannot read the archive", error))?;
+    Ok(content)
+}

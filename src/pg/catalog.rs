@@ -1,0 +1,264 @@
+//! Which tables and sequences there are, and what the role may read of them.
+
+use super::failure::server;
+use super::ident::{literal, quote_qualified};
+use crate::error::{Error, Result};
+use crate::model::name::QualifiedName;
+use crate::model::table::{Column, OwnedBy, SequenceState};
+use postgres::Client;
+use std::collections::BTreeMap;
+
+/// A table that rows are read from, or a partitioned table, as the catalogs show it.
+#[derive(Clone, Debug)]
+pub struct CatalogTable {
+    /// `pg_class.oid`.
+    pub oid: u32,
+    /// Its schema and name.
+    pub name: QualifiedName,
+    /// Whether it is partitioned, and so holds no rows of its own.
+    pub partitioned: bool,
+    /// The partitioned table that it is a partition of.
+    pub partition_of: Option<u32>,
+    /// The extension whose configuration table it is.
+    pub extension: Option<String>,
+    /// `WHERE …` of the extension's configuration rows.
+    pub condition: Option<String>,
+    /// The partitioned table that rows must go through (dump-correctness 3.3): a hash of enum
+    /// values depends on the OIDs of the labels.
+    pub load_through: Option<u32>,
+    /// Whether the rows cannot be read on a standby.
+    pub unlogged: bool,
+    /// Whether the role may use the schema and select from the table.
+    pub readable: bool,
+    /// Whether row-level security would hide rows from the role.
+    pub rows_hidden: bool,
+    /// Pages of the heap.
+    pub pages: u64,
+    /// The columns whose values travel: neither dropped nor generated.
+    pub columns: Vec<Column>,
+}
+
+/// Lists the tables: ordinary and partitioned, temporary ones and other sessions' excepted,
+/// members of extensions only where the extension marked them as configuration. In order of OID.
+pub fn tables(client: &mut Client) -> Result<Vec<CatalogTable>> {
+    let failed = |error| server("cannot list the tables", error);
+    let mut columns = columns(client)?;
+    let through = loaded_through_root(client)?;
+    let rows = client
+        .query(
+            "SELECT c.oid, n.nspname::text, c.relname::text, c.relkind = 'p',
+                    CASE WHEN c.relispartition THEN
+                      (SELECT i.inhparent FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = c.oid) END,
+                    x.extname::text,
+                    nullif(x.extcondition[pg_catalog.array_position(x.extconfig, c.oid)], ''),
+                    c.relpersistence = 'u',
+                    pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+                      AND (pg_catalog.has_table_privilege(c.oid, 'SELECT')
+                           OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT')),
+                    pg_catalog.row_security_active(c.oid),
+                    CASE WHEN c.relkind = 'r'
+                      THEN coalesce(pg_catalog.pg_relation_size(c.oid), 0)
+                           / pg_catalog.current_setting('block_size')::bigint
+                      ELSE 0 END
+             FROM pg_catalog.pg_class AS c
+             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+             LEFT JOIN pg_catalog.pg_depend AS d
+               ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
+              AND d.objsubid = 0 AND d.deptype = 'e'
+              AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+             LEFT JOIN pg_catalog.pg_extension AS x ON x.oid = d.refobjid
+             WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+               AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+               AND (x.oid IS NULL OR c.oid = ANY (x.extconfig))
+             ORDER BY c.oid",
+            &[],
+        )
+        .map_err(failed)?;
+    let table = |row: &postgres::Row| {
+        let oid = row.get(0);
+        CatalogTable {
+            oid,
+            name: QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
+            partitioned: row.get(3),
+            partition_of: row.get(4),
+            extension: row.get(5),
+            condition: row.get(6),
+            load_through: through.get(&oid).copied(),
+            unlogged: row.get(7),
+            readable: row.get(8),
+            rows_hidden: row.get(9),
+            pages: u64::try_from(row.get::<_, i64>(10)).unwrap_or_default(),
+            columns: columns.remove(&oid).unwrap_or_default(),
+        }
+    };
+    Ok(rows.iter().map(table).collect())
+}
+
+fn columns(client: &mut Client) -> Result<BTreeMap<u32, Vec<Column>>> {
+    let rows = client
+        .query(
+            "SELECT a.attrelid, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod)
+             FROM pg_catalog.pg_attribute AS a
+             JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+             WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema'
+               AND n.nspname !~ '^pg_'
+               AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+             ORDER BY a.attrelid, a.attnum",
+            &[],
+        )
+        .map_err(|error| server("cannot list the columns", error))?;
+    let mut columns: BTreeMap<u32, Vec<Column>> = BTreeMap::new();
+    for row in &rows {
+        columns
+            .entry(row.get(0))
+            .or_default()
+            .push(Column { name: row.get(1), type_name: row.get(2) });
+    }
+    Ok(columns)
+}
+
+/// Partitions below a table that is hash-partitioned by an enum, with that table.
+fn loaded_through_root(client: &mut Client) -> Result<BTreeMap<u32, u32>> {
+    let rows = client
+        .query(
+            "WITH RECURSIVE hashed AS (
+               SELECT p.partrelid AS root, p.partrelid AS oid
+               FROM pg_catalog.pg_partitioned_table AS p
+               WHERE p.partstrat = 'h' AND EXISTS (
+                 SELECT FROM pg_catalog.pg_opclass AS o
+                 WHERE o.oid = ANY (p.partclass::pg_catalog.oid[]) AND o.opcname = 'enum_ops')
+               UNION ALL
+               SELECT h.root, i.inhrelid FROM hashed AS h
+               JOIN pg_catalog.pg_inherits AS i ON i.inhparent = h.oid)
+             SELECT oid, pg_catalog.min(root) FROM hashed WHERE oid <> root GROUP BY oid",
+            &[],
+        )
+        .map_err(|error| server("cannot list the partitions", error))?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Reads every sequence's position. Sequences are not transactional: read after the snapshot was
+/// taken, a position is never behind the rows (dump-correctness 1.2).
+///
+/// # Errors
+/// Also when the role may not read a sequence: all of them are named.
+pub fn sequences(client: &mut Client) -> Result<Vec<SequenceState>> {
+    let failed = |error| server("cannot read the sequences", error);
+    let rows = client
+        .query(
+            "SELECT n.nspname::text, c.relname::text, tn.nspname::text, t.relname::text,
+                    a.attname::text, s.seqincrement < 0,
+                    pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+                      AND pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
+             FROM pg_catalog.pg_sequence AS s
+             JOIN pg_catalog.pg_class AS c ON c.oid = s.seqrelid
+             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+             LEFT JOIN pg_catalog.pg_depend AS d
+               ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
+              AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjsubid > 0
+              AND d.deptype IN ('a', 'i')
+             LEFT JOIN pg_catalog.pg_class AS t ON t.oid = d.refobjid
+             LEFT JOIN pg_catalog.pg_namespace AS tn ON tn.oid = t.relnamespace
+             LEFT JOIN pg_catalog.pg_attribute AS a
+               ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+             WHERE c.relpersistence <> 't'
+               AND NOT EXISTS (
+                 SELECT FROM pg_catalog.pg_depend AS e
+                 JOIN pg_catalog.pg_extension AS x ON x.oid = e.refobjid
+                 WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.objid = c.oid
+                   AND e.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+                   AND e.deptype = 'e' AND NOT c.oid = ANY (coalesce(x.extconfig, '{}')))
+             ORDER BY 1, 2",
+            &[],
+        )
+        .map_err(failed)?;
+    let hidden: Vec<String> = rows
+        .iter()
+        .filter(|row| !row.get::<_, bool>(6))
+        .map(|row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)).to_string())
+        .collect();
+    if !hidden.is_empty() {
+        return Err(Error::failed(format!("no privilege to read sequences {}", hidden.join(", ")))
+            .hint("GRANT pg_read_all_data TO the backup role, or SELECT on these sequences"));
+    }
+    let mut sequences = Vec::with_capacity(rows.len());
+    // One statement for many sequences, and not so many that the statement has no bound.
+    for batch in rows.chunks(200) {
+        let names: Vec<QualifiedName> = batch
+            .iter()
+            .map(|row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)))
+            .collect();
+        let reads: Vec<String> = names
+            .iter()
+            .enumerate()
+            .map(|(position, name)| {
+                let from = quote_qualified(name);
+                format!("SELECT {position}::int4 AS p, last_value, is_called FROM {from}")
+            })
+            .collect();
+        let sql = format!("{} ORDER BY 1", reads.join(" UNION ALL "));
+        let states = client.query(&sql, &[]).map_err(failed)?;
+        for ((row, name), state) in batch.iter().zip(names).zip(&states) {
+            let table: Option<String> = row.get(3);
+            sequences.push(SequenceState {
+                name,
+                owned_by: table.map(|table| OwnedBy {
+                    table: QualifiedName::new(row.get::<_, String>(2), table),
+                    column: row.get(4),
+                }),
+                last_value: state.get(1),
+                is_called: state.get(2),
+                descending: row.get(5),
+            });
+        }
+    }
+    Ok(sequences)
+}
+
+/// Tables that look like Alembic's version table: one column `version_num varchar(32)`, whatever
+/// their name and schema (research: alembic.md section 3). With the revisions in them, sorted.
+pub fn alembic_ledgers(client: &mut Client) -> Result<Vec<(QualifiedName, Vec<String>)>> {
+    let failed = |error| server("cannot read the migration ledger", error);
+    let rows = client
+        .query(
+            "SELECT n.nspname::text, c.relname::text
+             FROM pg_catalog.pg_class AS c
+             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+             WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
+               AND (SELECT pg_catalog.count(*) = 1 AND pg_catalog.bool_and(a.attname = 'version_num'
+                      AND pg_catalog.format_type(a.atttypid, a.atttypmod) = 'character varying(32)')
+                    FROM pg_catalog.pg_attribute AS a
+                    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+             ORDER BY 1, 2",
+            &[],
+        )
+        .map_err(failed)?;
+    let mut ledgers = Vec::new();
+    for row in &rows {
+        let name = QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+        let sql = format!(
+            "SELECT version_num::text FROM ONLY {} ORDER BY 1 COLLATE \"C\"",
+            quote_qualified(&name)
+        );
+        let revisions = client.query(&sql, &[]).map_err(failed)?;
+        ledgers.push((name, revisions.iter().map(|row| row.get(0)).collect()));
+    }
+    Ok(ledgers)
+}
+
+/// Which of `roles` the server does not have.
+pub fn missing_roles(client: &mut Client, roles: &[String]) -> Result<Vec<String>> {
+    let wanted: Vec<String> = roles.iter().map(|role| format!("({})", literal(role))).collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "SELECT w.name FROM (VALUES {}) AS w(name)
+         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = w.name)
+         ORDER BY 1",
+        wanted.join(", ")
+    );
+    let rows = client.query(&sql, &[]).map_err(|error| server("cannot list the roles", error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}

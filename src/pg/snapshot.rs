@@ -1,0 +1,239 @@
+//! The one moment that all rows come from: locks first, the snapshot after them.
+//!
+//! `LOCK TABLE` as the first statement of a REPEATABLE READ transaction does not take the
+//! snapshot. So when the snapshot is taken, no TRUNCATE and no rewriting ALTER TABLE can slip in
+//! between snapshot and lock, after which a table would look empty (dump-correctness 1.2, P2).
+
+use super::catalog::{self, CatalogTable};
+use super::failure::server;
+use super::ident::{literal, quote_qualified};
+use super::session::Session;
+use crate::error::{Error, Kind, Result};
+use chrono::{DateTime, Utc};
+use postgres::error::SqlState;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// How often locks are asked for anew when tables came, went or were replaced meanwhile.
+const ATTEMPTS: usize = 5;
+
+/// How long one request waits for its locks. Whoever comes after a waiting request waits too, so
+/// it gives way soon and asks again.
+const LOCK_ATTEMPT: Duration = Duration::from_secs(2);
+
+/// Bytes of SQL per LOCK statement.
+const LOCK_BATCH: usize = 100_000;
+
+/// A snapshot that other sessions can share while the session that took it keeps its transaction.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// What `SET TRANSACTION SNAPSHOT` takes.
+    pub id: String,
+    /// When it was taken, by the server's clock.
+    pub taken: DateTime<Utc>,
+    /// Position in the write-ahead log.
+    pub lsn: String,
+    /// The tables under it, all locked in ACCESS SHARE mode.
+    pub tables: Vec<CatalogTable>,
+}
+
+/// Chooses which tables to lock.
+pub type Choose<'a> = dyn FnMut(&[CatalogTable]) -> Result<BTreeSet<u32>> + 'a;
+
+/// Locks the tables that `choose` picks, takes the snapshot, and lists the tables again under it.
+/// The session's transaction stays open.
+///
+/// # Errors
+/// [`Kind::Locked`] when a lock is not to be had within `patience`, or tables do not stop
+/// changing; whatever `choose` returns.
+pub fn take(
+    session: &mut Session,
+    patience: Duration,
+    interrupted: &dyn Fn() -> Result<()>,
+    choose: &mut Choose<'_>,
+) -> Result<Snapshot> {
+    for _ in 0..ATTEMPTS {
+        interrupted()?;
+        if let Some(snapshot) = attempt(session, patience, interrupted, choose)? {
+            return Ok(snapshot);
+        }
+        session.execute("ROLLBACK")?;
+    }
+    Err(Error::new(Kind::Locked, "tables did not stop being created, dropped or rewritten")
+        .hint("run again when no migration is running"))
+}
+
+fn attempt(
+    session: &mut Session,
+    patience: Duration,
+    interrupted: &dyn Fn() -> Result<()>,
+    choose: &mut Choose<'_>,
+) -> Result<Option<Snapshot>> {
+    let listed = catalog::tables(&mut session.client)?;
+    let chosen = choose(&listed)?;
+    let to_lock: Vec<&CatalogTable> =
+        listed.iter().filter(|table| chosen.contains(&table.oid)).collect();
+    session.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+    if !lock(session, &to_lock, patience, interrupted)? {
+        return Ok(None);
+    }
+    let failed = |error| server("cannot take the snapshot", error);
+    let row = session
+        .client
+        .query_one(
+            "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.clock_timestamp()::text,
+                    CASE WHEN pg_catalog.pg_is_in_recovery()
+                      THEN coalesce(pg_catalog.pg_last_wal_replay_lsn()::text, '0/0')
+                      ELSE pg_catalog.pg_current_wal_insert_lsn()::text END",
+            &[],
+        )
+        .map_err(failed)?;
+    let tables = catalog::tables(&mut session.client)?;
+    let chosen_now = choose(&tables)?;
+    let same_names = |oid: &u32| {
+        let name = |list: &[CatalogTable]| {
+            list.iter().find(|table| table.oid == *oid).map(|table| table.name.clone())
+        };
+        name(&listed) == name(&tables)
+    };
+    if chosen != chosen_now
+        || !chosen.iter().all(same_names)
+        || !rewritten(session, &chosen)?.is_empty()
+    {
+        return Ok(None);
+    }
+    let taken: String = row.get(1);
+    Ok(Some(Snapshot {
+        id: row.get(0),
+        taken: parse_timestamp(&taken)?,
+        lsn: row.get(2),
+        tables,
+    }))
+}
+
+/// Locks in the order of OIDs. `false`: a table went away meanwhile.
+fn lock(
+    session: &mut Session,
+    tables: &[&CatalogTable],
+    patience: Duration,
+    interrupted: &dyn Fn() -> Result<()>,
+) -> Result<bool> {
+    let deadline = Instant::now() + patience;
+    let mut batches: Vec<String> = Vec::new();
+    for table in tables {
+        let name = quote_qualified(&table.name);
+        match batches.last_mut() {
+            Some(batch) if batch.len() < LOCK_BATCH => {
+                batch.push_str(", ONLY ");
+                batch.push_str(&name);
+            }
+            _ => batches.push(format!("LOCK TABLE ONLY {name}")),
+        }
+    }
+    session.execute(&format!("SET LOCAL lock_timeout = {}", LOCK_ATTEMPT.as_millis()))?;
+    for batch in batches {
+        // A failed LOCK would end the transaction, and so free the locks of earlier batches. A
+        // savepoint keeps them; it takes no snapshot either.
+        session.execute("SAVEPOINT before_lock")?;
+        loop {
+            interrupted()?;
+            let statement = format!("{batch} IN ACCESS SHARE MODE");
+            let Err(error) = session.client.batch_execute(&statement) else { break };
+            let code = error.code().cloned();
+            if code == Some(SqlState::UNDEFINED_TABLE) || code == Some(SqlState::INVALID_SCHEMA_NAME)
+            {
+                return Ok(false);
+            }
+            if code != Some(SqlState::LOCK_NOT_AVAILABLE) || Instant::now() >= deadline {
+                let failure = server("cannot lock the tables", error);
+                return Err(match failure.kind() {
+                    Kind::Locked => failure.hint(format!(
+                        "somebody held a conflicting lock for {} s; find them in pg_locks, or allow more with --lock-timeout",
+                        patience.as_secs()
+                    )),
+                    _ => failure,
+                });
+            }
+            session.execute("ROLLBACK TO SAVEPOINT before_lock")?;
+        }
+        session.execute("RELEASE SAVEPOINT before_lock")?;
+    }
+    session.execute("SET LOCAL lock_timeout = 0")?;
+    Ok(true)
+}
+
+/// The detector: tables whose file, in the snapshot's view, is not the current one. Under locks
+/// that were taken before the snapshot there can be none.
+pub fn rewritten(session: &mut Session, oids: &BTreeSet<u32>) -> Result<Vec<String>> {
+    let oids: Vec<u32> = oids.iter().copied().collect();
+    let rows = session
+        .client
+        .query(
+            "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class AS c
+             WHERE c.oid = ANY ($1) AND c.relkind = 'r' AND c.relfilenode <> 0
+               AND c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid)",
+            &[&oids],
+        )
+        .map_err(|error| server("cannot compare table files with the snapshot", error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Joins a session to a snapshot.
+pub fn join(session: &mut Session, snapshot: &str) -> Result<()> {
+    session.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+    session.execute(&format!("SET TRANSACTION SNAPSHOT {}", literal(snapshot)))
+}
+
+/// A fingerprint of the catalogs as the session sees them: equal in the snapshot and in a fresh
+/// session means that no definition changed while the catalogs were read. `pg_get_viewdef` and
+/// its like read the current catalogs, not the snapshot's.
+pub fn catalog_fingerprint(session: &mut Session) -> Result<String> {
+    let part = |catalog: &str, filter: &str| {
+        format!(
+            "SELECT '{catalog}' AS c, pg_catalog.count(*) AS n,
+               coalesce(pg_catalog.sum(pg_catalog.hashtextextended(x.oid::text || ' ' || x.xmin::text, 0)), 0) AS h
+             FROM pg_catalog.{catalog} AS x {filter}"
+        )
+    };
+    let not_temporary = "WHERE x.relpersistence <> 't'";
+    let owner_not_temporary = |column: &str| {
+        format!(
+            "JOIN pg_catalog.pg_namespace AS n ON n.oid = x.{column}
+             WHERE n.nspname !~ '^pg_(toast_)?temp_'"
+        )
+    };
+    let table_not_temporary = |column: &str| {
+        format!("JOIN pg_catalog.pg_class AS r ON r.oid = x.{column} WHERE r.relpersistence <> 't'")
+    };
+    let parts = [
+        part("pg_class", not_temporary),
+        part("pg_proc", ""),
+        part("pg_type", &owner_not_temporary("typnamespace")),
+        part("pg_constraint", &owner_not_temporary("connamespace")),
+        part("pg_trigger", &table_not_temporary("tgrelid")),
+        part("pg_rewrite", &table_not_temporary("ev_class")),
+        part("pg_attrdef", &table_not_temporary("adrelid")),
+        part("pg_enum", ""),
+        part("pg_namespace", "WHERE x.nspname !~ '^pg_(toast_)?temp_'"),
+        part("pg_extension", ""),
+        part("pg_policy", ""),
+    ];
+    let sql = format!(
+        "SELECT pg_catalog.string_agg(p.c || ' ' || p.n || ' ' || p.h, ';' ORDER BY p.c) FROM ({}) AS p",
+        parts.join(" UNION ALL ")
+    );
+    let row = session
+        .client
+        .query_one(&sql, &[])
+        .map_err(|error| server("cannot fingerprint the catalogs", error))?;
+    Ok(row.get(0))
+}
+
+fn parse_timestamp(text: &str) -> Result<DateTime<Utc>> {
+    // ISO date style in UTC: `2026-11-22 14:43:01.123456+00`.
+    DateTime::parse_from_str(&format!("{text}00"), "%Y-%m-%d %H:%M:%S%.f%z")
+        .map(|time| time.to_utc())
+        .map_err(|error| {
+            Error::failed(format!("the server's clock says \"{text}\"")).caused_by(error)
+        })
+}

@@ -1,0 +1,143 @@
+//! Files that survive a power cut: written beside their place, synced, renamed without replacing,
+//! and the folder synced.
+
+use crate::error::{Error, Kind, Result};
+use rustix::fs::{Advice, Mode, OFlags, RenameFlags};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Marks a file that is being written. Only files with such names are ever removed unasked.
+pub const PARTIAL_SUFFIX: &str = ".partial";
+
+/// A file that is being written. Dropped unpublished, it is removed.
+pub struct StagedFile {
+    staged: PathBuf,
+    place: PathBuf,
+    file: File,
+    published: bool,
+}
+
+impl StagedFile {
+    /// Begins the file that is to become `place`; only its owner may read it.
+    pub fn create(place: &Path) -> Result<Self> {
+        let staged = staged_path(place);
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::open(&staged, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|error| failed("create", &staged, error.into()))?;
+        Ok(Self { staged, place: place.to_owned(), file: File::from(file), published: false })
+    }
+
+    /// A buffered writer to the file.
+    pub fn writer(&self) -> Result<BufWriter<File>> {
+        let file = self.file.try_clone().map_err(|error| failed("write", &self.staged, error))?;
+        Ok(BufWriter::with_capacity(256 * 1024, file))
+    }
+
+    /// Forces the file to the disk and its pages out of the cache, so that who reads it next
+    /// reads what the disk holds.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_all().map_err(|error| failed("sync", &self.staged, error))?;
+        rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed)
+            .map_err(|error| failed("sync", &self.staged, error.into()))
+    }
+
+    /// Where the file is until it is published.
+    pub fn path(&self) -> &Path {
+        &self.staged
+    }
+
+    /// Gives the file its name, which nothing may have yet, and makes that durable. Call
+    /// [`StagedFile::sync`] before.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] when the name is taken.
+    pub fn publish(mut self) -> Result<()> {
+        rename_without_replacing(&self.staged, &self.place)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => Error::new(
+                    Kind::Refused,
+                    format!("{} exists already; nothing was overwritten", self.place.display()),
+                ),
+                _ => failed("publish", &self.place, error),
+            })?;
+        self.published = true;
+        sync_folder_of(&self.place)
+    }
+}
+
+impl Drop for StagedFile {
+    fn drop(&mut self) {
+        if !self.published {
+            // The next run sweeps what cannot be removed now.
+            drop(std::fs::remove_file(&self.staged));
+        }
+    }
+}
+
+/// Writes a whole small file durably.
+pub fn write_durably(place: &Path, content: &[u8]) -> Result<()> {
+    let staged = StagedFile::create(place)?;
+    let mut writer = staged.writer()?;
+    writer
+        .write_all(content)
+        .and_then(|()| writer.flush())
+        .map_err(|error| failed("write", place, error))?;
+    staged.sync()?;
+    staged.publish()
+}
+
+fn staged_path(place: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(place.file_name().unwrap_or_default());
+    name.push(PARTIAL_SUFFIX);
+    place.with_file_name(name)
+}
+
+/// `renameat2(RENAME_NOREPLACE)`, and where the file system does not know it, a hard link, which
+/// does not replace either.
+fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
+    let here = rustix::fs::CWD;
+    match rustix::fs::renameat_with(here, from, here, to, RenameFlags::NOREPLACE) {
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            std::fs::hard_link(from, to)?;
+            std::fs::remove_file(from)
+        }
+        result => Ok(result?),
+    }
+}
+
+/// Makes the names in `path`'s folder durable.
+pub fn sync_folder_of(path: &Path) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| failed("sync folder", folder, error))
+}
+
+fn failed(what: &str, path: &Path, error: io::Error) -> Error {
+    Error::io(format!("cannot {what} {}", path.display()), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_name_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("x.tar");
+        write_durably(&place, b"first").unwrap();
+        let error = write_durably(&place, b"second").unwrap_err();
+        assert_eq!(error.kind(), Kind::Refused);
+        assert_eq!(std::fs::read(&place).unwrap(), b"first");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left over");
+    }
+
+    #[test]
+    fn an_unpublished_file_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(StagedFile::create(&folder.path().join("x")).unwrap());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

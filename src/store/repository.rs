@@ -1,0 +1,171 @@
+//! A repository: a folder with `backups/` and `manifests/`. A backup exists when its manifest is
+//! in `manifests/`.
+
+use super::durable::{self, PARTIAL_SUFFIX, StagedFile};
+use crate::error::{Error, Kind, Result};
+use rustix::fs::FlockOperation;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// A folder of archives and manifests.
+pub struct Repository {
+    root: PathBuf,
+}
+
+/// Held while a repository is written to; the kernel frees it with the process.
+pub struct WriteLock {
+    _file: File,
+}
+
+impl Repository {
+    /// The repository at `root`, which need not have its two folders yet.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] when there is no such folder.
+    pub fn at(root: &Path) -> Result<Self> {
+        if !root.is_dir() {
+            return Err(Error::new(
+                Kind::NotFound,
+                format!("the repository {} is not a folder", root.display()),
+            )
+            .hint("make the folder, or name another with --repo"));
+        }
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// Makes the two folders where they are missing, and locks out other writers.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] when another run holds the repository.
+    pub fn lock(&self) -> Result<WriteLock> {
+        for folder in [self.backups(), self.manifests()] {
+            if !folder.is_dir() {
+                std::fs::DirBuilder::new()
+                    .mode(0o700)
+                    .create(&folder)
+                    .map_err(|error| Error::io(format!("cannot make {}", folder.display()), error))?;
+                durable::sync_folder_of(&folder)?;
+            }
+        }
+        let path = self.root.join(".pgark.lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| Error::io(format!("cannot open {}", path.display()), error))?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
+            if error == rustix::io::Errno::WOULDBLOCK {
+                let held = format!("another pgark is writing to {}", self.root.display());
+                return Error::new(Kind::Locked, held).hint("wait until it has ended");
+            }
+            Error::io(format!("cannot lock {}", path.display()), error.into())
+        })?;
+        Ok(WriteLock { _file: file })
+    }
+
+    /// Removes what runs that were killed have left half-written.
+    pub fn sweep(&self, _lock: &WriteLock) -> Result<Vec<PathBuf>> {
+        let mut removed = Vec::new();
+        for folder in [self.backups(), self.manifests()] {
+            for name in names_in(&folder)? {
+                if name.starts_with('.') && name.ends_with(PARTIAL_SUFFIX) {
+                    let path = folder.join(name);
+                    std::fs::remove_file(&path).map_err(|error| {
+                        Error::io(format!("cannot remove {}", path.display()), error)
+                    })?;
+                    removed.push(path);
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Begins the archive `name`.
+    pub fn stage_archive(&self, _lock: &WriteLock, name: &str) -> Result<StagedFile> {
+        for taken in [self.archive_path(name), self.manifest_path(name)] {
+            if taken.exists() {
+                return Err(Error::refused(format!("{} exists already", taken.display()))
+                    .hint("wait a second, or give a name with --name"));
+            }
+        }
+        StagedFile::create(&self.archive_path(name))
+    }
+
+    /// Makes the archive `name` exist: its file takes its name, then its manifest is written.
+    pub fn publish(&self, name: &str, archive: StagedFile, manifest: &[u8]) -> Result<()> {
+        archive.publish()?;
+        durable::write_durably(&self.manifest_path(name), manifest)
+    }
+
+    /// Names of all archives that exist, sorted.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let mut names: Vec<String> = names_in(&self.manifests())?
+            .into_iter()
+            .filter(|name| !name.starts_with('.'))
+            .filter_map(|name| name.strip_suffix(".json").map(str::to_owned))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Archive files without a manifest: they were never finished, or were brought by hand.
+    pub fn unlisted(&self) -> Result<Vec<PathBuf>> {
+        let mut unlisted: Vec<PathBuf> = names_in(&self.backups())?
+            .into_iter()
+            .filter(|name| !name.starts_with('.'))
+            .filter_map(|name| name.strip_suffix(".tar").map(str::to_owned))
+            .filter(|name| !self.manifest_path(name).exists())
+            .map(|name| self.archive_path(&name))
+            .collect();
+        unlisted.sort();
+        Ok(unlisted)
+    }
+
+    /// The bytes of a manifest in `manifests/`, or `None` where there is none of that name.
+    pub fn manifest(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let path = self.manifest_path(name);
+        match std::fs::read(&path) {
+            Ok(json) => Ok(Some(json)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io(format!("cannot read {}", path.display()), error)),
+        }
+    }
+
+    /// Where the archive `name` is.
+    pub fn archive_path(&self, name: &str) -> PathBuf {
+        self.backups().join(format!("{name}.tar"))
+    }
+
+    /// Where its manifest is.
+    pub fn manifest_path(&self, name: &str) -> PathBuf {
+        self.manifests().join(format!("{name}.json"))
+    }
+
+    fn backups(&self) -> PathBuf {
+        self.root.join("backups")
+    }
+
+    fn manifests(&self) -> PathBuf {
+        self.root.join("manifests")
+    }
+}
+
+fn names_in(folder: &Path) -> Result<Vec<String>> {
+    let failed = |error| Error::io(format!("cannot read {}", folder.display()), error);
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        // A name that is not UTF-8 is not one that pgark gave.
+        if let Ok(name) = entry.map_err(failed)?.file_name().into_string() {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
