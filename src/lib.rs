@@ -16,9 +16,41 @@ pub mod model {
     pub mod table;
 }
 
+/// Words in, words out: the only home of clap, the environment and standard output.
+pub mod cli {
+    pub mod args;
+    pub mod environment;
+    pub mod exit;
+    pub mod progress;
+    pub mod report;
+    pub mod run;
+}
+
+/// One verb per file: options in, summary out.
+pub mod ops {
+    pub mod backup;
+    pub mod compare;
+    pub mod interrupt;
+    pub mod list;
+    pub mod locate;
+    pub mod observer;
+    pub mod plan;
+    pub mod pool;
+    pub mod restore;
+    pub mod scan;
+    pub mod verify;
+}
+
 /// Pure decisions: no I/O, no clock, no SQL.
 pub mod rules {
+    pub mod alembic_config;
+    pub mod copy_text;
+    pub mod large_object_digest;
+    pub mod object_selection;
+    pub mod order;
+    pub mod pattern;
     pub mod row_digest;
+    pub mod selection;
 }
 
 /// The bytes of one archive: the only home of tar, zstd and SHA-256.
@@ -35,16 +67,22 @@ pub mod archive {
 /// Files: the only writer to disk.
 pub mod store {
     pub mod durable;
+    pub mod project_files;
     pub mod repository;
 }
 
 /// The server: the only home of the `postgres` crate.
 pub mod pg {
+    pub mod access;
     pub mod catalog;
     pub mod connect;
     pub mod copy;
+    pub mod database;
+    pub mod ddl;
     pub mod failure;
     pub mod ident;
+    pub mod large_objects;
     pub mod session;
     pub mod snapshot;
+    pub mod target;
 }

@@ -1,3 +1,10 @@
 //! Parse, run, report, exit.
 
-fn main() {}
+use clap::Parser;
+use pgark::cli::args::Arguments;
+use pgark::cli::run;
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::parse();
+    std::process::ExitCode::from(run::run(&arguments).number())
+}

@@ -36,8 +36,7 @@ impl FrameWriter {
 
     /// Ends the frame and gives it whole.
     pub fn finish(self) -> Result<Vec<u8>> {
-        let frame =
-            self.encoder.finish().map_err(|error| Error::io("cannot compress", error))?;
+        let frame = self.encoder.finish().map_err(|error| Error::io("cannot compress", error))?;
         with_content_size(frame, self.content_size)
     }
 }
@@ -107,8 +106,10 @@ pub fn decompress(
     if whole != frame.len() {
         return Err(Error::damaged("there are bytes after the zstd frame"));
     }
-    let damaged = |error: io::Error| Error::damaged("the zstd frame does not decode").caused_by(error);
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(frame).map_err(damaged)?.single_frame();
+    let damaged =
+        |error: io::Error| Error::damaged("the zstd frame does not decode").caused_by(error);
+    let mut decoder =
+        zstd::stream::read::Decoder::with_buffer(frame).map_err(damaged)?.single_frame();
     decoder.window_log_max(MAX_WINDOW_LOG).map_err(damaged)?;
     let mut buffer = vec![0; 128 * 1024];
     let mut produced = 0;

@@ -342,7 +342,10 @@ impl Manifest {
         }
         for (position, object) in self.objects.iter().enumerate() {
             if object.depends_on.iter().any(|needed| *needed >= position) {
-                return contradiction(format!("object {} stands before what it needs", object.name));
+                return contradiction(format!(
+                    "object {} stands before what it needs",
+                    object.name
+                ));
             }
         }
         Ok(())

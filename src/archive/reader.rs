@@ -117,13 +117,9 @@ impl ArchiveReader {
         walk(&file, |step| match step {
             Step::Member(header, slot) => match slots.insert(header.name.clone(), slot) {
                 None => Ok(()),
-                Some(_) => {
-                    Err(Error::damaged(format!("member {} is there twice", header.name)))
-                }
+                Some(_) => Err(Error::damaged(format!("member {} is there twice", header.name))),
             },
-            Step::Bad(offset, error) => {
-                Err(Error::damaged(format!("at byte {offset}: {error}")))
-            }
+            Step::Bad(offset, error) => Err(Error::damaged(format!("at byte {offset}: {error}"))),
             Step::End { following: BLOCK, .. } => Ok(()),
             Step::End { .. } => Err(Error::damaged("there are bytes after the archive's end")),
         })?;
@@ -139,17 +135,17 @@ impl ArchiveReader {
             match slots.get(&member.member) {
                 Some(slot) if slot.size == member.size => {}
                 Some(_) => {
-                    return Err(Error::damaged(format!("member {} has another size", member.member)));
+                    return Err(Error::damaged(format!(
+                        "member {} has another size",
+                        member.member
+                    )));
                 }
                 None => return Err(Error::damaged(format!("member {} is missing", member.member))),
             }
         }
         let expected = manifest.members().count() + 2;
         if slots.len() != expected || !slots.contains_key("SHA256SUMS") {
-            return Err(Error::damaged(format!(
-                "{} members instead of {expected}",
-                slots.len()
-            )));
+            return Err(Error::damaged(format!("{} members instead of {expected}", slots.len())));
         }
         Ok(Self { path: path.to_owned(), file, slots, manifest, manifest_json })
     }
@@ -235,7 +231,10 @@ fn object(entry: &ObjectEntry, text: &[u8]) -> Result<SchemaObject> {
             .and_then(|end| text.get(place.offset..end))
             .and_then(|sql| std::str::from_utf8(sql).ok())
             .ok_or_else(|| {
-                Error::damaged(format!("the statements of {} are not in the schema file", entry.name))
+                Error::damaged(format!(
+                    "the statements of {} are not in the schema file",
+                    entry.name
+                ))
             })?;
         statements.push(Statement { purpose: place.purpose, sql: sql.to_owned() });
     }

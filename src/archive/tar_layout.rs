@@ -45,9 +45,8 @@ impl MemberHeader {
         builder
             .append_data(&mut header, &self.name, io::empty())
             .map_err(|error| Error::io(format!("cannot name a member {}", self.name), error))?;
-        let mut blocks = builder
-            .into_inner()
-            .map_err(|error| Error::io("cannot write a tar header", error))?;
+        let mut blocks =
+            builder.into_inner().map_err(|error| Error::io("cannot write a tar header", error))?;
         blocks.truncate(blocks.len() - END.len());
         Ok(blocks)
     }

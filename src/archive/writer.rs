@@ -34,11 +34,8 @@ impl<W: Write> ArchiveWriter<W> {
 
     /// Appends a member with the permission bits of a file.
     pub fn add_with_mode(&mut self, name: &str, content: &[u8], mode: u32) -> Result<Member> {
-        let member = Member {
-            member: name.to_owned(),
-            size: content.len() as u64,
-            sha256: sha256(content),
-        };
+        let member =
+            Member { member: name.to_owned(), size: content.len() as u64, sha256: sha256(content) };
         self.append(&member, content, mode)?;
         Ok(member)
     }

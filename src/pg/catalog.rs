@@ -217,9 +217,8 @@ pub fn sequences(client: &mut Client) -> Result<Vec<SequenceState>> {
 }
 
 /// Tables that look like Alembic's version table: one column `version_num varchar(32)`, whatever
-/// their name and schema (research: alembic.md section 3). With the revisions in them, sorted.
-pub fn alembic_ledgers(client: &mut Client) -> Result<Vec<(QualifiedName, Vec<String>)>> {
-    let failed = |error| server("cannot read the migration ledger", error);
+/// their name and schema (research: alembic.md section 3).
+pub fn alembic_ledgers(client: &mut Client) -> Result<Vec<QualifiedName>> {
     let rows = client
         .query(
             "SELECT n.nspname::text, c.relname::text
@@ -227,24 +226,30 @@ pub fn alembic_ledgers(client: &mut Client) -> Result<Vec<(QualifiedName, Vec<St
              JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
              WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
                AND (SELECT pg_catalog.count(*) = 1 AND pg_catalog.bool_and(a.attname = 'version_num'
-                      AND pg_catalog.format_type(a.atttypid, a.atttypmod) = 'character varying(32)')
+                      AND a.atttypid = 'pg_catalog.varchar'::pg_catalog.regtype
+                      AND a.atttypmod = 36)
                     FROM pg_catalog.pg_attribute AS a
                     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
              ORDER BY 1, 2",
             &[],
         )
-        .map_err(failed)?;
-    let mut ledgers = Vec::new();
-    for row in &rows {
-        let name = QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1));
-        let sql = format!(
-            "SELECT version_num::text FROM ONLY {} ORDER BY 1 COLLATE \"C\"",
-            quote_qualified(&name)
-        );
-        let revisions = client.query(&sql, &[]).map_err(failed)?;
-        ledgers.push((name, revisions.iter().map(|row| row.get(0)).collect()));
-    }
-    Ok(ledgers)
+        .map_err(|error| server("cannot look for migration ledgers", error))?;
+    Ok(rows
+        .iter()
+        .map(|row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)))
+        .collect())
+}
+
+/// The revisions in an Alembic version table, sorted.
+pub fn alembic_revisions(client: &mut Client, table: &QualifiedName) -> Result<Vec<String>> {
+    let sql = format!(
+        "SELECT version_num::text COLLATE \"C\" FROM ONLY {} ORDER BY 1",
+        quote_qualified(table)
+    );
+    let rows = client
+        .query(&sql, &[])
+        .map_err(|error| server(format!("cannot read the migration ledger {table}"), error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Which of `roles` the server does not have.
@@ -260,5 +265,19 @@ pub fn missing_roles(client: &mut Client, roles: &[String]) -> Result<Vec<String
         wanted.join(", ")
     );
     let rows = client.query(&sql, &[]).map_err(|error| server("cannot list the roles", error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Which of `extensions` cannot be created on the server.
+pub fn missing_extensions(client: &mut Client, extensions: &[String]) -> Result<Vec<String>> {
+    let rows = client
+        .query(
+            "SELECT w.name FROM pg_catalog.unnest($1::text[]) AS w(name)
+             WHERE NOT EXISTS (
+               SELECT FROM pg_catalog.pg_available_extensions AS x WHERE x.name::text = w.name)
+             ORDER BY 1",
+            &[&extensions],
+        )
+        .map_err(|error| server("cannot list the available extensions", error))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }

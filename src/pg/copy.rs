@@ -137,10 +137,7 @@ mod tests {
         let columns = [Column { name: "a\"b".into(), type_name: "integer".into() }];
         let mut source =
             RowSource { table: &table, columns: &columns, pages: None, condition: None };
-        assert_eq!(
-            source.to_sql(false),
-            r#"COPY "s".U&"\+0000E9" ("a""b") TO STDOUT"#
-        );
+        assert_eq!(source.to_sql(false), r#"COPY "s".U&"\+0000E9" ("a""b") TO STDOUT"#);
         source.pages = Some((0, Some(2048)));
         assert!(source.to_sql(true).starts_with(r#"COPY (SELECT "a""b" FROM ONLY "s"."é" WHERE"#));
         source.columns = &[];

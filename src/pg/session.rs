@@ -5,7 +5,7 @@ use super::{connect, ident};
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::server::ServerFacts;
-use postgres::Client;
+use postgres::{CancelToken, Client, NoTls};
 
 /// The oldest and newest major versions of PostgreSQL that pgark knows.
 pub const KNOWN_MAJORS: std::ops::RangeInclusive<u32> = 13..=18;
@@ -128,6 +128,12 @@ impl Session {
             .map_err(|error| server(format!("the server refused: {}", shorten(sql)), error))
     }
 
+    /// Runs exactly one statement over the extended protocol, which takes no more than one, and
+    /// gives the number of rows it concerned.
+    pub fn run_single(&mut self, sql: &str, doing: &str) -> Result<u64> {
+        self.client.execute(sql, &[]).map_err(|error| server(doing, error))
+    }
+
     /// Fails when a connection pooler has moved the session to another server process: the
     /// settings above, the snapshot and the locks would be gone without a word.
     pub fn check_not_pooled(&mut self) -> Result<()> {
@@ -143,6 +149,11 @@ impl Session {
             "a connection pooler moved the session to another server process",
         )
         .hint("connect to PostgreSQL directly, or through a session-mode pool"))
+    }
+
+    /// What another thread needs to cancel this session's query.
+    pub fn canceller(&self) -> Canceller {
+        Canceller(self.client.cancel_token())
     }
 
     fn pin(&mut self, settings: &[(&str, &str)]) -> Result<()> {
@@ -164,6 +175,17 @@ impl Session {
             .query(&sql, &[])
             .map_err(|error| server("cannot pin the session's settings", error))?;
         Ok(())
+    }
+}
+
+/// Cancels a session's query from another thread.
+pub struct Canceller(CancelToken);
+
+impl Canceller {
+    /// Asks the server to cancel; a session that is idle or gone takes no notice.
+    pub fn cancel(&self) {
+        // The run fails with the interruption whether or not the server heard of it.
+        drop(self.0.cancel_query(NoTls));
     }
 }
 

@@ -6,9 +6,10 @@
 
 use super::catalog::{self, CatalogTable};
 use super::failure::server;
-use super::ident::{literal, quote_qualified};
+use super::ident::{literal, quote_ascii, quote_qualified};
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
+use crate::model::name::QualifiedName;
 use chrono::{DateTime, Utc};
 use postgres::error::SqlState;
 use std::collections::BTreeSet;
@@ -103,12 +104,7 @@ fn attempt(
         return Ok(None);
     }
     let taken: String = row.get(1);
-    Ok(Some(Snapshot {
-        id: row.get(0),
-        taken: parse_timestamp(&taken)?,
-        lsn: row.get(2),
-        tables,
-    }))
+    Ok(Some(Snapshot { id: row.get(0), taken: parse_timestamp(&taken)?, lsn: row.get(2), tables }))
 }
 
 /// Locks in the order of OIDs. `false`: a table went away meanwhile.
@@ -140,7 +136,8 @@ fn lock(
             let statement = format!("{batch} IN ACCESS SHARE MODE");
             let Err(error) = session.client.batch_execute(&statement) else { break };
             let code = error.code().cloned();
-            if code == Some(SqlState::UNDEFINED_TABLE) || code == Some(SqlState::INVALID_SCHEMA_NAME)
+            if code == Some(SqlState::UNDEFINED_TABLE)
+                || code == Some(SqlState::INVALID_SCHEMA_NAME)
             {
                 return Ok(false);
             }
@@ -182,6 +179,24 @@ pub fn rewritten(session: &mut Session, oids: &BTreeSet<u32>) -> Result<Vec<Stri
 pub fn join(session: &mut Session, snapshot: &str) -> Result<()> {
     session.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
     session.execute(&format!("SET TRANSACTION SNAPSHOT {}", literal(snapshot)))
+}
+
+/// Locks one table for a worker, or fails at once: a worker that queued behind a waiting ACCESS
+/// EXCLUSIVE lock, which waits for the leader, would wait for ever (dump-correctness 1.2).
+///
+/// # Errors
+/// [`Kind::Locked`] when the lock is not free; the session's transaction goes on.
+pub fn lock_at_once(session: &mut Session, table: &QualifiedName) -> Result<()> {
+    session.execute("SAVEPOINT before_lock")?;
+    let name = format!("{}.{}", quote_ascii(&table.schema), quote_ascii(&table.name));
+    let statement = format!("LOCK TABLE ONLY {name} IN ACCESS SHARE MODE NOWAIT");
+    match session.client.batch_execute(&statement) {
+        Ok(()) => session.execute("RELEASE SAVEPOINT before_lock"),
+        Err(error) => {
+            session.execute("ROLLBACK TO SAVEPOINT before_lock")?;
+            Err(server(format!("cannot lock table {table}"), error))
+        }
+    }
 }
 
 /// A fingerprint of the catalogs as the session sees them: equal in the snapshot and in a fresh

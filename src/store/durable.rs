@@ -22,7 +22,8 @@ impl StagedFile {
     /// Begins the file that is to become `place`; only its owner may read it.
     pub fn create(place: &Path) -> Result<Self> {
         let staged = staged_path(place);
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::open(&staged, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|error| failed("create", &staged, error.into()))?;
         Ok(Self { staged, place: place.to_owned(), file: File::from(file), published: false })
@@ -53,14 +54,15 @@ impl StagedFile {
     /// # Errors
     /// [`Kind::Refused`] when the name is taken.
     pub fn publish(mut self) -> Result<()> {
-        rename_without_replacing(&self.staged, &self.place)
-            .map_err(|error| match error.kind() {
+        rename_without_replacing(&self.staged, &self.place).map_err(|error| {
+            match error.kind() {
                 io::ErrorKind::AlreadyExists => Error::new(
                     Kind::Refused,
                     format!("{} exists already; nothing was overwritten", self.place.display()),
                 ),
                 _ => failed("publish", &self.place, error),
-            })?;
+            }
+        })?;
         self.published = true;
         sync_folder_of(&self.place)
     }

@@ -41,10 +41,9 @@ impl Repository {
     pub fn lock(&self) -> Result<WriteLock> {
         for folder in [self.backups(), self.manifests()] {
             if !folder.is_dir() {
-                std::fs::DirBuilder::new()
-                    .mode(0o700)
-                    .create(&folder)
-                    .map_err(|error| Error::io(format!("cannot make {}", folder.display()), error))?;
+                std::fs::DirBuilder::new().mode(0o700).create(&folder).map_err(|error| {
+                    Error::io(format!("cannot make {}", folder.display()), error)
+                })?;
                 durable::sync_folder_of(&folder)?;
             }
         }
@@ -137,6 +136,11 @@ impl Repository {
     /// Where the archive `name` is.
     pub fn archive_path(&self, name: &str) -> PathBuf {
         self.backups().join(format!("{name}.tar"))
+    }
+
+    /// Bytes of the archive `name`, if its file is there.
+    pub fn archive_size(&self, name: &str) -> Option<u64> {
+        std::fs::metadata(self.archive_path(name)).ok().map(|metadata| metadata.len())
     }
 
     /// Where its manifest is.

@@ -1,0 +1,105 @@
+//! The exit codes: a contract with whoever calls pgark from a script.
+
+use crate::error::Kind;
+
+/// Every exit code, its number, and what it means. Numbers are never used again for another
+/// meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitCode {
+    /// Done, and proved.
+    Done,
+    /// Failed for a reason that has no number of its own.
+    Failed,
+    /// The command line or a connection string is wrong.
+    Usage,
+    /// Done, without objects that the operator allowed to be missing.
+    Omissions,
+    /// What was compared is not equal.
+    Differs,
+    /// An archive, table or file that was asked for does not exist.
+    NotFound,
+    /// Another pgark, or a lock in the database, is in the way.
+    Locked,
+    /// An archive is damaged.
+    Damaged,
+    /// A safety rule forbids it; nothing was changed.
+    Refused,
+    /// No space left on the disk.
+    NoSpace,
+    /// The server could not be reached, refused, or broke off.
+    Server,
+    /// Ended by a signal: 128 and its number.
+    Signal(i32),
+}
+
+/// The table that `pgark help` prints.
+pub const TABLE: &str = "\
+Exit codes:
+    0  done, and proved
+    1  failed
+    2  wrong usage
+    3  done, without objects that were allowed to be missing
+    4  what was compared is not equal
+   10  an archive, table or file that was asked for does not exist
+   11  another pgark, or a lock in the database, is in the way
+   13  an archive is damaged
+   15  a safety rule forbids it; nothing was changed
+   16  no space left on the disk
+   17  the server could not be reached, refused, or broke off
+  128+N  ended by signal N";
+
+impl ExitCode {
+    /// The number.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Omissions => 3,
+            Self::Differs => 4,
+            Self::NotFound => 10,
+            Self::Locked => 11,
+            Self::Damaged => 13,
+            Self::Refused => 15,
+            Self::NoSpace => 16,
+            Self::Server => 17,
+            Self::Signal(signal) => u8::try_from(128 + signal).unwrap_or(128),
+        }
+    }
+}
+
+impl From<Kind> for ExitCode {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Failed => Self::Failed,
+            Kind::Usage => Self::Usage,
+            Kind::NotFound => Self::NotFound,
+            Kind::Locked => Self::Locked,
+            Kind::Damaged => Self::Damaged,
+            Kind::Differs => Self::Differs,
+            Kind::Refused => Self::Refused,
+            Kind::NoSpace => Self::NoSpace,
+            Kind::Server => Self::Server,
+            Kind::Interrupted(signal) => Self::Signal(signal),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_printed_table_lists_every_number() {
+        use ExitCode::*;
+        let all = [
+            Done, Failed, Usage, Omissions, Differs, NotFound, Locked, Damaged, Refused, NoSpace,
+            Server,
+        ];
+        for code in all {
+            let line = format!("\n{:>5}  ", code.number());
+            assert!(TABLE.contains(&line), "{code:?} is not in the table");
+        }
+        assert_eq!(Signal(2).number(), 130);
+    }
+}

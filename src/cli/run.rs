@@ -1,0 +1,193 @@
+//! From the command line to a verb, and from its result to an exit code.
+
+use super::args::{self, Arguments, Verb};
+use super::exit::ExitCode;
+use super::progress::Progress;
+use super::{environment, report};
+use crate::error::{Error, Kind, Result};
+use crate::model::schema::ObjectClass;
+use crate::ops::interrupt::Interrupt;
+use crate::ops::{backup, compare, list, locate, restore, verify};
+use crate::rules::pattern::Pattern;
+use crate::rules::selection::{Selection, nearest};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Runs what was asked for.
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let common = common(&arguments.verb);
+    let progress = Progress::new(common.quiet || common.json);
+    let interrupt = Arc::new(Interrupt::default());
+    let result = listen(&interrupt).and_then(|()| dispatch(arguments, &progress, &interrupt));
+    progress.finish();
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            report::error(&error, common.json);
+            ExitCode::from(error.kind())
+        }
+    }
+}
+
+fn common(verb: &Verb) -> &args::Common {
+    match verb {
+        Verb::Backup(args) => &args.common,
+        Verb::Restore(args) => &args.common,
+        Verb::Verify(args) => &args.common,
+        Verb::Compare(args) => &args.common,
+        Verb::List(args) => &args.common,
+    }
+}
+
+/// The first signal ends the run in order, the second at once.
+fn listen(interrupt: &Arc<Interrupt>) -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|error| Error::io("cannot listen for signals", error))?;
+    let interrupt = Arc::clone(interrupt);
+    std::thread::spawn(move || {
+        let mut before = false;
+        for signal in signals.forever() {
+            if before {
+                std::process::exit(128 + signal);
+            }
+            before = true;
+            // The cancel request itself may hang, and must not keep the second signal waiting.
+            let interrupt = Arc::clone(&interrupt);
+            std::thread::spawn(move || interrupt.raise(signal));
+        }
+    });
+    Ok(())
+}
+
+fn dispatch(arguments: &Arguments, progress: &Progress, interrupt: &Interrupt) -> Result<ExitCode> {
+    match &arguments.verb {
+        Verb::Backup(args) => {
+            let summary = backup::run(&backup_options(args)?, progress, interrupt)?;
+            progress.finish();
+            report::backup(&summary, args.common.json, args.common.quiet)?;
+            Ok(match summary.manifest.not_carried.is_empty() {
+                true => ExitCode::Done,
+                false => ExitCode::Omissions,
+            })
+        }
+        Verb::Restore(args) => {
+            let summary = restore::run(&restore_options(args)?, progress, interrupt)?;
+            progress.finish();
+            report::restore(&summary, args.common.json, args.common.quiet)?;
+            Ok(ExitCode::Done)
+        }
+        Verb::Verify(args) => {
+            let archives: Vec<PathBuf> = args
+                .archives
+                .iter()
+                .map(|wanted| locate::archive(wanted, &args.common.repo))
+                .collect::<Result<_>>()?;
+            let reports = verify::run(&archives, usize::from(args.jobs.jobs), progress, interrupt)?;
+            progress.finish();
+            report::verify(&reports, args.common.json, args.common.quiet)
+        }
+        Verb::Compare(args) => {
+            let options = compare::Options {
+                archive: locate::archive(&args.archive, &args.common.repo)?,
+                with: other_side(&args.with, &args.common.repo)?,
+                jobs: usize::from(args.jobs.jobs),
+                lock_timeout: Duration::from_secs(args.locks.lock_timeout),
+            };
+            let summary = compare::run(&options, progress, interrupt)?;
+            progress.finish();
+            report::compare(&summary, args.common.json, args.common.quiet)
+        }
+        Verb::List(args) => {
+            report::list(&list::run(&args.common.repo)?, args.common.json)?;
+            Ok(ExitCode::Done)
+        }
+    }
+}
+
+fn backup_options(args: &args::Backup) -> Result<backup::Options> {
+    Ok(backup::Options {
+        connection: environment::connection(&args.server.url),
+        repository: args.common.repo.clone(),
+        name: args.name.clone(),
+        jobs: usize::from(args.jobs.jobs),
+        level: args.level,
+        selection: Selection {
+            schemas: patterns(&args.schema)?,
+            exclude_schemas: patterns(&args.exclude_schema)?,
+            exclude_data: patterns(&args.exclude_data)?,
+            ..selection(&args.selection)?
+        },
+        allow_missing: args.allow_missing.iter().map(|c| class(c)).collect::<Result<_>>()?,
+        migrations: match (&args.migrations, args.no_migrations) {
+            (Some(folder), _) => backup::Project::In(folder.clone()),
+            (None, true) => backup::Project::None,
+            (None, false) => backup::Project::Find,
+        },
+        lock_timeout: Duration::from_secs(args.locks.lock_timeout),
+    })
+}
+
+fn restore_options(args: &args::Restore) -> Result<restore::Options> {
+    let selection = selection(&args.selection)?;
+    if !args.data_only && !selection.is_everything() {
+        return Err(Error::new(Kind::Usage, "--table and --exclude-table go with --data-only"));
+    }
+    Ok(restore::Options {
+        archive: locate::archive(&args.archive, &args.common.repo)?,
+        connection: environment::connection(&args.server.url),
+        mode: if args.data_only {
+            restore::Mode::DataOnly(args.on_existing.into())
+        } else if args.create {
+            restore::Mode::Create {
+                swap: args.swap,
+                disconnect: args.disconnect,
+                maintenance: args.maintenance_db.clone(),
+            }
+        } else {
+            restore::Mode::Empty
+        },
+        jobs: usize::from(args.jobs.jobs),
+        selection,
+        no_owner: args.no_owner,
+        no_privileges: args.no_privileges,
+        lock_timeout: Duration::from_secs(args.locks.lock_timeout),
+    })
+}
+
+fn selection(args: &args::Selection) -> Result<Selection> {
+    Ok(Selection {
+        tables: patterns(&args.table)?,
+        exclude_tables: patterns(&args.exclude_table)?,
+        ..Selection::default()
+    })
+}
+
+fn patterns(texts: &[String]) -> Result<Vec<Pattern>> {
+    texts.iter().map(|text| Pattern::new(text)).collect()
+}
+
+fn class(name: &str) -> Result<ObjectClass> {
+    serde_json::from_value(serde_json::Value::String(name.to_owned())).map_err(|error| {
+        // serde lists all classes in its message.
+        let listed = error.to_string();
+        let classes = listed.split('`').skip(1).step_by(2).skip(1).map(str::to_owned);
+        let wrong = Error::new(Kind::Usage, format!("there is no class of objects \"{name}\""));
+        match nearest(name, classes) {
+            Some(near) => wrong.hint(format!("did you mean \"{near}\"?")),
+            None => wrong.hint("the failed backup names the classes"),
+        }
+    })
+}
+
+/// A connection string has `://` or `=` in it; an archive's name or path that has too can be given
+/// with its folder.
+fn other_side(with: &str, repository: &Path) -> Result<compare::Other> {
+    let is_connection = with.contains("://") || with.contains('=');
+    if is_connection && !Path::new(with).exists() {
+        return Ok(compare::Other::Database(environment::connection(with)));
+    }
+    Ok(compare::Other::Archive(locate::archive(with, repository)?))
+}

@@ -1,0 +1,275 @@
+//! `pgark backup`: one snapshot of a database becomes one archive.
+//!
+//! Locks → snapshot → schema → rows (workers read chunks, one writer appends them) → manifest →
+//! sync → read again and verify → publish. Until the last step nothing of it exists for anybody.
+
+use super::interrupt::Interrupt;
+use super::observer::Observer;
+use super::{plan, verify};
+use crate::archive::manifest::{
+    BackupOptions, Format, Manifest, Member, Previous, Snapshot as SnapshotEntry, TableEntry,
+};
+use crate::archive::reader::{POST_DATA, PRE_DATA};
+use crate::archive::writer::ArchiveWriter;
+use crate::archive::{hashing, schema_text};
+use crate::error::{Error, Result};
+use crate::model::connection::Connection;
+use crate::model::schema::{NotCarried, ObjectClass};
+use crate::pg::catalog;
+use crate::pg::session::{Purpose, Session};
+use crate::pg::snapshot;
+use crate::rules::selection::Selection;
+use crate::store::repository::Repository;
+use chrono::{DateTime, Utc};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+mod by_hand;
+mod migrations;
+mod read;
+mod schema;
+
+pub use migrations::Project;
+
+/// What to back up, and where to.
+pub struct Options {
+    /// The database.
+    pub connection: Connection,
+    /// The repository's folder.
+    pub repository: PathBuf,
+    /// Name of the archive instead of database and time.
+    pub name: Option<String>,
+    /// Number of workers, at least 1.
+    pub jobs: usize,
+    /// Compression level, 1 to 19.
+    pub level: i32,
+    /// Which tables.
+    pub selection: Selection,
+    /// Classes of objects that may be missing.
+    pub allow_missing: Vec<ObjectClass>,
+    /// The migration project.
+    pub migrations: Project,
+    /// How long to wait for locks on tables.
+    pub lock_timeout: Duration,
+}
+
+/// What a backup did.
+#[derive(Debug)]
+pub struct Summary {
+    /// The archive.
+    pub archive: PathBuf,
+    /// Its manifest.
+    pub manifest_path: PathBuf,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// SHA-256 of the manifest, which fixes every byte of the archive.
+    pub manifest_sha256: String,
+    /// Bytes of the archive.
+    pub size: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Backs up a database.
+///
+/// # Errors
+/// Whatever fails, the repository holds what it held before.
+pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
+    interrupt.explain(backup(options, observer, interrupt))
+}
+
+fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
+    let begun = Instant::now();
+    let started = Utc::now();
+    let repository = Repository::at(&options.repository)?;
+    let lock = repository.lock()?;
+    for path in repository.sweep(&lock)? {
+        observer.note(&format!("removed {}, left over from a run that was killed", path.display()));
+    }
+    for path in repository.unlisted()? {
+        observer.warn(&format!(
+            "{} has no manifest in manifests/, so it is not listed; `pgark verify` tells whether it is whole",
+            path.display()
+        ));
+    }
+
+    observer.phase("reading the schema", None);
+    let mut leader = Session::open(&options.connection, None, Purpose::Catalog)?;
+    interrupt.register(&leader);
+    leader.check_not_pooled()?;
+    let taken = schema::take(&mut leader, options, interrupt)?;
+    for object in &taken.not_carried {
+        observer.warn(&format!("not in the archive, as allowed: {} {}", object.class, object.name));
+    }
+    let bundle = migrations::collect(&options.migrations, observer)?;
+    let ledgers = migrations::ledgers(&mut leader, &taken.tables)?;
+    let plan = plan::make(&taken.tables, &taken.choices, leader.facts.major());
+
+    let name = match &options.name {
+        Some(name) => checked_name(name)?,
+        None => archive_name(&leader.facts.database, started),
+    };
+    let staged = repository.stage_archive(&lock, &name)?;
+    let mtime = u64::try_from(started.timestamp()).unwrap_or_default();
+    let mut archive = ArchiveWriter::new(staged.writer()?, mtime);
+    let mut files = Vec::new();
+    let text = schema_text::write(&taken.objects, &name);
+    files.push(archive.add("README.txt", by_hand::readme(&name, &leader.facts).as_bytes())?);
+    files.push(archive.add(PRE_DATA, text.pre_data.as_bytes())?);
+    files.push(archive.add(POST_DATA, text.post_data.as_bytes())?);
+    let bundle = migrations::append(bundle, &mut archive, &mut files)?;
+
+    observer.phase("reading the rows", Some(plan.estimated_bytes));
+    let rows = read::read_all(
+        &read::Context {
+            connection: &options.connection,
+            snapshot: &taken.snapshot,
+            jobs: options.jobs,
+            level: options.level,
+            observer,
+            interrupt,
+        },
+        &mut leader,
+        &plan,
+        &mut archive,
+        taken.with_large_objects,
+    )?;
+    let mut sequences = catalog::sequences(&mut leader.client)?;
+    sequences.retain(|sequence| taken.takes_sequence(sequence));
+    let changed = snapshot::rewritten(&mut leader, &taken.locked())?;
+    if !changed.is_empty() {
+        return Err(Error::failed(format!(
+            "tables were rewritten under the backup's locks: {}",
+            changed.join(", ")
+        )));
+    }
+    leader.execute("COMMIT")?;
+    let finished = Utc::now();
+
+    let tables: Vec<TableEntry> = rows.tables;
+    files.push(add_text(&mut archive, by_hand::SEQUENCES, &by_hand::sequences_sql(&sequences))?);
+    let script = by_hand::script(&name, &leader.facts, &tables, &rows.large_objects);
+    files.push(add_text(&mut archive, by_hand::SCRIPT, &script)?);
+    let manifest = Manifest {
+        format: Format::current(),
+        name: name.clone(),
+        program: concat!("pgark ", env!("CARGO_PKG_VERSION")).to_owned(),
+        started,
+        finished,
+        source: leader.facts.clone(),
+        snapshot: SnapshotEntry { taken: taken.snapshot.taken, lsn: taken.snapshot.lsn.clone() },
+        options: recorded(options),
+        previous: previous(&repository, &leader.facts.database, observer)?,
+        roles: taken.roles,
+        objects: text.objects,
+        not_carried: taken.not_carried,
+        left_out: taken.left_out,
+        tables,
+        sequences,
+        large_objects: rows.large_objects,
+        migrations: bundle,
+        ledgers,
+        files,
+    };
+    let (writer, json) = archive.finish(&manifest)?;
+    writer
+        .into_inner()
+        .map_err(|error| Error::io("cannot write the archive", error.into_error()))?;
+
+    observer.phase("syncing", None);
+    staged.sync()?;
+    observer.phase("reading the archive again", None);
+    let check = verify::check_file(staged.path(), Some(&json), options.jobs, observer, interrupt)?;
+    if let Some(finding) = check.findings.first() {
+        return Err(Error::damaged(format!("the disk does not hold what was written: {finding}"))
+            .hint("nothing was published; check the disk before the next backup"));
+    }
+    interrupt.check()?;
+    let size = check.bytes;
+    repository.publish(&name, staged, &json)?;
+    Ok(Summary {
+        archive: repository.archive_path(&name),
+        manifest_path: repository.manifest_path(&name),
+        manifest_sha256: hashing::sha256(&json),
+        manifest,
+        size,
+        elapsed: begun.elapsed(),
+    })
+}
+
+fn add_text<W: std::io::Write>(
+    archive: &mut ArchiveWriter<W>,
+    name: &str,
+    text: &str,
+) -> Result<Member> {
+    archive.add(name, text.as_bytes())
+}
+
+/// `<database>-<UTC time>`; a database may have any name, a file may not.
+fn archive_name(database: &str, started: DateTime<Utc>) -> String {
+    format!("{}-{}", plan::slug(database), started.format("%Y%m%dT%H%M%SZ"))
+}
+
+fn checked_name(name: &str) -> Result<String> {
+    let sound = !name.is_empty()
+        && name.len() <= 200
+        && !name.starts_with('.')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    if sound {
+        return Ok(name.to_owned());
+    }
+    Err(Error::new(crate::error::Kind::Usage, format!("\"{name}\" is no name for an archive"))
+        .hint("use letters, digits, -, _ and dots, not at the beginning"))
+}
+
+fn recorded(options: &Options) -> BackupOptions {
+    let texts = |patterns: &[crate::rules::pattern::Pattern]| {
+        patterns.iter().map(|pattern| pattern.text().to_owned()).collect()
+    };
+    BackupOptions {
+        jobs: options.jobs,
+        level: options.level,
+        tables: texts(&options.selection.tables),
+        exclude_tables: texts(&options.selection.exclude_tables),
+        schemas: texts(&options.selection.schemas),
+        exclude_schemas: texts(&options.selection.exclude_schemas),
+        exclude_data: texts(&options.selection.exclude_data),
+        allow_missing: options.allow_missing.clone(),
+        masked: false,
+    }
+}
+
+/// The newest archive of the same database, by the time in its manifest.
+fn previous(
+    repository: &Repository,
+    database: &str,
+    observer: &dyn Observer,
+) -> Result<Option<Previous>> {
+    let mut newest: Option<(DateTime<Utc>, Previous)> = None;
+    for name in repository.names()? {
+        let Some(json) = repository.manifest(&name)? else { continue };
+        match Manifest::from_json(&json) {
+            Ok(manifest) if manifest.source.database == database => {
+                if newest.as_ref().is_none_or(|(started, _)| *started < manifest.started) {
+                    let sha256 = hashing::sha256(&json);
+                    newest = Some((manifest.started, Previous { name, sha256 }));
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                observer.warn(&format!("manifest {name}.json cannot be read: {error}"));
+            }
+        }
+    }
+    Ok(newest.map(|(_, previous)| previous))
+}
+
+/// Objects that are not carried, as a list for a message.
+fn list(objects: &[&NotCarried]) -> String {
+    let names: Vec<String> =
+        objects.iter().take(20).map(|object| format!("{} {}", object.class, object.name)).collect();
+    match objects.len() {
+        more @ 21.. => format!("{} and {} more", names.join(", "), more - 20),
+        _ => names.join(", "),
+    }
+}

@@ -1,0 +1,210 @@
+//! The first half of a backup: locks, snapshot, what may not be read, and the schema.
+
+use super::{Options, list};
+use crate::error::{Error, Kind, Result};
+use crate::model::name::QualifiedName;
+use crate::model::schema::{NotCarried, ObjectClass, SchemaObject};
+use crate::model::table::SequenceState;
+use crate::ops::interrupt::Interrupt;
+use crate::pg::catalog::CatalogTable;
+use crate::pg::ddl;
+use crate::pg::session::{Purpose, Session};
+use crate::pg::snapshot::{self, Snapshot};
+use crate::rules::selection::Choice;
+use crate::rules::{object_selection, order};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How often the catalogs are read anew when definitions changed meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// A snapshot and the schema under it.
+pub struct Taken {
+    pub snapshot: Snapshot,
+    /// The snapshot's tables.
+    pub tables: Vec<CatalogTable>,
+    /// What is to happen to each of them.
+    pub choices: Vec<Choice>,
+    /// The objects in the order in which they are restored.
+    pub objects: Vec<SchemaObject>,
+    pub roles: Vec<String>,
+    pub not_carried: Vec<NotCarried>,
+    pub left_out: Vec<String>,
+    pub with_large_objects: bool,
+    /// The sequences to take; `None` is all.
+    sequences: Option<BTreeSet<QualifiedName>>,
+}
+
+impl Taken {
+    /// OIDs of the tables that are locked.
+    pub fn locked(&self) -> BTreeSet<u32> {
+        chosen(&self.tables, &self.choices)
+    }
+
+    /// Whether a sequence goes with what was chosen.
+    pub fn takes_sequence(&self, sequence: &SequenceState) -> bool {
+        let Some(sequences) = &self.sequences else { return true };
+        let owner = sequence
+            .owned_by
+            .as_ref()
+            .and_then(|owner| self.tables.iter().position(|table| table.name == owner.table));
+        match owner {
+            Some(table) => self.choices[table] != Choice::LeftOut,
+            None => sequences.contains(&sequence.name),
+        }
+    }
+}
+
+/// Takes locks and snapshot and reads the schema, again and again until no definition changed
+/// while it was read.
+pub fn take(leader: &mut Session, options: &Options, interrupt: &Interrupt) -> Result<Taken> {
+    let mut watcher = Session::open(&options.connection, None, Purpose::Catalog)?;
+    interrupt.register(&watcher);
+    for _ in 0..ATTEMPTS {
+        let taken = attempt(leader, options, interrupt)?;
+        let before = snapshot::catalog_fingerprint(leader)?;
+        let after = snapshot::catalog_fingerprint(&mut watcher)?;
+        if before == after {
+            return Ok(taken);
+        }
+        leader.execute("ROLLBACK")?;
+    }
+    Err(Error::new(Kind::Locked, "definitions in the database did not stop changing")
+        .hint("run again when no migration is running"))
+}
+
+fn attempt(leader: &mut Session, options: &Options, interrupt: &Interrupt) -> Result<Taken> {
+    let mut choose = |tables: &[CatalogTable]| {
+        let choices = choices(tables, options)?;
+        check_readable(tables, &choices)?;
+        Ok(chosen(tables, &choices))
+    };
+    let check = || interrupt.check();
+    let mut snapshot = snapshot::take(leader, options.lock_timeout, &check, &mut choose)?;
+    let tables = std::mem::take(&mut snapshot.tables);
+    let choices = choices(&tables, options)?;
+    check_standby(&tables, &choices, leader.facts.in_recovery)?;
+
+    let schema = ddl::read(&mut leader.client, &leader.facts)?;
+    let everything = options.selection.is_everything();
+    let not_carried = if everything { schema.not_carried } else { Vec::new() };
+    check_carried(&not_carried, &options.allow_missing)?;
+    let mut objects = order::restore_order(schema.objects)?;
+    let mut left_out = Vec::new();
+    let mut sequences = None;
+    let mut roles = schema.roles;
+    if !everything {
+        let by_name: BTreeMap<&QualifiedName, Choice> =
+            tables.iter().map(|table| &table.name).zip(choices.iter().copied()).collect();
+        let selected = object_selection::select(objects, &options.selection, |name| {
+            by_name.get(name).copied()
+        })?;
+        (objects, left_out) = (selected.objects, selected.left_out);
+        let is_sequence = |object: &&SchemaObject| object.class == ObjectClass::Sequence;
+        let name = |object: &SchemaObject| {
+            Some(QualifiedName::new(object.schema.clone()?, object.name.clone()))
+        };
+        sequences = Some(objects.iter().filter(is_sequence).filter_map(name).collect());
+        roles = roles_of(&objects);
+    }
+    let without_rows = tables.iter().zip(&choices).filter(|(_, c)| **c == Choice::WithoutRows);
+    left_out.extend(without_rows.map(|(table, _)| format!("rows of {}", table.name)));
+    Ok(Taken {
+        snapshot,
+        tables,
+        choices,
+        objects,
+        roles,
+        not_carried,
+        left_out,
+        with_large_objects: options.selection.is_inclusive(),
+        sequences,
+    })
+}
+
+fn roles_of(objects: &[SchemaObject]) -> Vec<String> {
+    let mut roles = BTreeSet::new();
+    for object in objects {
+        roles.extend(object.owner.clone());
+        if let Some(access) = &object.access {
+            for grant in &access.grants {
+                roles.insert(grant.grantor.clone());
+                roles.extend(grant.grantee.clone());
+            }
+        }
+    }
+    roles.into_iter().collect()
+}
+
+fn choices(tables: &[CatalogTable], options: &Options) -> Result<Vec<Choice>> {
+    let names: Vec<QualifiedName> = tables.iter().map(|table| table.name.clone()).collect();
+    let positions: BTreeMap<u32, usize> =
+        tables.iter().enumerate().map(|(position, table)| (table.oid, position)).collect();
+    options.selection.choose(&names, |table| {
+        tables[table].partition_of.and_then(|parent| positions.get(&parent).copied())
+    })
+}
+
+fn chosen(tables: &[CatalogTable], choices: &[Choice]) -> BTreeSet<u32> {
+    tables
+        .iter()
+        .zip(choices)
+        .filter(|(_, choice)| **choice != Choice::LeftOut)
+        .map(|(table, _)| table.oid)
+        .collect()
+}
+
+/// Names every table that cannot be read, before a single row is.
+fn check_readable(tables: &[CatalogTable], choices: &[Choice]) -> Result<()> {
+    let names = |unwanted: &dyn Fn(&CatalogTable) -> bool| -> Vec<String> {
+        let whole = tables.iter().zip(choices).filter(|(_, choice)| **choice == Choice::Whole);
+        whole
+            .filter(|(table, _)| !table.partitioned && unwanted(table))
+            .map(|(table, _)| table.name.to_string())
+            .collect()
+    };
+    let denied = names(&|table| !table.readable);
+    if !denied.is_empty() {
+        return Err(Error::failed(format!("no privilege to read {}", denied.join(", "))).hint(
+            "GRANT pg_read_all_data TO the backup role (PostgreSQL 14 and later), or USAGE on the schema and SELECT on the tables",
+        ));
+    }
+    let hidden = names(&|table| table.rows_hidden);
+    if !hidden.is_empty() {
+        return Err(Error::refused(format!(
+            "row-level security hides rows of {} from this role",
+            hidden.join(", ")
+        ))
+        .hint("ALTER ROLE the backup role BYPASSRLS, or leave the rows out with --exclude-data"));
+    }
+    Ok(())
+}
+
+fn check_standby(tables: &[CatalogTable], choices: &[Choice], in_recovery: bool) -> Result<()> {
+    let unlogged: Vec<String> = tables
+        .iter()
+        .zip(choices)
+        .filter(|(table, choice)| in_recovery && table.unlogged && **choice == Choice::Whole)
+        .map(|(table, _)| table.name.to_string())
+        .collect();
+    if unlogged.is_empty() {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "a standby has no rows of unlogged tables: {}",
+        unlogged.join(", ")
+    ))
+    .hint("back up from the primary, or leave the rows out with --exclude-data"))
+}
+
+fn check_carried(not_carried: &[NotCarried], allowed: &[ObjectClass]) -> Result<()> {
+    let refused: Vec<&NotCarried> =
+        not_carried.iter().filter(|object| !allowed.contains(&object.class)).collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let classes: BTreeSet<String> = refused.iter().map(|object| object.class.to_string()).collect();
+    let flags: Vec<String> =
+        classes.iter().map(|class| format!("--allow-missing {class}")).collect();
+    Err(Error::refused(format!("this version of pgark cannot carry {}", list(&refused)))
+        .hint(format!("to back up without them, which the manifest will say: {}", flags.join(" "))))
+}

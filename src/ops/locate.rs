@@ -1,0 +1,66 @@
+//! Which archive is meant: a path, a name in the repository, a unique beginning of one, `latest`,
+//! or `latest:DATABASE`.
+
+use crate::archive::manifest::Manifest;
+use crate::error::{Error, Kind, Result};
+use crate::rules::selection::nearest;
+use crate::store::repository::Repository;
+use chrono::{DateTime, Utc};
+use std::path::{Path, PathBuf};
+
+/// The path of the archive that `wanted` names.
+///
+/// # Errors
+/// [`Kind::NotFound`] with the nearest name; [`Kind::Usage`] when several begin so.
+pub fn archive(wanted: &str, repository: &Path) -> Result<PathBuf> {
+    if Path::new(wanted).is_file() {
+        return Ok(PathBuf::from(wanted));
+    }
+    let repository = Repository::at(repository)?;
+    if let Some(rest) = wanted.strip_prefix("latest")
+        && (rest.is_empty() || rest.starts_with(':'))
+    {
+        return latest(&repository, rest.strip_prefix(':'));
+    }
+    let names = repository.names()?;
+    if names.iter().any(|name| name == wanted) {
+        return Ok(repository.archive_path(wanted));
+    }
+    let beginnings: Vec<&String> = names.iter().filter(|name| name.starts_with(wanted)).collect();
+    match beginnings.as_slice() {
+        [name] => Ok(repository.archive_path(name)),
+        [] => {
+            let error = Error::new(Kind::NotFound, format!("there is no archive \"{wanted}\""));
+            Err(match nearest(wanted, names.into_iter()) {
+                Some(name) => error.hint(format!("did you mean \"{name}\"?")),
+                None => error.hint(
+                    "give a path, or a name in the repository; --repo names another repository",
+                ),
+            })
+        }
+        [first, .., last] => Err(Error::new(
+            Kind::Usage,
+            format!(
+                "{} archives begin with \"{wanted}\", from {first} to {last}",
+                beginnings.len()
+            ),
+        )),
+    }
+}
+
+fn latest(repository: &Repository, database: Option<&str>) -> Result<PathBuf> {
+    let mut newest: Option<(DateTime<Utc>, String)> = None;
+    for name in repository.names()? {
+        let Some(json) = repository.manifest(&name)? else { continue };
+        let manifest = Manifest::from_json(&json)
+            .map_err(|error| error.while_doing(format!("cannot read manifest {name}.json")))?;
+        let wanted = database.is_none_or(|database| manifest.source.database == database);
+        if wanted && newest.as_ref().is_none_or(|(started, _)| *started < manifest.started) {
+            newest = Some((manifest.started, name));
+        }
+    }
+    match newest {
+        Some((_, name)) => Ok(repository.archive_path(&name)),
+        None => Err(Error::new(Kind::NotFound, "there is no archive in the repository")),
+    }
+}

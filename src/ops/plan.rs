@@ -1,0 +1,155 @@
+//! The order in which rows are read: every table cut into ranges of heap pages, the largest first.
+
+use crate::model::name::QualifiedName;
+use crate::model::table::Column;
+use crate::pg::catalog::CatalogTable;
+use crate::pg::copy::RowSource;
+use crate::rules::selection::Choice;
+
+/// Heap pages per range: 16 MiB with the usual blocks. Ranges begin at fixed pages whatever the
+/// table's size, so that a later archive can tell which ranges did not change.
+const PAGES_PER_RANGE: u64 = 2048;
+
+/// From this major version on, a condition on `ctid` reads only the pages it names; before, every
+/// range would read the whole table (dump-correctness 3.2).
+const TID_RANGE_SCANS: u32 = 14;
+
+/// One table of the archive.
+#[derive(Debug)]
+pub struct PlannedTable {
+    /// Its schema and name.
+    pub name: QualifiedName,
+    /// The columns of its rows.
+    pub columns: Vec<Column>,
+    /// Whether its rows are read.
+    pub data: bool,
+    /// See `TableEntry`.
+    pub extension: Option<String>,
+    /// See `TableEntry`.
+    pub condition: Option<String>,
+    /// See `TableEntry`.
+    pub load_through: Option<QualifiedName>,
+    /// Folder of its chunks in the archive.
+    pub folder: String,
+}
+
+impl PlannedTable {
+    /// Some of its rows.
+    pub fn rows(&self, pages: Option<(u64, Option<u64>)>) -> RowSource<'_> {
+        RowSource {
+            table: &self.name,
+            columns: &self.columns,
+            pages,
+            condition: self.condition.as_deref(),
+        }
+    }
+}
+
+/// One piece of work: a range of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Position of the table in the plan.
+    pub table: usize,
+    /// Number of the range, from 1.
+    pub range: u64,
+    /// Heap pages; `None` is the whole table.
+    pub pages: Option<(u64, Option<u64>)>,
+    /// Pages, by which the work is ordered.
+    weight: u64,
+}
+
+/// Tables and tasks.
+#[derive(Debug)]
+pub struct Plan {
+    /// The tables, by name.
+    pub tables: Vec<PlannedTable>,
+    /// The tasks, the largest first, so that no worker is left with a large one at the end.
+    pub tasks: Vec<Task>,
+    /// About how many bytes will be read.
+    pub estimated_bytes: u64,
+}
+
+/// Plans the reading of the chosen tables.
+pub fn make(tables: &[CatalogTable], choices: &[Choice], major: u32) -> Plan {
+    let mut chosen: Vec<(&CatalogTable, Choice)> = tables
+        .iter()
+        .zip(choices.iter().copied())
+        .filter(|(table, choice)| !table.partitioned && *choice != Choice::LeftOut)
+        .collect();
+    chosen.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    let width = chosen.len().to_string().len().max(4);
+    let mut plan = Plan { tables: Vec::new(), tasks: Vec::new(), estimated_bytes: 0 };
+    for (position, (table, choice)) in chosen.into_iter().enumerate() {
+        let through = table.load_through.and_then(|oid| tables.iter().find(|t| t.oid == oid));
+        plan.tables.push(PlannedTable {
+            name: table.name.clone(),
+            columns: table.columns.clone(),
+            data: choice == Choice::Whole,
+            extension: table.extension.clone(),
+            condition: table.condition.clone(),
+            load_through: through.map(|table| table.name.clone()),
+            folder: format!("data/{:0width$}-{}", position + 1, slug(&table.name.to_string())),
+        });
+        if choice == Choice::Whole && table.pages > 0 {
+            let cut = major >= TID_RANGE_SCANS && table.condition.is_none();
+            plan.tasks.extend(tasks(position, table.pages, cut));
+            plan.estimated_bytes += table.pages * 8192;
+        }
+    }
+    plan.tasks.sort_by_key(|task| std::cmp::Reverse(task.weight));
+    plan
+}
+
+/// The last range has no end: no row can escape because the heap grew meanwhile.
+fn tasks(table: usize, pages: u64, cut: bool) -> Vec<Task> {
+    if !cut || pages <= PAGES_PER_RANGE {
+        return vec![Task { table, range: 1, pages: None, weight: pages }];
+    }
+    let ranges = pages.div_ceil(PAGES_PER_RANGE);
+    (0..ranges)
+        .map(|range| {
+            let from = range * PAGES_PER_RANGE;
+            let to = (range + 1 < ranges).then_some(from + PAGES_PER_RANGE);
+            // A range of a large table comes before any whole small table: all weigh as their table.
+            Task { table, range: range + 1, pages: Some((from, to)), weight: pages }
+        })
+        .collect()
+}
+
+/// `text` as a part of a file's name: letters, digits and a few signs, never a dot at the start.
+/// Different names may become equal; what they name is told apart by a number beside it.
+pub fn slug(text: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let slug: String = text.chars().map(safe).take(60).collect();
+    match slug.strip_prefix('.') {
+        Some(rest) => format!("_{rest}"),
+        None => slug,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_cover_every_page_once() {
+        for pages in [1, 2048, 2049, 4096, 10_000] {
+            let mut next = 0;
+            let tasks = tasks(0, pages, true);
+            for (position, task) in tasks.iter().enumerate() {
+                let (from, to) = task.pages.unwrap_or((0, None));
+                assert_eq!((from, task.range), (next, position as u64 + 1));
+                assert_eq!(to.is_none(), position + 1 == tasks.len(), "the last has no end");
+                next = to.unwrap_or(u64::MAX);
+            }
+            assert_eq!(next, u64::MAX);
+        }
+    }
+
+    #[test]
+    fn names_of_files_are_harmless() {
+        assert_eq!(slug("../../etc/passwd\n"), "_._.._etc_passwd_");
+        assert_eq!(slug("public.größe"), "public.gr__e");
+        assert!(slug(&"x".repeat(500)).len() == 60);
+    }
+}

@@ -1,0 +1,133 @@
+//! `pgark restore`: an archive becomes a database again, and is proved equal to it.
+
+use super::interrupt::Interrupt;
+use super::observer::Observer;
+use super::verify;
+use crate::archive::reader::ArchiveReader;
+use crate::error::{Error, Result};
+use crate::model::connection::Connection;
+use crate::rules::selection::Selection;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+mod data_only;
+mod full;
+mod load;
+mod prove;
+mod references;
+mod rows;
+mod swap;
+
+/// What a data-only restore does with rows that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnExisting {
+    /// Refuse, with nothing written.
+    Error,
+    /// Empty the tables first.
+    Truncate,
+    /// Keep them and add the archive's.
+    Append,
+    /// Keep them, and add those of the archive whose keys are not there.
+    Skip,
+    /// Add the archive's, and give rows with the same key the archive's values.
+    Upsert,
+}
+
+/// Where the archive goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Schema and rows into an empty database.
+    Empty,
+    /// Rows into tables that are there.
+    DataOnly(OnExisting),
+    /// Schema and rows into a new database, which then takes the target's name.
+    Create {
+        /// Whether a target that is there is kept under another name.
+        swap: bool,
+        /// Whether its sessions are ended for that.
+        disconnect: bool,
+        /// A database to connect to meanwhile.
+        maintenance: String,
+    },
+}
+
+/// What to restore, and how.
+pub struct Options {
+    /// The archive.
+    pub archive: PathBuf,
+    /// The target.
+    pub connection: Connection,
+    /// Where it goes.
+    pub mode: Mode,
+    /// Number of workers.
+    pub jobs: usize,
+    /// Which tables, for a data-only restore.
+    pub selection: Selection,
+    /// Leave everything to the role that restores.
+    pub no_owner: bool,
+    /// Grant nothing.
+    pub no_privileges: bool,
+    /// How long to wait for locks on tables.
+    pub lock_timeout: Duration,
+}
+
+/// What a restore did.
+#[derive(Debug)]
+pub struct Summary {
+    /// The archive's name.
+    pub archive: String,
+    /// The database that holds it now.
+    pub database: String,
+    /// The name under which the old database was kept.
+    pub kept_as: Option<String>,
+    /// Tables that were loaded.
+    pub tables: usize,
+    /// Rows that the server took.
+    pub rows: u64,
+    /// Sequences that were set.
+    pub sequences: usize,
+    /// Large objects that were restored.
+    pub large_objects: u64,
+    /// Objects of the schema that were created.
+    pub objects: usize,
+    /// How constraints and triggers were handled, for a data-only restore.
+    pub way: Option<String>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Restores an archive.
+///
+/// # Errors
+/// The target is then as it was before, or marked as half restored, or, with `--create`, untouched.
+pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
+    let begun = Instant::now();
+    let reader = ArchiveReader::open(&options.archive)?;
+    // Nothing is written to a database before every byte of the archive has been checked.
+    observer.phase("verifying the archive", None);
+    let check = verify::check_file(&options.archive, None, options.jobs, observer, interrupt)?;
+    if let Some(finding) = check.findings.first() {
+        return Err(Error::damaged(format!(
+            "{} is damaged: {finding}{}",
+            options.archive.display(),
+            match check.findings.len() {
+                1 => String::new(),
+                more => format!("; and {} more findings", more - 1),
+            }
+        ))
+        .hint("`pgark verify` lists all findings; restore from another archive"));
+    }
+    let restored = match &options.mode {
+        Mode::Empty => full::into_empty(&reader, options, None, observer, interrupt),
+        Mode::DataOnly(on_existing) => {
+            data_only::run(&reader, options, *on_existing, observer, interrupt)
+        }
+        Mode::Create { swap, disconnect, maintenance } => {
+            let how = swap::How { swap: *swap, disconnect: *disconnect, maintenance };
+            swap::run(&reader, options, &how, observer, interrupt)
+        }
+    };
+    let mut summary = interrupt.explain(restored)?;
+    summary.elapsed = begun.elapsed();
+    Ok(summary)
+}

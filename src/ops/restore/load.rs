@@ -1,0 +1,220 @@
+//! Rows, large objects and sequence positions into a database whose tables are there.
+
+use super::Options;
+use crate::archive::frame;
+use crate::archive::manifest::{Chunk, TableEntry};
+use crate::archive::reader::ArchiveReader;
+use crate::error::{Error, Result};
+use crate::model::table::SequenceState;
+use crate::ops::interrupt::Interrupt;
+use crate::ops::observer::Observer;
+use crate::ops::pool;
+use crate::pg::copy::{CopyIn, copy_in_sql};
+use crate::pg::ident::{literal, quote, quote_qualified};
+use crate::pg::session::{Purpose, Session};
+use crate::pg::{access, large_objects};
+
+/// Whether statements of a session in this encoding may hold names beyond ASCII as they are.
+pub fn names_are_plain(encoding: &str) -> bool {
+    matches!(encoding, "UTF8" | "SQL_ASCII")
+}
+
+/// Loads the rows of all tables with several workers, and gives their number.
+pub fn load_all(
+    reader: &ArchiveReader,
+    session: &mut Session,
+    options: &Options,
+    database: Option<&str>,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<u64> {
+    let manifest = reader.manifest();
+    let encoding = &manifest.source.encoding;
+    let total = manifest.tables.iter().map(|table| table.content.bytes).sum();
+    observer.phase("loading the rows", Some(total));
+    // Keys between configuration tables of extensions are there before the rows.
+    let (of_extensions, plain): (Vec<&TableEntry>, Vec<&TableEntry>) =
+        manifest.tables.iter().partition(|table| table.extension.is_some());
+    let mut rows = 0;
+    if of_extensions.iter().any(|table| !table.chunks.is_empty()) {
+        session.use_encoding(encoding)?;
+        rows += load_in_rounds(reader, session, &of_extensions, observer, interrupt)?;
+        session.use_encoding("UTF8")?;
+    }
+    let mut tasks: Vec<(&TableEntry, &Chunk)> = plain
+        .iter()
+        .flat_map(|table| table.chunks.iter().map(move |chunk| (*table, chunk)))
+        .collect();
+    tasks.sort_by_key(|(table, _)| std::cmp::Reverse(table.content.bytes));
+    pool::run(
+        options.jobs,
+        tasks,
+        interrupt,
+        || {
+            let mut session = Session::open(&options.connection, database, Purpose::Write)?;
+            interrupt.register(&session);
+            session.use_encoding(encoding)?;
+            Ok(session)
+        },
+        |session, (table, chunk), emit| {
+            let sql = copy_in_sql(
+                table.load_through.as_ref().unwrap_or(&table.name),
+                &table.columns,
+                names_are_plain(encoding),
+            );
+            let count = load(reader, session, &sql, table, &[chunk], observer, interrupt)?;
+            emit(count)
+        },
+        |count| {
+            rows += count;
+            Ok(())
+        },
+    )?;
+    Ok(rows)
+}
+
+/// Loads chunks of a table with one COPY, and gives the number of rows that the server took,
+/// which is the number that the manifest counts.
+pub fn load(
+    reader: &ArchiveReader,
+    session: &mut Session,
+    sql: &str,
+    table: &TableEntry,
+    chunks: &[&Chunk],
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<u64> {
+    let mut copy = CopyIn::start(session, sql, format!("cannot load table {}", table.name))?;
+    let mut expected = 0;
+    for chunk in chunks {
+        let content = reader.member(&chunk.member)?;
+        frame::decompress(&content, chunk.content.bytes, |piece| {
+            interrupt.check()?;
+            copy.write(piece)
+        })?;
+        observer.moved(chunk.content.rows, chunk.content.bytes);
+        expected += chunk.content.rows;
+    }
+    let taken = copy.finish()?;
+    if taken != expected {
+        return Err(Error::failed(format!(
+            "the server took {taken} of {expected} rows of table {}",
+            table.name
+        )));
+    }
+    Ok(taken)
+}
+
+/// Loads tables that may refer to each other: what fails is tried again when others are there,
+/// until a round loads nothing more.
+fn load_in_rounds(
+    reader: &ArchiveReader,
+    session: &mut Session,
+    tables: &[&TableEntry],
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<u64> {
+    let plain = names_are_plain(&reader.manifest().source.encoding);
+    let mut open: Vec<&TableEntry> = tables.to_vec();
+    let mut rows = 0;
+    while !open.is_empty() {
+        let mut failed = Vec::new();
+        let mut reason = None;
+        for table in &open {
+            let sql = copy_in_sql(&table.name, &table.columns, plain);
+            let chunks: Vec<&Chunk> = table.chunks.iter().collect();
+            if chunks.is_empty() {
+                continue;
+            }
+            match load(reader, session, &sql, table, &chunks, observer, interrupt) {
+                Ok(count) => rows += count,
+                Err(error) => {
+                    failed.push(*table);
+                    reason.get_or_insert(error);
+                }
+            }
+        }
+        if let Some(reason) = reason
+            && failed.len() == open.len()
+        {
+            return Err(reason);
+        }
+        open = failed;
+    }
+    Ok(rows)
+}
+
+/// Creates the archive's large objects, which must not be there, and fills them.
+pub fn large_objects(
+    reader: &ArchiveReader,
+    session: &mut Session,
+    options: &Options,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let archived = &reader.manifest().large_objects;
+    if archived.objects.is_empty() {
+        return Ok(());
+    }
+    observer.phase("loading the large objects", None);
+    let oids: Vec<u32> = archived.objects.iter().map(|object| object.oid).collect();
+    for batch in oids.chunks(1000) {
+        large_objects::create_all(session, batch)?;
+    }
+    large_objects::prepare_pieces(session)?;
+    for chunk in &archived.chunks {
+        let content = reader.member(&chunk.member)?;
+        let mut copy = CopyIn::start(
+            session,
+            large_objects::PIECES_COPY,
+            String::from("cannot load the large objects"),
+        )?;
+        frame::decompress(&content, chunk.content.bytes, |piece| {
+            interrupt.check()?;
+            copy.write(piece)
+        })?;
+        copy.finish()?;
+        large_objects::put_pieces(session)?;
+    }
+    session.execute("DROP TABLE pg_temp.pgark_pieces")?;
+    for object in &archived.objects {
+        if let Some(comment) = &object.comment {
+            session.execute(&format!(
+                "COMMENT ON LARGE OBJECT {} IS {}",
+                object.oid,
+                literal(comment)
+            ))?;
+        }
+        if !options.no_owner && object.owner != session.facts.role {
+            session.execute(&format!(
+                "ALTER LARGE OBJECT {} OWNER TO {}",
+                object.oid,
+                quote(&object.owner)
+            ))?;
+        }
+    }
+    if !options.no_privileges {
+        let wanted: Vec<_> = archived.objects.iter().filter_map(|o| o.access.clone()).collect();
+        access::reconcile(&mut session.client, &wanted)?;
+    }
+    Ok(())
+}
+
+/// Sets sequences to exactly the archive's positions.
+pub fn set_sequences(session: &mut Session, sequences: &[SequenceState]) -> Result<()> {
+    for batch in sequences.chunks(200) {
+        let calls: Vec<String> = batch
+            .iter()
+            .map(|sequence| {
+                format!(
+                    "pg_catalog.setval({}, {}, {})",
+                    literal(&quote_qualified(&sequence.name)),
+                    sequence.last_value,
+                    sequence.is_called
+                )
+            })
+            .collect();
+        session.run_single(&format!("SELECT {}", calls.join(", ")), "cannot set the sequences")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! Reads tables of a live database and computes their contents, as a backup would, without
+//! writing anything: this proves that a restored database equals its archive.
+
+use super::interrupt::Interrupt;
+use super::observer::Observer;
+use super::plan::{Plan, Task};
+use super::pool;
+use crate::error::Result;
+use crate::model::connection::Connection;
+use crate::model::content::Content;
+use crate::pg::session::{Purpose, Session};
+use crate::pg::snapshot;
+use crate::pg::{copy, large_objects};
+use crate::rules::large_object_digest::{LargeObjectContent, LargeObjectDigester};
+use crate::rules::row_digest::RowDigester;
+
+/// Where and how to read.
+pub struct Context<'a> {
+    /// The server.
+    pub connection: &'a Connection,
+    /// The database, if not the one that the connection names.
+    pub database: Option<&'a str>,
+    /// The snapshot to share.
+    pub snapshot: &'a str,
+    /// The encoding that the digests are of.
+    pub encoding: &'a str,
+    /// Number of workers.
+    pub jobs: usize,
+    /// Who hears of progress.
+    pub observer: &'a dyn Observer,
+    /// What ends it early.
+    pub interrupt: &'a Interrupt,
+}
+
+/// Contents of the planned tables, in the plan's order.
+pub fn contents(context: &Context<'_>, plan: &Plan) -> Result<Vec<Content>> {
+    let mut contents = vec![Content::default(); plan.tables.len()];
+    let open = || {
+        let mut session = Session::open(context.connection, context.database, Purpose::Read)?;
+        context.interrupt.register(&session);
+        snapshot::join(&mut session, context.snapshot)?;
+        session.use_encoding(context.encoding)?;
+        Ok(session)
+    };
+    let work = |session: &mut Session, task: Task, emit: pool::Emit<'_, (usize, Content)>| {
+        let content = range(session, plan, task)?;
+        context.observer.moved(content.rows, content.bytes);
+        emit((task.table, content))
+    };
+    pool::run(
+        context.jobs,
+        plan.tasks.clone(),
+        context.interrupt,
+        open,
+        work,
+        |(table, content)| {
+            contents[table] += content;
+            Ok(())
+        },
+    )?;
+    Ok(contents)
+}
+
+/// Content of one range of a table.
+pub fn range(session: &mut Session, plan: &Plan, task: Task) -> Result<Content> {
+    let mut rows = RowDigester::default();
+    copy::copy_out(session, &plan.tables[task.table].rows(task.pages), |piece| {
+        rows.update(piece);
+        Ok(())
+    })?;
+    rows.finish()
+}
+
+/// Content of all large objects.
+pub fn large_objects(session: &mut Session) -> Result<LargeObjectContent> {
+    let facts = large_objects::list(&mut session.client)?;
+    let mut digester = LargeObjectDigester::default();
+    large_objects::copy_out(session, |piece| digester.update(piece))?;
+    digester.finish(facts.iter().map(|object| object.oid))
+}

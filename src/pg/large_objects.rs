@@ -1,0 +1,145 @@
+//! Large objects: their owners, privileges and content.
+
+use super::failure::server;
+use super::session::Session;
+use crate::error::Result;
+use crate::model::schema::{AccessList, Grant};
+use postgres::Client;
+
+/// Owner, comment and privileges of one large object.
+#[derive(Clone, Debug)]
+pub struct LargeObjectFacts {
+    /// Its OID.
+    pub oid: u32,
+    /// Its owner.
+    pub owner: String,
+    /// Its comment.
+    pub comment: Option<String>,
+    /// Its privileges, where they are not the default.
+    pub access: Option<AccessList>,
+}
+
+/// Lists all large objects by OID.
+pub fn list(client: &mut Client) -> Result<Vec<LargeObjectFacts>> {
+    let failed = |error| server("cannot list the large objects", error);
+    let rows = client
+        .query(
+            "SELECT m.oid, pg_catalog.pg_get_userbyid(m.lomowner)::text,
+                    pg_catalog.obj_description(m.oid, 'pg_largeobject'), m.lomacl IS NOT NULL
+             FROM pg_catalog.pg_largeobject_metadata AS m ORDER BY m.oid",
+            &[],
+        )
+        .map_err(failed)?;
+    let grants = client
+        .query(
+            "SELECT m.oid, CASE WHEN a.grantee <> 0 THEN pg_catalog.pg_get_userbyid(a.grantee)::text END,
+                    pg_catalog.pg_get_userbyid(a.grantor)::text, a.privilege_type, a.is_grantable
+             FROM pg_catalog.pg_largeobject_metadata AS m,
+                  pg_catalog.aclexplode(m.lomacl) WITH ORDINALITY AS a
+             ORDER BY m.oid, a.ordinality",
+            &[],
+        )
+        .map_err(failed)?;
+    let mut facts: Vec<LargeObjectFacts> = rows
+        .iter()
+        .map(|row| {
+            let (oid, owner): (u32, String) = (row.get(0), row.get(1));
+            let access = row.get::<_, bool>(3).then(|| AccessList {
+                target: format!("LARGE OBJECT {oid}"),
+                column: None,
+                kind: 'L',
+                owner: owner.clone(),
+                grants: Vec::new(),
+            });
+            LargeObjectFacts { oid, owner, comment: row.get(2), access }
+        })
+        .collect();
+    for row in &grants {
+        let oid: u32 = row.get(0);
+        if let Ok(position) = facts.binary_search_by_key(&oid, |object| object.oid)
+            && let Some(access) = &mut facts[position].access
+        {
+            access.grants.push(Grant {
+                grantee: row.get(1),
+                grantor: row.get(2),
+                privilege: row.get(3),
+                grantable: row.get(4),
+            });
+        }
+    }
+    Ok(facts)
+}
+
+/// Streams all large objects as COPY text of (OID, offset, data), in order of OID and offset.
+/// Bytes that no piece covers are zero.
+///
+/// Whoever may read `pg_largeobject` reads its pages, a quarter of a block each; a role that
+/// only owns the objects reads through `lo_get`, which `pg_read_all_data` does not allow
+/// (dump-correctness 1.4, 2.9).
+pub fn copy_out(session: &mut Session, take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let doing = "cannot read the large objects";
+    let row = session
+        .client
+        .query_one(
+            "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_largeobject', 'SELECT')",
+            &[],
+        )
+        .map_err(|error| server(doing, error))?;
+    let sql = if row.get(0) {
+        "COPY (SELECT loid, pageno::bigint * (pg_catalog.current_setting('block_size')::bigint / 4), data
+               FROM pg_catalog.pg_largeobject ORDER BY loid, pageno) TO STDOUT"
+    } else {
+        // 262144 is INV_READ, 2 is SEEK_END.
+        "COPY (SELECT o.oid, p.start, pg_catalog.lo_get(o.oid, p.start, 262144)
+               FROM (SELECT m.oid, pg_catalog.lo_lseek64(pg_catalog.lo_open(m.oid, 262144), 0, 2) AS size
+                     FROM pg_catalog.pg_largeobject_metadata AS m ORDER BY m.oid OFFSET 0) AS o
+               CROSS JOIN LATERAL pg_catalog.generate_series(0::bigint, o.size - 1, 262144::bigint) AS p(start)
+               ORDER BY o.oid, p.start) TO STDOUT"
+    };
+    super::copy::run_copy_out(session, sql, doing, take)
+}
+
+/// Creates an empty large object with a given OID.
+pub fn create_all(session: &mut Session, oids: &[u32]) -> Result<()> {
+    session
+        .client
+        .query(
+            "SELECT pg_catalog.lo_create(o) FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS o",
+            &[&oids],
+        )
+        .map(drop)
+        .map_err(|error| server("cannot create the large objects", error))
+}
+
+/// Makes the temporary table that pieces pass through on their way into large objects.
+pub fn prepare_pieces(session: &mut Session) -> Result<()> {
+    session.execute(
+        "CREATE TEMPORARY TABLE pgark_pieces (loid pg_catalog.oid, start bigint, data bytea)",
+    )
+}
+
+/// Where [`prepare_pieces`] wants the pieces: COPY text as [`copy_out`] gives it.
+pub const PIECES_COPY: &str = "COPY pg_temp.pgark_pieces FROM STDIN";
+
+/// Puts the pieces into their large objects and empties the temporary table.
+pub fn put_pieces(session: &mut Session) -> Result<()> {
+    session.execute(
+        "DO $$ BEGIN
+           PERFORM pg_catalog.lo_put(p.loid, p.start, p.data)
+           FROM (SELECT * FROM pg_temp.pgark_pieces ORDER BY loid, start) AS p;
+         END $$",
+    )?;
+    session.execute("TRUNCATE pg_temp.pgark_pieces")
+}
+
+/// Which of `oids` the database has already.
+pub fn existing(session: &mut Session, oids: &[u32]) -> Result<Vec<u32>> {
+    let rows = session
+        .client
+        .query(
+            "SELECT oid FROM pg_catalog.pg_largeobject_metadata WHERE oid = ANY ($1) ORDER BY oid",
+            &[&oids],
+        )
+        .map_err(|error| server("cannot list the large objects", error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}

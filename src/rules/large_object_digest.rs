@@ -1,0 +1,142 @@
+//! The digest of large objects: independent of how the server cuts them into pages.
+
+use crate::error::{Error, Result};
+use crate::model::content::RowDigest;
+use std::collections::BTreeSet;
+use xxhash_rust::xxh3::Xxh3;
+
+/// How much and what large objects hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LargeObjectContent {
+    /// How many there are.
+    pub count: u64,
+    /// Sum of their sizes in bytes.
+    pub bytes: u64,
+    /// Sum of the XXH3-128 hashes of each object's OID (four bytes, little endian) and content.
+    pub digest: RowDigest,
+}
+
+/// Takes pieces in order of OID and offset as COPY text of (OID, offset, data); holes are zeros.
+#[derive(Default)]
+pub struct LargeObjectDigester {
+    line: Vec<u8>,
+    current: Option<Current>,
+    seen: BTreeSet<u32>,
+    total: LargeObjectContent,
+}
+
+struct Current {
+    oid: u32,
+    size: u64,
+    hash: Box<Xxh3>,
+}
+
+impl LargeObjectDigester {
+    /// Takes the next bytes of COPY text.
+    pub fn update(&mut self, mut piece: &[u8]) -> Result<()> {
+        while let Some(end) = memchr::memchr(b'\n', piece) {
+            self.line.extend_from_slice(&piece[..end]);
+            let line = std::mem::take(&mut self.line);
+            self.row(&line)?;
+            piece = &piece[end + 1..];
+        }
+        self.line.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// The content of all large objects, `oids`, of which those without a piece are empty.
+    pub fn finish(mut self, oids: impl Iterator<Item = u32>) -> Result<LargeObjectContent> {
+        if !self.line.is_empty() {
+            return Err(Error::damaged("the last piece of the large objects has no line end"));
+        }
+        self.end_current();
+        let mut known = 0;
+        for oid in oids {
+            if !self.seen.contains(&oid) {
+                self.current = Some(Current::new(oid));
+                self.end_current();
+            }
+            known += 1;
+        }
+        if known != self.total.count {
+            return Err(Error::damaged("there are pieces of large objects that do not exist"));
+        }
+        Ok(self.total)
+    }
+
+    fn row(&mut self, line: &[u8]) -> Result<()> {
+        let malformed = || Error::damaged("a piece of a large object is malformed");
+        let mut fields = line.split(|byte| *byte == b'\t');
+        let mut number =
+            || -> Option<u64> { std::str::from_utf8(fields.next()?).ok()?.parse().ok() };
+        let oid = number().and_then(|oid| u32::try_from(oid).ok()).ok_or_else(malformed)?;
+        let start = number().ok_or_else(malformed)?;
+        let data =
+            fields.next().and_then(|text| text.strip_prefix(br"\\x")).ok_or_else(malformed)?;
+        let data = hex::decode(data).map_err(|_| malformed())?;
+        if self.current.as_ref().is_none_or(|current| current.oid != oid) {
+            self.end_current();
+            if !self.seen.insert(oid) {
+                return Err(malformed());
+            }
+        }
+        let current = self.current.get_or_insert_with(|| Current::new(oid));
+        let mut hole = start.checked_sub(current.size).ok_or_else(malformed)?;
+        while hole > 0 {
+            const ZEROS: [u8; 8192] = [0; 8192];
+            let length = hole.min(ZEROS.len() as u64);
+            current.hash.update(&ZEROS[..length as usize]);
+            hole -= length;
+        }
+        current.hash.update(&data);
+        current.size = start + data.len() as u64;
+        Ok(())
+    }
+
+    fn end_current(&mut self) {
+        if let Some(current) = self.current.take() {
+            self.seen.insert(current.oid);
+            self.total.count += 1;
+            self.total.bytes += current.size;
+            self.total.digest.add_row(current.hash.digest128());
+        }
+    }
+}
+
+impl Current {
+    fn new(oid: u32) -> Self {
+        let mut hash = Box::new(Xxh3::new());
+        hash.update(&oid.to_le_bytes());
+        Self { oid, size: 0, hash }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(text: &str, oids: &[u32]) -> Result<LargeObjectContent> {
+        let mut digester = LargeObjectDigester::default();
+        text.as_bytes().chunks(7).try_for_each(|piece| digester.update(piece))?;
+        digester.finish(oids.iter().copied())
+    }
+
+    #[test]
+    fn the_cut_into_pieces_does_not_matter() {
+        let paged = content("5\t0\t\\\\x0102\n5\t4\t\\\\x05\n9\t0\t\\\\xff\n", &[5, 7, 9]).unwrap();
+        let whole = content("5\t0\t\\\\x0102000005\n9\t0\t\\\\xff\n", &[5, 7, 9]).unwrap();
+        assert_eq!(paged, whole);
+        assert_eq!((paged.count, paged.bytes), (3, 6));
+        assert_ne!(
+            content("5\t0\t\\\\x0102\n", &[5]).unwrap(),
+            content("6\t0\t\\\\x0102\n", &[6]).unwrap()
+        );
+    }
+
+    #[test]
+    fn pieces_of_unknown_objects_and_overlaps_are_found() {
+        assert!(content("5\t0\t\\\\x01\n", &[]).is_err());
+        assert!(content("5\t0\t\\\\x0102\n5\t1\t\\\\x01\n", &[5]).is_err());
+        assert!(content("5\t0\t\\\\x0", &[5]).is_err());
+    }
+}
