@@ -46,6 +46,7 @@ pub mod rules {
     pub mod alembic_config;
     pub mod copy_text;
     pub mod large_object_digest;
+    pub mod load_order;
     pub mod object_selection;
     pub mod order;
     pub mod pattern;
@@ -82,6 +83,8 @@ pub mod pg {
     pub mod failure;
     pub mod ident;
     pub mod large_objects;
+    pub mod references;
+    pub mod rows;
     pub mod session;
     pub mod snapshot;
     pub mod target;

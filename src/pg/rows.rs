@@ -1,0 +1,188 @@
+//! Tables that hold rows already, and rows that are put among them.
+
+use super::failure::server;
+use super::ident::{literal, quote, quote_qualified};
+use super::session::Session;
+use crate::error::Result;
+use crate::model::name::QualifiedName;
+use crate::model::table::{Column, SequenceState};
+use postgres::Client;
+
+/// The temporary table that rows pass through where they must be matched with others.
+const STAGED: &str = "pg_temp.pgark_rows";
+
+/// Whether a table holds a row.
+pub fn has_rows(session: &mut Session, table: &QualifiedName) -> Result<bool> {
+    let sql = format!("SELECT EXISTS (SELECT FROM ONLY {})", quote_qualified(table));
+    session
+        .client
+        .query_one(&sql, &[])
+        .map(|row| row.get(0))
+        .map_err(|error| server(format!("cannot read table {table}"), error))
+}
+
+/// Columns that a row must give a value: NOT NULL, and neither default nor identity nor
+/// generation. With the table's OID.
+pub fn required_columns(client: &mut Client) -> Result<Vec<(u32, String)>> {
+    let rows = client
+        .query(
+            "SELECT a.attrelid, a.attname::text FROM pg_catalog.pg_attribute AS a
+             WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull AND NOT a.atthasdef
+               AND a.attidentity = '' AND a.attgenerated = ''
+             ORDER BY a.attrelid, a.attnum",
+            &[],
+        )
+        .map_err(|error| server("cannot list the columns", error))?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Columns of a table's primary key, in its order; empty without one.
+pub fn primary_key(client: &mut Client, table: u32) -> Result<Vec<String>> {
+    let rows = client
+        .query(
+            "SELECT a.attname::text
+             FROM pg_catalog.pg_constraint AS k
+             CROSS JOIN LATERAL pg_catalog.unnest(k.conkey) WITH ORDINALITY AS p(attnum, position)
+             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = p.attnum
+             WHERE k.conrelid = $1 AND k.contype = 'p' ORDER BY p.position",
+            &[&table],
+        )
+        .map_err(|error| server("cannot look up the primary key", error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Whether a table has any key by which rows can be told apart.
+pub fn has_key(client: &mut Client, table: u32) -> Result<bool> {
+    client
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_index WHERE indrelid = $1 AND indisunique)",
+            &[&table],
+        )
+        .map(|row| row.get(0))
+        .map_err(|error| server("cannot look up the keys", error))
+}
+
+/// Locks tables against all writers.
+pub fn lock(session: &mut Session, tables: &[&QualifiedName]) -> Result<()> {
+    for batch in tables.chunks(500) {
+        let names: Vec<String> =
+            batch.iter().map(|table| format!("ONLY {}", quote_qualified(table))).collect();
+        session
+            .client
+            .batch_execute(&format!(
+                "LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE",
+                names.join(", ")
+            ))
+            .map_err(|error| server("cannot lock the tables against writers", error))?;
+    }
+    Ok(())
+}
+
+/// Empties tables in one statement and without CASCADE, so that no other table is ever emptied.
+/// `(table, whole)`: a partitioned table is emptied whole, others alone.
+pub fn truncate(session: &mut Session, tables: &[(&QualifiedName, bool)]) -> Result<()> {
+    if tables.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = tables
+        .iter()
+        .map(|(table, whole)| {
+            format!("{}{}", if *whole { "" } else { "ONLY " }, quote_qualified(table))
+        })
+        .collect();
+    session
+        .client
+        .batch_execute(&format!("TRUNCATE {}", names.join(", ")))
+        .map_err(|error| server("cannot empty the tables", error))
+}
+
+/// Makes the temporary table for rows of `table`.
+pub fn stage(session: &mut Session, table: &QualifiedName, columns: &[Column]) -> Result<()> {
+    session.execute(&format!(
+        "CREATE TEMPORARY TABLE pgark_rows ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA",
+        list(columns, ""),
+        quote_qualified(table)
+    ))
+}
+
+/// Its name, to COPY into.
+pub fn staged_name() -> QualifiedName {
+    QualifiedName::new("pg_temp", "pgark_rows")
+}
+
+/// Drops it.
+pub fn unstage(session: &mut Session) -> Result<()> {
+    session.execute(&format!("DROP TABLE {STAGED}"))
+}
+
+/// A statement that puts the staged rows into `table`, leaves rows with equal keys as they are,
+/// and returns what it put.
+pub fn insert_new_sql(table: &QualifiedName, columns: &[Column]) -> String {
+    let names = list(columns, "");
+    format!(
+        "COPY (INSERT INTO {} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {STAGED}
+         ON CONFLICT DO NOTHING RETURNING {names}) TO STDOUT",
+        quote_qualified(table)
+    )
+}
+
+/// Puts the staged rows into `table`, over rows with the same primary key.
+pub fn upsert(session: &mut Session, table: &QualifiedName, columns: &[Column], key: &[String]) -> Result<()> {
+    let names = list(columns, "");
+    let keys: Vec<String> = key.iter().map(|name| quote(name)).collect();
+    let set: Vec<String> = columns
+        .iter()
+        .filter(|column| !key.contains(&column.name))
+        .map(|column| format!("{0} = excluded.{0}", quote(&column.name)))
+        .collect();
+    let action = if set.is_empty() {
+        String::from("NOTHING")
+    } else {
+        format!("UPDATE SET {}", set.join(", "))
+    };
+    session.run_single(
+        &format!(
+            "INSERT INTO {} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {STAGED}
+             ON CONFLICT ({}) DO {action}",
+            quote_qualified(table),
+            keys.join(", ")
+        ),
+        &format!("cannot put rows into table {table}"),
+    )?;
+    Ok(())
+}
+
+/// A statement that reads those rows of `table` whose keys are among the staged ones.
+pub fn read_staged_keys_sql(table: &QualifiedName, columns: &[Column], key: &[String]) -> String {
+    let equal: Vec<String> =
+        key.iter().map(|name| format!("s.{0} = t.{0}", quote(name))).collect();
+    format!(
+        "COPY (SELECT {} FROM ONLY {} AS t WHERE EXISTS (SELECT FROM {STAGED} AS s WHERE {})) TO STDOUT",
+        list(columns, "t."),
+        quote_qualified(table),
+        equal.join(" AND ")
+    )
+}
+
+/// Sets a sequence as a part of the transaction: `setval` alone would survive a rollback, but
+/// after RESTART it acts on a file that the rollback throws away. Whoever does not own the
+/// sequence can only use `setval`.
+pub fn set_sequence(session: &mut Session, sequence: &SequenceState, value: i64, called: bool) -> Result<()> {
+    let name = quote_qualified(&sequence.name);
+    session.execute("SAVEPOINT before_sequence")?;
+    if session.client.batch_execute(&format!("ALTER SEQUENCE {name} RESTART")).is_err() {
+        session.execute("ROLLBACK TO SAVEPOINT before_sequence")?;
+    }
+    session.execute("RELEASE SAVEPOINT before_sequence")?;
+    session.run_single(
+        &format!("SELECT pg_catalog.setval({}, {value}, {called})", literal(&name)),
+        &format!("cannot set sequence {}", sequence.name),
+    )?;
+    Ok(())
+}
+
+fn list(columns: &[Column], prefix: &str) -> String {
+    let names: Vec<String> =
+        columns.iter().map(|column| format!("{prefix}{}", quote(&column.name))).collect();
+    names.join(", ")
+}
