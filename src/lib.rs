@@ -16,8 +16,15 @@ pub mod model {
 
 /// The server: the only home of the `postgres` crate.
 pub mod pg {
+    pub mod access;
     pub mod connect;
+    pub mod ddl;
     pub mod failure;
     pub mod ident;
     pub mod session;
+}
+
+/// Decisions without input or output.
+pub mod rules {
+    pub mod order;
 }
