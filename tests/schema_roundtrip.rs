@@ -86,27 +86,31 @@ fn read(scratch: &Scratch) -> (DatabaseSchema, u32) {
 
 fn replay(scratch: &Scratch, objects: &[SchemaObject], major: u32) {
     let mut session = open(&scratch.0, Purpose::Write);
-    for object in objects.iter().filter(|object| object.access.is_none()) {
+    let (last, first): (Vec<&SchemaObject>, Vec<&SchemaObject>) =
+        objects.iter().partition(|object| object.class == ObjectClass::MaterializedViewData);
+    let without_privileges = first.into_iter().filter(|object| object.access.is_none());
+    run(&mut session, without_privileges);
+    let wanted: Vec<_> = objects.iter().filter_map(|object| object.access.clone()).collect();
+    access::apply(&mut session.client, major, &wanted, Scope::WholeDatabase).unwrap();
+    let left = access::reconcile(&mut session.client, major, &wanted, Scope::WholeDatabase);
+    assert_eq!(left.unwrap(), Vec::<String>::new());
+    run(&mut session, last.into_iter());
+}
+
+fn run<'a>(session: &mut Session, objects: impl Iterator<Item = &'a SchemaObject>) {
+    for object in objects {
         for statement in &object.statements {
             if let Err(error) = session.client.execute(statement.sql.as_str(), &[]) {
                 panic!("{object}: {:?}\n{}", error.as_db_error(), statement.sql);
             }
         }
     }
-    let wanted: Vec<_> = objects.iter().filter_map(|object| object.access.clone()).collect();
-    access::apply(&mut session.client, major, &wanted, Scope::WholeDatabase).unwrap();
-    let left = access::reconcile(&mut session.client, major, &wanted, Scope::WholeDatabase);
-    assert_eq!(left.unwrap(), Vec::<String>::new());
 }
 
 /// The statements as a person would run them, privileges included.
 fn replay_by_hand(scratch: &Scratch, objects: &[SchemaObject]) {
     let mut session = open(&scratch.0, Purpose::Write);
-    for statement in objects.iter().flat_map(|object| &object.statements) {
-        if let Err(error) = session.client.execute(statement.sql.as_str(), &[]) {
-            panic!("{:?}\n{}", error.as_db_error(), statement.sql);
-        }
-    }
+    run(&mut session, objects.iter());
 }
 
 fn dump(scratch: &Scratch) -> String {

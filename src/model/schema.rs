@@ -37,9 +37,10 @@ pub enum ObjectClass {
     TableSetting,
     Trigger,
     ForeignKey,
-    MaterializedViewData,
     DatabaseComment,
     Privileges,
+    /// Filling a materialized view; after the privileges, because its owner reads for it.
+    MaterializedViewData,
     // Known, and not carried yet: `backup` refuses them unless they are allowed by name.
     AccessMethod,
     Aggregate,

@@ -207,6 +207,11 @@ impl Collection {
         self.claims.contains_key(&key) || self.left_out.contains(&key)
     }
 
+    /// Whether an object makes `key` without spelling it out.
+    pub fn is_implied(&self, key: Key) -> bool {
+        self.claims.get(&key).is_some_and(|claim| !claim.counts)
+    }
+
     /// Whether `key` is named as not carried.
     pub fn is_left_out(&self, key: Key) -> bool {
         self.left_out.contains(&key)

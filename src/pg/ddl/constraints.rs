@@ -239,7 +239,7 @@ pub(super) fn collect(
             continue;
         }
         match constraint.kind {
-            'c' | 'n' => collect_check(out, table, constraint)?,
+            'c' | 'n' => collect_check(out, relations, constraints, table, constraint)?,
             'p' | 'u' | 'x' => collect_indexed(out, table, constraint)?,
             'f' if constraint.parent == 0 => {
                 collect_foreign_key(out, relations, table, constraint)?;
@@ -274,7 +274,13 @@ fn draft(class: ObjectClass, table: &Relation, constraint: &Constraint, sql: Str
 
 /// A CHECK or NOT NULL outside `CREATE TABLE`. Without ONLY, so that it reaches the children that
 /// have it from here; a child's own copy merges with it in either order.
-fn collect_check(out: &mut Collection, table: &Relation, constraint: &Constraint) -> Result<()> {
+fn collect_check(
+    out: &mut Collection,
+    relations: &Relations,
+    constraints: &Constraints,
+    table: &Relation,
+    constraint: &Constraint,
+) -> Result<()> {
     let class = if constraint.kind == 'n' { ObjectClass::NotNull } else { ObjectClass::Check };
     let sql = format!(
         "ALTER TABLE {} ADD CONSTRAINT {} {}",
@@ -288,6 +294,15 @@ fn collect_check(out: &mut Collection, table: &Relation, constraint: &Constraint
     }
     let index = out.add(constraint.key(), draft)?;
     out.commentable(constraint.key(), index, constraint.comment_target(table));
+    // The children's copies come into being here, and only then can be commented on.
+    for below in relations.descendants(table.oid) {
+        let copies = constraints.of(&constraints.of_relation, below.oid);
+        for copy in copies.filter(|copy| copy.name == constraint.name) {
+            if out.is_implied(copy.key()) {
+                out.commentable(copy.key(), index, copy.comment_target(below));
+            }
+        }
+    }
     Ok(())
 }
 

@@ -31,6 +31,12 @@ fn classes() -> Vec<(ObjectClass, u32, String)> {
     let operator = "o.oprname || '(' || CASE o.oprleft WHEN 0 THEN 'NONE'
          ELSE format_type(o.oprleft, NULL) END || ', ' || format_type(o.oprright, NULL) || ')'";
     let cast = "format_type(o.castsource, NULL) || ' AS ' || format_type(o.casttarget, NULL)";
+    // The casts of range types to multiranges come with them.
+    let cast = format!(
+        "{} AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+             WHERE d.classid = 2605 AND d.objid = o.oid AND d.deptype = 'i')",
+        outside("pg_cast", cast)
+    );
     let transform = "format_type(o.trftype, NULL) || ' for ' ||
          (SELECT l.lanname FROM pg_catalog.pg_language AS l WHERE l.oid = o.trflang)";
     let by_access_method = |name: &str, method: &str| {
@@ -74,7 +80,7 @@ fn classes() -> Vec<(ObjectClass, u32, String)> {
     use ObjectClass as Class;
     vec![
         (Class::AccessMethod, 2601, outside("pg_am", "o.amname")),
-        (Class::Cast, 2605, outside("pg_cast", cast)),
+        (Class::Cast, 2605, cast),
         (Class::Collation, 3456, in_schema("pg_collation", "coll", "o.collname")),
         (Class::Conversion, 2607, in_schema("pg_conversion", "con", "o.conname")),
         (Class::DatabaseSetting, 0, setting.to_owned()),
@@ -113,6 +119,8 @@ pub(super) fn collect(
     graph: &Graph,
     relations: &Relations,
 ) -> Result<()> {
+    // These names are for people, who do not write quotes around everything.
+    quote_all(client, "off")?;
     for (class, catalog, sql) in classes() {
         for row in rows::query(client, &class.to_string(), &format!("{sql} ORDER BY 2"))? {
             let key = row.get::<Option<u32>>("oid")?.map(|oid| Key { catalog, oid });
@@ -121,10 +129,16 @@ pub(super) fn collect(
             }
         }
     }
+    quote_all(client, "on")?;
     for relation in relations.of_kind(&['f']) {
         out.leave_out(ObjectClass::ForeignTable, Some(relation.key()), relation.name.to_string());
     }
     Ok(())
+}
+
+fn quote_all(client: &mut Client, state: &str) -> Result<()> {
+    let sql = format!("SELECT set_config('quote_all_identifiers', '{state}', true)");
+    rows::query(client, "names", &sql).map(drop)
 }
 
 /// Makes sure that every row a user made is made by an object, comes with an extension, or has
