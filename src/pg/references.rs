@@ -217,9 +217,7 @@ pub fn has_orphans(session: &mut Session, key: &ForeignKey) -> Result<bool> {
         only(key.partitioned),
         quote_qualified(&key.table)
     );
-    session
-        .client
-        .query_one(&sql, &[])
-        .map(|row| row.get(0))
-        .map_err(|error| server(format!("cannot check foreign key {} on {}", key.name, key.table), error))
+    session.client.query_one(&sql, &[]).map(|row| row.get(0)).map_err(|error| {
+        server(format!("cannot check foreign key {} on {}", key.name, key.table), error)
+    })
 }

@@ -69,10 +69,7 @@ pub fn lock(session: &mut Session, tables: &[&QualifiedName]) -> Result<()> {
             batch.iter().map(|table| format!("ONLY {}", quote_qualified(table))).collect();
         session
             .client
-            .batch_execute(&format!(
-                "LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE",
-                names.join(", ")
-            ))
+            .batch_execute(&format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", names.join(", ")))
             .map_err(|error| server("cannot lock the tables against writers", error))?;
     }
     Ok(())
@@ -127,7 +124,12 @@ pub fn insert_new_sql(table: &QualifiedName, columns: &[Column]) -> String {
 }
 
 /// Puts the staged rows into `table`, over rows with the same primary key.
-pub fn upsert(session: &mut Session, table: &QualifiedName, columns: &[Column], key: &[String]) -> Result<()> {
+pub fn upsert(
+    session: &mut Session,
+    table: &QualifiedName,
+    columns: &[Column],
+    key: &[String],
+) -> Result<()> {
     let names = list(columns, "");
     let keys: Vec<String> = key.iter().map(|name| quote(name)).collect();
     let set: Vec<String> = columns
@@ -154,8 +156,7 @@ pub fn upsert(session: &mut Session, table: &QualifiedName, columns: &[Column], 
 
 /// A statement that reads those rows of `table` whose keys are among the staged ones.
 pub fn read_staged_keys_sql(table: &QualifiedName, columns: &[Column], key: &[String]) -> String {
-    let equal: Vec<String> =
-        key.iter().map(|name| format!("s.{0} = t.{0}", quote(name))).collect();
+    let equal: Vec<String> = key.iter().map(|name| format!("s.{0} = t.{0}", quote(name))).collect();
     format!(
         "COPY (SELECT {} FROM ONLY {} AS t WHERE EXISTS (SELECT FROM {STAGED} AS s WHERE {})) TO STDOUT",
         list(columns, "t."),
@@ -167,7 +168,12 @@ pub fn read_staged_keys_sql(table: &QualifiedName, columns: &[Column], key: &[St
 /// Sets a sequence as a part of the transaction: `setval` alone would survive a rollback, but
 /// after RESTART it acts on a file that the rollback throws away. Whoever does not own the
 /// sequence can only use `setval`.
-pub fn set_sequence(session: &mut Session, sequence: &SequenceState, value: i64, called: bool) -> Result<()> {
+pub fn set_sequence(
+    session: &mut Session,
+    sequence: &SequenceState,
+    value: i64,
+    called: bool,
+) -> Result<()> {
     let name = quote_qualified(&sequence.name);
     session.execute("SAVEPOINT before_sequence")?;
     if session.client.batch_execute(&format!("ALTER SEQUENCE {name} RESTART")).is_err() {

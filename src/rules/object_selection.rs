@@ -135,11 +135,11 @@ fn stands_alone(class: ObjectClass) -> bool {
     !matches!(
         class,
         C::SequenceOwner
-            | C::Inheritance
             | C::PartitionAttach
             | C::Default
             | C::DomainConstraint
             | C::Check
+            | C::NotNull
             | C::Index
             | C::PrimaryKey
             | C::Unique

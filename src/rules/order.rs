@@ -1,7 +1,381 @@
-//! stub
-use crate::error::Result;
-use crate::model::schema::*;
-/// stub
+//! The order in which objects are created.
+//!
+//! The list keeps its order wherever dependencies allow: an object waits until what it needs is
+//! there, and is then the next one. Circles go through views, and are cut with placeholders
+//! (dump-correctness 2.3).
+
+use crate::error::{Error, Kind, Result};
+use crate::model::schema::{ObjectClass, SchemaObject, Section, Statement};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+
+/// Brings the objects into an order in which each comes after what it depends on, and all of
+/// [`Section::PreData`] before all of [`Section::PostData`]. A view may come out twice: as a
+/// placeholder of the same columns, and later as itself.
+///
+/// # Errors
+/// [`Kind::Failed`] for a circle of dependencies in which no view can stand in; it names the
+/// members.
 pub fn restore_order(objects: Vec<SchemaObject>) -> Result<Vec<SchemaObject>> {
-    Ok(objects)
+    let mut plan = Plan::new(objects)?;
+    plan.move_after_data();
+    plan.cut_before_data()?;
+    let order = loop {
+        let (order, stuck) = plan.sort();
+        if stuck.is_empty() {
+            break order;
+        }
+        plan.cut_circle(&stuck)?;
+    };
+    Ok(plan.arrange(&order))
+}
+
+struct Plan {
+    objects: Vec<SchemaObject>,
+    needs: Vec<BTreeSet<usize>>,
+    /// Where each object stands in the list; a placeholder shares its view's place.
+    place: Vec<(usize, bool)>,
+    /// The placeholder of a view that has been split.
+    split: Vec<Option<usize>>,
+}
+
+impl Plan {
+    fn new(mut objects: Vec<SchemaObject>) -> Result<Self> {
+        let count = objects.len();
+        let mut needs = Vec::with_capacity(count);
+        for (index, object) in objects.iter_mut().enumerate() {
+            let mut needed: BTreeSet<usize> =
+                std::mem::take(&mut object.depends_on).into_iter().collect();
+            needed.remove(&index);
+            if let Some(beyond) = needed.iter().find(|needed| **needed >= count) {
+                return Err(Error::new(
+                    Kind::Damaged,
+                    format!("{object} depends on object {beyond} of a list of {count}"),
+                ));
+            }
+            needs.push(needed);
+        }
+        let place = (0..count).map(|index| (index, true)).collect();
+        Ok(Self { objects, needs, place, split: vec![None; count] })
+    }
+
+    fn is_late(&self, index: usize) -> bool {
+        self.objects[index].section == Section::PostData
+    }
+
+    /// Moves what needs an object of after the rows there too, where that is possible: functions
+    /// and materialized views with a `GROUP BY` over a primary key, for instance.
+    fn move_after_data(&mut self) {
+        let mut moved = true;
+        while moved {
+            moved = false;
+            for index in 0..self.objects.len() {
+                if self.is_late(index) || !can_move(self.objects[index].class) {
+                    continue;
+                }
+                let selects = is_view(self.objects[index].class);
+                let pulled = self.needs[index].iter().any(|needed| {
+                    // What only names a view is content with its placeholder; what selects from
+                    // it (and may demand that it can be updated) goes with it.
+                    let replaced = self.objects[*needed].placeholder.is_some();
+                    self.is_late(*needed) && (selects || !replaced)
+                });
+                if pulled {
+                    self.objects[index].section = Section::PostData;
+                    moved = true;
+                }
+            }
+        }
+    }
+
+    /// Gives what stays before the rows the placeholders of the views that do not.
+    fn cut_before_data(&mut self) -> Result<()> {
+        for index in 0..self.needs.len() {
+            if self.is_late(index) {
+                continue;
+            }
+            let late: Vec<usize> =
+                self.needs[index].iter().copied().filter(|needed| self.is_late(*needed)).collect();
+            for needed in late {
+                let Some(stand_in) = self.stand_in(needed, &BTreeSet::new()) else {
+                    return Err(Error::failed(format!(
+                        "{} must be there before the rows, but depends on {}, which comes after",
+                        self.objects[index], self.objects[needed]
+                    )));
+                };
+                self.needs[index].remove(&needed);
+                self.needs[index].insert(stand_in);
+            }
+        }
+        Ok(())
+    }
+
+    /// The placeholder of a view; `circle` is what it must not depend on.
+    fn stand_in(&mut self, view: usize, circle: &BTreeSet<usize>) -> Option<usize> {
+        if let Some(stand_in) = self.split[view] {
+            return Some(stand_in);
+        }
+        let statement: Statement = self.objects[view].placeholder.clone()?;
+        let real = &self.objects[view];
+        let object = SchemaObject {
+            section: Section::PreData,
+            depends_on: Vec::new(),
+            statements: vec![statement],
+            placeholder: None,
+            owner: None,
+            ..real.clone()
+        };
+        // It needs the types of the columns; they are among what the view needs.
+        let needed: Vec<usize> = self.needs[view]
+            .iter()
+            .copied()
+            .filter(|needed| !circle.contains(needed) && !self.is_late(*needed))
+            .collect();
+        let stand_in = self.objects.len();
+        self.objects.push(object);
+        self.needs.push(needed.into_iter().collect());
+        self.place.push((self.place[view].0, false));
+        self.split.push(None);
+        self.split[view] = Some(stand_in);
+        self.needs[view].insert(stand_in);
+        Some(stand_in)
+    }
+
+    /// The objects in order, and those that never came free because they are in or behind circles.
+    fn sort(&self) -> (Vec<usize>, BTreeSet<usize>) {
+        let mut waits_for: Vec<usize> = self.needs.iter().map(BTreeSet::len).collect();
+        let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); self.needs.len()];
+        for (index, needs) in self.needs.iter().enumerate() {
+            for needed in needs {
+                needed_by[*needed].push(index);
+            }
+        }
+        let key = |index: usize| Reverse((self.objects[index].section, self.place[index], index));
+        let mut free: BinaryHeap<_> =
+            (0..self.needs.len()).filter(|index| waits_for[*index] == 0).map(key).collect();
+        let mut order = Vec::with_capacity(self.needs.len());
+        while let Some(Reverse((_, _, index))) = free.pop() {
+            order.push(index);
+            for waiting in &needed_by[index] {
+                waits_for[*waiting] -= 1;
+                if waits_for[*waiting] == 0 {
+                    free.push(key(*waiting));
+                }
+            }
+        }
+        let stuck = (0..self.needs.len()).filter(|index| waits_for[*index] > 0).collect();
+        (order, stuck)
+    }
+
+    /// Puts a placeholder into one circle.
+    fn cut_circle(&mut self, stuck: &BTreeSet<usize>) -> Result<()> {
+        let circle = self.find_circle(stuck);
+        let Some(view) = circle.iter().copied().find(|index| {
+            self.objects[*index].placeholder.is_some() && self.split[*index].is_none()
+        }) else {
+            let names: Vec<String> =
+                circle.iter().map(|index| self.objects[*index].to_string()).collect();
+            return Err(Error::failed(format!(
+                "these objects depend on each other in a circle: {}",
+                names.join(", ")
+            ))
+            .hint("PostgreSQL has no statements to create them one after the other"));
+        };
+        // Everything that is tied up with the circle, so that the placeholder is free of it.
+        let tied: BTreeSet<usize> = &self.needed_for(view, stuck) & &self.in_need_of(view, stuck);
+        let Some(stand_in) = self.stand_in(view, &tied) else { return Ok(()) };
+        for index in tied.iter().copied().filter(|index| *index != view) {
+            if self.needs[index].remove(&view) {
+                self.needs[index].insert(stand_in);
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows needs from one stuck object until one comes up again.
+    fn find_circle(&self, stuck: &BTreeSet<usize>) -> Vec<usize> {
+        let mut path: Vec<usize> = Vec::new();
+        let mut next = stuck.first().copied();
+        while let Some(index) = next {
+            if let Some(start) = path.iter().position(|seen| *seen == index) {
+                return path.split_off(start);
+            }
+            path.push(index);
+            next = self.needs[index].iter().copied().find(|needed| stuck.contains(needed));
+        }
+        path
+    }
+
+    /// What `index` needs, directly or through others.
+    fn needed_for(&self, index: usize, within: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let mut seen = BTreeSet::from([index]);
+        let mut waiting = vec![index];
+        while let Some(next) = waiting.pop() {
+            let further = self.needs[next].iter().filter(|needed| within.contains(needed));
+            waiting.extend(further.copied().filter(|needed| seen.insert(*needed)));
+        }
+        seen
+    }
+
+    /// What needs `index`, directly or through others.
+    fn in_need_of(&self, index: usize, within: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let mut needed_by: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for from in within {
+            for needed in &self.needs[*from] {
+                needed_by.entry(*needed).or_default().push(*from);
+            }
+        }
+        let mut seen = BTreeSet::from([index]);
+        let mut waiting = vec![index];
+        while let Some(next) = waiting.pop() {
+            let further = needed_by.get(&next).into_iter().flatten();
+            waiting.extend(further.copied().filter(|from| seen.insert(*from)));
+        }
+        seen
+    }
+
+    fn arrange(self, order: &[usize]) -> Vec<SchemaObject> {
+        let mut position = vec![0; order.len()];
+        for (new, old) in order.iter().enumerate() {
+            position[*old] = new;
+        }
+        let mut objects: Vec<(usize, SchemaObject)> = self
+            .objects
+            .into_iter()
+            .zip(self.needs)
+            .enumerate()
+            .map(|(old, (mut object, needs))| {
+                object.depends_on = needs.iter().map(|needed| position[*needed]).collect();
+                object.depends_on.sort_unstable();
+                (position[old], object)
+            })
+            .collect();
+        objects.sort_by_key(|(position, _)| *position);
+        objects.into_iter().map(|(_, object)| object).collect()
+    }
+}
+
+fn is_view(class: ObjectClass) -> bool {
+    matches!(class, ObjectClass::View | ObjectClass::MaterializedView)
+}
+
+/// What can be created after the rows: not the tables that hold them, nor what gives them shape.
+fn can_move(class: ObjectClass) -> bool {
+    !matches!(
+        class,
+        ObjectClass::Schema
+            | ObjectClass::Extension
+            | ObjectClass::Sequence
+            | ObjectClass::Table
+            | ObjectClass::SequenceOwner
+            | ObjectClass::PartitionAttach
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(class: ObjectClass, name: &str, section: Section, needs: &[usize]) -> SchemaObject {
+        SchemaObject {
+            class,
+            schema: None,
+            name: name.to_owned(),
+            part_of: None,
+            owner: None,
+            section,
+            depends_on: needs.to_vec(),
+            statements: vec![Statement::define(name)],
+            placeholder: (class == ObjectClass::View)
+                .then(|| Statement::define(format!("empty {name}"))),
+            access: None,
+        }
+    }
+
+    fn first_statements(objects: &[SchemaObject]) -> Vec<&str> {
+        objects.iter().map(|object| object.statements[0].sql.as_str()).collect()
+    }
+
+    fn assert_sound(objects: &[SchemaObject]) {
+        for (index, object) in objects.iter().enumerate() {
+            assert!(object.depends_on.iter().all(|needed| *needed < index), "{object}");
+        }
+        assert!(objects.windows(2).all(|pair| pair[0].section <= pair[1].section));
+    }
+
+    use ObjectClass::{Function, Index, MaterializedView, PrimaryKey, Table, View};
+    use Section::{PostData, PreData};
+
+    #[test]
+    fn what_needs_nothing_keeps_its_place_and_the_rest_waits() -> Result<()> {
+        let sorted = restore_order(vec![
+            object(Function, "f", PreData, &[2]),
+            object(Table, "a", PreData, &[]),
+            object(Table, "b", PreData, &[]),
+            object(Table, "c", PreData, &[0]),
+            object(Index, "i", PostData, &[3]),
+        ])?;
+        assert_eq!(first_statements(&sorted), ["a", "b", "f", "c", "i"]);
+        assert_eq!(sorted[3].depends_on, [2]);
+        assert_sound(&sorted);
+        Ok(())
+    }
+
+    #[test]
+    fn a_circle_of_views_is_cut_with_one_placeholder() -> Result<()> {
+        let sorted = restore_order(vec![
+            object(Function, "f", PreData, &[1]),
+            object(View, "v", PreData, &[0, 2]),
+            object(Table, "t", PreData, &[]),
+            object(View, "w", PreData, &[1]),
+        ])?;
+        assert_eq!(first_statements(&sorted), ["t", "empty v", "f", "v", "w"]);
+        assert_sound(&sorted);
+        Ok(())
+    }
+
+    #[test]
+    fn a_view_over_a_primary_key_leaves_a_placeholder_for_what_stays() -> Result<()> {
+        let sorted = restore_order(vec![
+            object(Table, "t", PreData, &[]),
+            object(Function, "uses v", PreData, &[2]),
+            object(View, "v", PreData, &[0, 5]),
+            object(View, "over v", PreData, &[2]),
+            object(MaterializedView, "m", PreData, &[5]),
+            object(PrimaryKey, "pk", PostData, &[0]),
+        ])?;
+        assert_eq!(first_statements(&sorted), ["t", "empty v", "uses v", "pk", "v", "over v", "m"]);
+        assert_sound(&sorted);
+        Ok(())
+    }
+
+    #[test]
+    fn a_circle_without_a_view_names_its_members() {
+        let failure = restore_order(vec![
+            object(Table, "t", PreData, &[1]),
+            object(Function, "f", PreData, &[0]),
+            object(Table, "innocent", PreData, &[0]),
+        ])
+        .map_err(|error| error.to_string())
+        .err()
+        .unwrap_or_default();
+        assert!(failure.contains("table t") && failure.contains("function f"), "{failure}");
+        assert!(!failure.contains("innocent"), "{failure}");
+    }
+
+    #[test]
+    fn a_table_that_needs_what_comes_after_the_rows_is_an_error() {
+        let failure = restore_order(vec![
+            object(Table, "t", PreData, &[1]),
+            object(Function, "f", PreData, &[2]),
+            object(PrimaryKey, "pk", PostData, &[]),
+        ]);
+        assert!(failure.is_err());
+    }
+
+    #[test]
+    fn a_position_beyond_the_list_is_damage() {
+        let failure = restore_order(vec![object(Table, "t", PreData, &[7])]);
+        assert_eq!(failure.map_err(|error| error.kind()).err(), Some(Kind::Damaged));
+    }
 }

@@ -102,7 +102,12 @@ fn restore(
         observer.phase("granting privileges", None);
         let wanted: Vec<AccessList> =
             objects.iter().filter_map(|object| object.access.clone()).collect();
-        access::reconcile(&mut session.client, &wanted)?;
+        access::apply(
+            &mut session.client,
+            manifest.source.major(),
+            &wanted,
+            access::Scope::WholeDatabase,
+        )?;
     }
     // A materialized view is filled with its owner's rights, to whom row-level security applies.
     session.execute("SET row_security = on")?;

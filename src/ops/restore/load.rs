@@ -194,8 +194,11 @@ pub fn large_objects(
         }
     }
     if !options.no_privileges {
-        let wanted: Vec<_> = archived.objects.iter().filter_map(|o| o.access.clone()).collect();
-        access::reconcile(&mut session.client, &wanted)?;
+        for access in archived.objects.iter().filter_map(|object| object.access.as_ref()) {
+            for statement in access::of_large_object(access) {
+                session.run_single(&statement, &format!("cannot grant on {}", access.target))?;
+            }
+        }
     }
     Ok(())
 }

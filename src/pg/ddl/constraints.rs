@@ -1,0 +1,348 @@
+//! Constraints of tables and domains.
+
+use super::collection::{Collection, Draft, Key};
+use super::columns::{self, Column, NotNull};
+use super::dependencies::Graph;
+use super::relations::{Relation, Relations};
+use super::rows::{self, since};
+use crate::error::Result;
+use crate::model::schema::ObjectClass;
+use crate::pg::ident;
+use postgres::Client;
+use std::collections::HashMap;
+
+/// A row of `pg_constraint`.
+pub(super) struct Constraint {
+    pub oid: u32,
+    pub name: String,
+    /// `contype`.
+    pub kind: char,
+    /// The table; 0 for constraints of domains.
+    pub relation: u32,
+    /// The domain; 0 for constraints of tables.
+    pub domain: u32,
+    /// The index behind it; for a foreign key the one it refers to.
+    pub index: u32,
+    /// The foreign key, on a partitioned table above, that this one is a copy of; else 0.
+    pub parent: u32,
+    pub is_local: bool,
+    pub is_inherited: bool,
+    pub validated: bool,
+    /// Only 18 knows constraints that are not.
+    pub enforced: bool,
+    /// For NOT NULL of 18: the column.
+    pub column: Option<i16>,
+    pub no_inherit: bool,
+    /// What follows the name: `CHECK (…)`.
+    pub definition: String,
+}
+
+impl Constraint {
+    pub fn key(&self) -> Key {
+        Key::constraint(self.oid)
+    }
+
+    /// Whether the table states it itself; a partition, which is made alone, states them all.
+    pub fn is_stated(&self, table: &Relation) -> bool {
+        self.is_local || table.is_partition
+    }
+
+    /// Whether it can be an object of its own. What a partition has in common with its parent and
+    /// comes after the rows is added through the parent, and could not be added twice.
+    pub fn is_separate(&self, table: &Relation) -> bool {
+        let late = !self.validated || !self.enforced;
+        self.is_stated(table) && !(table.is_partition && self.is_inherited && late)
+    }
+
+    /// What `COMMENT ON` names.
+    pub fn comment_target(&self, table: &Relation) -> String {
+        format!("CONSTRAINT {} ON {}", ident::quote(&self.name), table.sql())
+    }
+}
+
+/// All constraints of users.
+pub(super) struct Constraints {
+    all: Vec<Constraint>,
+    of_relation: HashMap<u32, Vec<usize>>,
+    of_domain: HashMap<u32, Vec<usize>>,
+    names_not_null: bool,
+}
+
+impl Constraints {
+    pub fn read(client: &mut Client, major: u32) -> Result<Self> {
+        let enforced = since(major, 18, "con.conenforced", "true");
+        let overlaps = since(major, 18, "con.conperiod", "false");
+        let nulls = since(major, 15, "i.indnullsnotdistinct", "false");
+        // The text of primary keys and unique constraints is built by hand: the server's own
+        // leaves out the index's options (P13). PostgreSQL keeps the columns of both in the
+        // index: the key first, then what INCLUDE names.
+        let sql = format!(
+            "SELECT con.oid, con.conname::text AS name, con.contype::text AS kind,
+                    con.conrelid AS relation, con.contypid AS domain, con.conindid AS index,
+                    con.conparentid AS parent, con.conislocal AS is_local,
+                    con.coninhcount > 0 AS is_inherited, con.convalidated AS validated,
+                    {enforced} AS enforced, con.connoinherit AS no_inherit,
+                    CASE WHEN con.contype = 'n' AND con.conrelid <> 0 THEN con.conkey[1] END
+                      AS column,
+                    CASE WHEN con.contype NOT IN ('t', 'p', 'u')
+                         THEN pg_get_constraintdef(con.oid) ELSE '' END AS definition,
+                    CASE WHEN con.contype IN ('p', 'u') THEN ARRAY(
+                        SELECT a.attname::text
+                        FROM unnest(i.indkey) WITH ORDINALITY AS k(number, position)
+                        JOIN pg_catalog.pg_attribute AS a
+                          ON a.attrelid = i.indrelid AND a.attnum = k.number
+                        ORDER BY k.position) ELSE '{{}}' END AS columns,
+                    coalesce(i.indnkeyatts, 0)::int AS keys, {overlaps} AS overlaps,
+                    coalesce({nulls}, false) AS nulls_not_distinct,
+                    coalesce(ic.reloptions, '{{}}') AS options,
+                    con.condeferrable AS deferrable, con.condeferred AS deferred
+             FROM pg_catalog.pg_constraint AS con
+             LEFT JOIN pg_catalog.pg_index AS i
+               ON i.indexrelid = con.conindid AND con.contype IN ('p', 'u', 'x')
+             LEFT JOIN pg_catalog.pg_class AS ic ON ic.oid = i.indexrelid
+             WHERE con.oid >= 16384
+             ORDER BY con.conrelid, con.contypid, con.conname, con.oid"
+        );
+        let mut constraints = Self {
+            all: Vec::new(),
+            of_relation: HashMap::new(),
+            of_domain: HashMap::new(),
+            names_not_null: major >= 18,
+        };
+        for row in rows::query(client, "constraints", &sql)? {
+            let kind = row.letter("kind")?;
+            let definition = match kind {
+                'p' | 'u' => unique_definition(&row)?,
+                _ => row.deparsed("definition")?,
+            };
+            let constraint = Constraint {
+                oid: row.get("oid")?,
+                name: row.get("name")?,
+                kind,
+                relation: row.get("relation")?,
+                domain: row.get("domain")?,
+                index: row.get("index")?,
+                parent: row.get("parent")?,
+                is_local: row.get("is_local")?,
+                is_inherited: row.get("is_inherited")?,
+                validated: row.get("validated")?,
+                enforced: row.get("enforced")?,
+                column: row.get("column")?,
+                no_inherit: row.get("no_inherit")?,
+                definition,
+            };
+            let position = constraints.all.len();
+            if constraint.relation != 0 {
+                constraints.of_relation.entry(constraint.relation).or_default().push(position);
+            } else {
+                constraints.of_domain.entry(constraint.domain).or_default().push(position);
+            }
+            constraints.all.push(constraint);
+        }
+        Ok(constraints)
+    }
+
+    fn of<'a>(
+        &'a self,
+        map: &'a HashMap<u32, Vec<usize>>,
+        oid: u32,
+    ) -> impl Iterator<Item = &'a Constraint> {
+        map.get(&oid).into_iter().flatten().map(|position| &self.all[*position])
+    }
+
+    /// The CHECK constraints of a table, in the order of their names.
+    pub fn checks(&self, table: u32) -> Vec<&Constraint> {
+        self.of(&self.of_relation, table).filter(|constraint| constraint.kind == 'c').collect()
+    }
+
+    pub fn of_domain(&self, domain: u32) -> Vec<&Constraint> {
+        self.of(&self.of_domain, domain).collect()
+    }
+
+    /// The NOT NULL constraints of a table; before 18 there are none.
+    pub fn not_nulls(&self, table: u32) -> impl Iterator<Item = &Constraint> {
+        self.of(&self.of_relation, table).filter(|constraint| constraint.kind == 'n')
+    }
+
+    /// Whether NOT NULL is a constraint with a name.
+    pub fn name_not_null(&self) -> bool {
+        self.names_not_null
+    }
+
+    /// The NOT NULL of a column, as far as `CREATE TABLE` says it.
+    pub fn not_null(&self, table: &Relation, column: &Column) -> NotNull<'_> {
+        if !self.names_not_null {
+            return if column.not_null { NotNull::Plain } else { NotNull::Unsaid };
+        }
+        let found = self.not_nulls(table.oid).find(|constraint| {
+            constraint.column == Some(column.number)
+                && constraint.validated
+                && constraint.is_stated(table)
+        });
+        match found {
+            Some(constraint) => NotNull::Named {
+                name: &constraint.name,
+                rest: if constraint.no_inherit { " NO INHERIT" } else { "" },
+            },
+            None => NotNull::Unsaid,
+        }
+    }
+}
+
+fn unique_definition(row: &rows::Record) -> Result<String> {
+    let columns: Vec<String> = row.get("columns")?;
+    let columns: Vec<String> = columns.iter().map(|column| ident::quote(column)).collect();
+    let keys = usize::try_from(row.get::<i32>("keys")?).unwrap_or_default().min(columns.len());
+    let primary = row.letter("kind")? == 'p';
+    let mut sql = String::from(if primary { "PRIMARY KEY" } else { "UNIQUE" });
+    // Set on the indexes of some primary keys without meaning anything there.
+    if row.get("nulls_not_distinct")? && !primary {
+        sql.push_str(" NULLS NOT DISTINCT");
+    }
+    sql.push_str(&format!(" ({}", columns[..keys].join(", ")));
+    if row.get("overlaps")? {
+        sql.push_str(" WITHOUT OVERLAPS");
+    }
+    sql.push(')');
+    if keys < columns.len() {
+        sql.push_str(&format!(" INCLUDE ({})", columns[keys..].join(", ")));
+    }
+    let options: Vec<String> = row.get("options")?;
+    if !options.is_empty() {
+        sql.push_str(&format!(" WITH ({})", columns::option_list(&options)));
+    }
+    if row.get("deferrable")? {
+        sql.push_str(" DEFERRABLE");
+    }
+    if row.get("deferred")? {
+        sql.push_str(" INITIALLY DEFERRED");
+    }
+    Ok(sql)
+}
+
+/// Collects the constraints that are objects of their own; those inside `CREATE TABLE` have been
+/// claimed with their tables.
+pub(super) fn collect(
+    out: &mut Collection,
+    graph: &Graph,
+    relations: &Relations,
+    constraints: &Constraints,
+) -> Result<()> {
+    let by_oid: HashMap<u32, &Constraint> =
+        constraints.all.iter().map(|constraint| (constraint.oid, constraint)).collect();
+    for constraint in &constraints.all {
+        if constraint.relation == 0 || graph.extension_of(constraint.key()).is_some() {
+            continue;
+        }
+        let Some(table) = relations.get(constraint.relation) else { continue };
+        if out.accounts_for(constraint.key()) {
+            continue;
+        }
+        match constraint.kind {
+            'c' | 'n' => collect_check(out, relations, constraints, table, constraint)?,
+            'p' | 'u' | 'x' => collect_indexed(out, table, constraint)?,
+            'f' if constraint.parent == 0 => {
+                collect_foreign_key(out, relations, table, constraint)?;
+            }
+            // Copies are collected with what they are copies of; see below and `triggers`.
+            'f' | 't' => {}
+            letter => {
+                let name = format!("constraint {} on {} ({letter})", constraint.name, table.name);
+                out.leave_out(ObjectClass::Unknown, Some(constraint.key()), name);
+            }
+        }
+    }
+    for copy in constraints.all.iter().filter(|copy| copy.kind == 'f' && copy.parent != 0) {
+        let mut root = copy;
+        while let Some(parent) = by_oid.get(&root.parent) {
+            root = parent;
+        }
+        if let (Some(draft), Some(table)) = (out.maker(root.key()), relations.get(copy.relation)) {
+            out.claim_implied(copy.key(), draft)?;
+            out.commentable(copy.key(), draft, copy.comment_target(table));
+        }
+    }
+    Ok(())
+}
+
+fn draft(class: ObjectClass, table: &Relation, constraint: &Constraint, sql: String) -> Draft {
+    Draft::new(class, Some(&table.name.schema), &constraint.name)
+        .part_of(table.name.clone())
+        .define(sql)
+        .needs(table.key())
+}
+
+/// A CHECK or NOT NULL outside `CREATE TABLE`. Without ONLY, so that it reaches the children that
+/// have it from here; a child's own copy merges with it in either order.
+fn collect_check(
+    out: &mut Collection,
+    relations: &Relations,
+    constraints: &Constraints,
+    table: &Relation,
+    constraint: &Constraint,
+) -> Result<()> {
+    let class = if constraint.kind == 'n' { ObjectClass::NotNull } else { ObjectClass::Check };
+    let sql = format!(
+        "ALTER TABLE {} ADD CONSTRAINT {} {}",
+        table.sql(),
+        ident::quote(&constraint.name),
+        constraint.definition
+    );
+    let mut draft = draft(class, table, constraint, sql);
+    if !constraint.validated || !constraint.enforced {
+        draft = draft.after_data();
+    }
+    let index = out.add(constraint.key(), draft)?;
+    out.commentable(constraint.key(), index, constraint.comment_target(table));
+    // The children's copies come into being here, and only then can be commented on.
+    for below in relations.descendants(table.oid) {
+        let copies = constraints.of(&constraints.of_relation, below.oid);
+        for copy in copies.filter(|copy| copy.name == constraint.name) {
+            if out.is_implied(copy.key()) {
+                out.commentable(copy.key(), index, copy.comment_target(below));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn collect_indexed(out: &mut Collection, table: &Relation, constraint: &Constraint) -> Result<()> {
+    let class = match constraint.kind {
+        'p' => ObjectClass::PrimaryKey,
+        'u' => ObjectClass::Unique,
+        _ => ObjectClass::Exclusion,
+    };
+    let sql = format!(
+        "ALTER TABLE ONLY {} ADD CONSTRAINT {} {}",
+        table.sql(),
+        ident::quote(&constraint.name),
+        constraint.definition
+    );
+    let index = out.add(constraint.key(), draft(class, table, constraint, sql).after_data())?;
+    out.claim(Key::relation(constraint.index), index)?;
+    out.commentable(constraint.key(), index, constraint.comment_target(table));
+    Ok(())
+}
+
+fn collect_foreign_key(
+    out: &mut Collection,
+    relations: &Relations,
+    table: &Relation,
+    constraint: &Constraint,
+) -> Result<()> {
+    let only = if table.kind == 'p' { "" } else { "ONLY " };
+    let sql = format!(
+        "ALTER TABLE {only}{} ADD CONSTRAINT {} {}",
+        table.sql(),
+        ident::quote(&constraint.name),
+        constraint.definition
+    );
+    let mut draft = draft(ObjectClass::ForeignKey, table, constraint, sql).after_data();
+    // A partitioned unique index is valid, and can be referred to, when all below are attached.
+    for below in relations.descendants(constraint.index) {
+        draft = draft.needs(Key::index_attach(below.oid));
+    }
+    let index = out.add(constraint.key(), draft)?;
+    out.commentable(constraint.key(), index, constraint.comment_target(table));
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Functions, procedures and window functions.
+
+use super::collection::{Collection, Draft, Key};
+use super::dependencies::Graph;
+use super::extensions;
+use super::rows::{self, USER_SCHEMA};
+use crate::error::Result;
+use crate::model::schema::ObjectClass;
+use crate::pg::ident;
+use postgres::Client;
+
+/// The argument types that name a routine `p`, as SQL. Functions are told apart by what goes in,
+/// procedures by everything, so there every mode is said; the same text on every version.
+pub(crate) const SIGNATURE: &str = "CASE WHEN p.prokind = 'p' THEN (
+        SELECT coalesce(string_agg(
+            CASE arg.mode WHEN 'o' THEN 'OUT' WHEN 'b' THEN 'INOUT' WHEN 'v' THEN 'VARIADIC'
+                          ELSE 'IN' END || ' ' || format_type(arg.type, NULL),
+            ', ' ORDER BY arg.position), '')
+        FROM unnest(coalesce(p.proallargtypes, p.proargtypes::pg_catalog.oid[]), p.proargmodes)
+          WITH ORDINALITY AS arg(type, mode, position))
+    ELSE oidvectortypes(p.proargtypes) END";
+
+/// Collects the routines that users made.
+pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) -> Result<()> {
+    let sql = format!(
+        "SELECT p.oid, n.nspname::text AS schema, p.proname::text AS name,
+                p.prokind::text AS kind, pg_get_userbyid(p.proowner)::text AS owner,
+                {SIGNATURE} AS signature,
+                CASE WHEN p.prokind IN ('f', 'p', 'w') THEN pg_get_functiondef(p.oid) ELSE '' END
+                  AS definition,
+                EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                        WHERE d.classid = 1255 AND d.objid = p.oid AND d.deptype = 'i')
+                  AS is_internal
+         FROM pg_catalog.pg_proc AS p
+         JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+         WHERE {USER_SCHEMA}
+         ORDER BY n.nspname, p.proname, {SIGNATURE}"
+    );
+    for row in rows::query(client, "functions", &sql)? {
+        let key = Key::function(row.get("oid")?);
+        // The constructors of a range type come with it.
+        if graph.extension_of(key).is_some() || row.get("is_internal")? {
+            continue;
+        }
+        let (schema, name): (&str, &str) = (row.get("schema")?, row.get("name")?);
+        let signature = row.deparsed("signature")?;
+        let shown = display_name(name, &signature);
+        let (class, kind) = match row.letter("kind")? {
+            'f' | 'w' => (ObjectClass::Function, "FUNCTION"),
+            'p' => (ObjectClass::Procedure, "PROCEDURE"),
+            'a' => {
+                out.leave_out(ObjectClass::Aggregate, Some(key), format!("{schema}.{shown}"));
+                continue;
+            }
+            letter => {
+                let text = format!("routine {schema}.{shown} ({letter})");
+                out.leave_out(ObjectClass::Unknown, Some(key), text);
+                continue;
+            }
+        };
+        let target = format!("{}.{}({signature})", ident::quote(schema), ident::quote(name));
+        let definition = row.deparsed("definition")?;
+        let draft = Draft::new(class, Some(schema), shown)
+            .define(definition.trim_end())
+            .owned_by(row.get("owner")?, &format!("{kind} {target}"));
+        let index = out.add(key, draft)?;
+        out.commentable(key, index, format!("{kind} {target}"));
+        for extension in graph.marked_extensions(key) {
+            extensions::mark(out, index, extension, kind, &target);
+        }
+    }
+    Ok(())
+}
+
+/// The name for people: the argument types without the quotes that only SQL needs.
+pub(crate) fn display_name(name: &str, signature: &str) -> String {
+    format!("{name}({})", signature.replace("\"pg_catalog\".", "").replace('"', ""))
+}

@@ -1,0 +1,165 @@
+//! Indexes, their attachment to partitioned indexes, and marks that hang on an index.
+
+use super::collection::{Collection, Draft, Key};
+use super::dependencies::Graph;
+use super::relations::{Relation, Relations};
+use super::rows;
+use crate::error::Result;
+use crate::model::name::QualifiedName;
+use crate::model::schema::{ObjectClass, Statement};
+use crate::pg::ident;
+use postgres::Client;
+
+struct Index<'a> {
+    relation: &'a Relation,
+    table: &'a Relation,
+    definition: String,
+    usable: bool,
+    of_constraint: bool,
+    clustered: bool,
+    replica_identity: bool,
+}
+
+/// Collects indexes; those of constraints have been claimed with their constraints, and only the
+/// marks on them are added here.
+pub(super) fn collect(
+    client: &mut Client,
+    out: &mut Collection,
+    graph: &Graph,
+    relations: &Relations,
+) -> Result<()> {
+    for index in &read(client, relations)? {
+        if !index.usable {
+            let name = format!("{} on {}", index.relation.name, index.table.name);
+            out.leave_out(ObjectClass::InvalidIndex, Some(index.relation.key()), name);
+            continue;
+        }
+        let draft = if index.of_constraint {
+            let Some(draft) = out.maker(index.relation.key()) else { continue };
+            draft
+        } else {
+            let name = &index.relation.name;
+            let draft = Draft::new(ObjectClass::Index, Some(&name.schema), &name.name)
+                .part_of(index.table.name.clone())
+                .define(index.definition.as_str())
+                .needs(index.table.key())
+                .after_data();
+            out.add(index.relation.key(), draft)?
+        };
+        out.commentable_relation(index.relation.key(), draft, "INDEX", &index.relation.sql());
+        for sql in settings(index, relations) {
+            out.push(draft, Statement::define(sql));
+        }
+        for extension in graph.marked_extensions(index.relation.key()) {
+            super::extensions::mark(out, draft, extension, "INDEX", &index.relation.sql());
+        }
+        if index.replica_identity {
+            set_replica_identity(out, relations, index, draft)?;
+        }
+    }
+    attach(out, relations)
+}
+
+fn read<'a>(client: &mut Client, relations: &'a Relations) -> Result<Vec<Index<'a>>> {
+    let sql = "SELECT i.indexrelid AS oid, i.indrelid AS table,
+                pg_get_indexdef(i.indexrelid) AS definition,
+                i.indisvalid AS valid, i.indisready AND i.indislive AS ready,
+                i.indisclustered AS clustered, i.indisreplident AS replica_identity,
+                EXISTS (SELECT FROM pg_catalog.pg_constraint AS con
+                        WHERE con.conindid = i.indexrelid AND con.conrelid = i.indrelid
+                          AND con.contype IN ('p', 'u', 'x')) AS of_constraint
+         FROM pg_catalog.pg_index AS i
+         WHERE i.indexrelid >= 16384
+         ORDER BY i.indexrelid";
+    let mut indexes = Vec::new();
+    for row in rows::query(client, "indexes", sql)? {
+        let (Some(relation), Some(table)) =
+            (relations.get(row.get("oid")?), relations.get(row.get("table")?))
+        else {
+            continue;
+        };
+        // A partitioned index may lack a partition, and is none the less what it is.
+        let usable = row.get("ready")? && (row.get("valid")? || relation.kind == 'I');
+        indexes.push(Index {
+            relation,
+            table,
+            definition: row.deparsed("definition")?,
+            usable,
+            of_constraint: row.get("of_constraint")?,
+            clustered: row.get("clustered")?,
+            replica_identity: row.get("replica_identity")?,
+        });
+    }
+    Ok(indexes)
+}
+
+fn settings(index: &Index<'_>, relations: &Relations) -> Vec<String> {
+    let mut statements = Vec::new();
+    for column in relations.columns(index.relation.oid) {
+        if let Some(target) = column.statistics {
+            statements.push(format!(
+                "ALTER INDEX {} ALTER COLUMN {} SET STATISTICS {target}",
+                index.relation.sql(),
+                column.number
+            ));
+        }
+    }
+    if index.clustered {
+        statements.push(format!(
+            "ALTER TABLE ONLY {} CLUSTER ON {}",
+            index.table.sql(),
+            ident::quote(&index.relation.name.name)
+        ));
+    }
+    statements
+}
+
+/// The mark needs a valid index, and a partitioned one becomes valid with its last attachment.
+fn set_replica_identity(
+    out: &mut Collection,
+    relations: &Relations,
+    index: &Index<'_>,
+    draft: usize,
+) -> Result<()> {
+    let sql = format!(
+        "ALTER TABLE ONLY {} REPLICA IDENTITY USING INDEX {}",
+        index.table.sql(),
+        ident::quote(&index.relation.name.name)
+    );
+    let below = relations.descendants(index.relation.oid);
+    if below.is_empty() {
+        out.push(draft, Statement::define(sql));
+        return Ok(());
+    }
+    let name = &index.table.name;
+    let mut setting = Draft::new(ObjectClass::TableSetting, Some(&name.schema), "replica identity")
+        .part_of(name.clone())
+        .define(sql)
+        .needs(index.relation.key())
+        .after_data();
+    for below in below {
+        setting = setting.needs(Key::index_attach(below.oid));
+    }
+    out.add(Key::table_setting(index.relation.oid), setting)?;
+    Ok(())
+}
+
+/// `ALTER INDEX … ATTACH PARTITION`, so that the indexes of partitions keep their own names.
+fn attach(out: &mut Collection, relations: &Relations) -> Result<()> {
+    for child in relations.of_kind(&['i', 'I']) {
+        for parent in relations.parents(child.oid) {
+            if out.maker(child.key()).is_none() || out.maker(parent.key()).is_none() {
+                continue;
+            }
+            let QualifiedName { schema, name } = &child.name;
+            let draft = Draft::new(ObjectClass::IndexAttach, Some(schema), name)
+                .part_of(parent.name.clone())
+                .define(format!("ALTER INDEX {} ATTACH PARTITION {}", parent.sql(), child.sql()))
+                .needs(parent.key())
+                .needs(child.key())
+                .after_data();
+            out.add(Key::index_attach(child.oid), draft)?;
+        }
+    }
+    Ok(())
+}

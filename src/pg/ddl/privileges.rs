@@ -1,0 +1,55 @@
+//! Privileges as objects of their own, at the very end.
+
+use super::collection::{Collection, Draft, Key};
+use super::dependencies::Graph;
+use crate::error::Result;
+use crate::model::name::QualifiedName;
+use crate::model::schema::{ObjectClass, Purpose, Statement};
+use crate::pg::access;
+use postgres::Client;
+
+/// Collects one object per access list that differs from what its object was created with; the
+/// members of extensions and the system's own objects included.
+pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) -> Result<()> {
+    for held in access::read(client, false)?.into_iter().filter(access::Held::is_changed) {
+        let key = Key { catalog: held.catalog, oid: held.oid };
+        let is_system = held.oid < FIRST_USER_OID;
+        if !is_system && out.maker(key).is_none() && graph.extension_of(key).is_none() {
+            // On something that is not carried: lost with it, as is said of the object.
+            if !out.accounts_for(key) {
+                let text = format!("privileges on {}", held.list.target);
+                out.leave_out(ObjectClass::Unknown, None, text);
+            }
+            continue;
+        }
+        let statements = access::delta(
+            &held.list.target,
+            held.list.column.as_deref(),
+            &held.list.owner,
+            &held.initial,
+            &held.list.grants,
+        );
+        let mut draft = Draft::new(
+            ObjectClass::Privileges,
+            held.schema.as_deref(),
+            held.list.column.as_deref().unwrap_or(&held.name),
+        )
+        .needs(key)
+        .after_data();
+        if held.list.column.is_some() {
+            let schema = held.schema.as_deref().unwrap_or_default();
+            draft = draft.part_of(QualifiedName::new(schema, held.name.as_str()));
+        }
+        let object = draft.object_mut();
+        object.statements = statements
+            .into_iter()
+            .map(|sql| Statement { purpose: Purpose::Privilege, sql })
+            .collect();
+        object.access = Some(held.list);
+        out.add_without_row(draft);
+    }
+    Ok(())
+}
+
+/// The first OID that initdb does not use.
+pub(super) const FIRST_USER_OID: u32 = 16384;

@@ -1,0 +1,296 @@
+//! What the catalogs say of relations: one row each, their columns, and who inherits from whom.
+
+use super::collection::{Collection, Key};
+use super::dependencies::Graph;
+use super::rows::{self, USER_SCHEMA, since};
+use crate::error::Result;
+use crate::model::name::QualifiedName;
+use crate::model::schema::ObjectClass;
+use crate::pg::ident;
+use postgres::Client;
+use std::collections::HashMap;
+
+/// A relation that a user made and no extension owns.
+pub(super) struct Relation {
+    pub oid: u32,
+    pub name: QualifiedName,
+    /// `relkind`.
+    pub kind: char,
+    pub unlogged: bool,
+    pub owner: String,
+    pub is_partition: bool,
+    /// `reloptions`, and those of the TOAST table with the prefix `toast.`.
+    pub options: Vec<String>,
+    /// The access method where it is not `heap`; of no meaning for indexes.
+    pub access_method: Option<String>,
+    /// `relreplident`.
+    pub replica_identity: char,
+    /// For a typed table: the composite type, quoted.
+    pub of_type: Option<String>,
+    /// Whether a materialized view has been filled.
+    pub populated: bool,
+    /// For a partitioned table: what follows `PARTITION BY`.
+    pub partition_key: Option<String>,
+    /// For a partition: `FOR VALUES …` or `DEFAULT`.
+    pub bound: Option<String>,
+}
+
+impl Relation {
+    /// The name as SQL.
+    pub fn sql(&self) -> String {
+        ident::quote_qualified(&self.name)
+    }
+
+    pub fn key(&self) -> Key {
+        Key::relation(self.oid)
+    }
+}
+
+/// A column that has not been dropped.
+pub(super) struct Column {
+    pub number: i16,
+    pub name: String,
+    /// With its modifier: `numeric(10,2)`.
+    pub type_sql: String,
+    /// The quoted collation, where it is not the type's own.
+    pub collation: Option<String>,
+    /// `attnotnull`, which on 18 is true for constraints that are not validated as well.
+    pub not_null: bool,
+    /// `attgenerated`: a space, `s` stored, `v` virtual.
+    pub generated: char,
+    /// `attidentity`: a space, `a` always, `d` by default.
+    pub identity: char,
+    /// Default or generation expression, with its `pg_attrdef` row.
+    pub default: Option<(Key, String)>,
+    pub is_local: bool,
+    pub statistics: Option<i32>,
+    /// `attstorage`, and whether it is the type's own.
+    pub storage: (char, bool),
+    /// `attcompression`: a space, `p` pglz, `l` lz4.
+    pub compression: char,
+    pub options: Vec<String>,
+}
+
+/// All relations of users, by OID.
+#[derive(Default)]
+pub(super) struct Relations {
+    by_oid: HashMap<u32, Relation>,
+    columns: HashMap<u32, Vec<Column>>,
+    parents: HashMap<u32, Vec<u32>>,
+    children: HashMap<u32, Vec<u32>>,
+}
+
+impl Relations {
+    pub fn read(
+        client: &mut Client,
+        major: u32,
+        graph: &Graph,
+        out: &mut Collection,
+    ) -> Result<Self> {
+        let mut relations = Self::default();
+        relations.read_relations(client, graph, out)?;
+        relations.read_columns(client, major, out)?;
+        relations.read_inheritance(client, major, out)?;
+        Ok(relations)
+    }
+
+    pub fn get(&self, oid: u32) -> Option<&Relation> {
+        self.by_oid.get(&oid)
+    }
+
+    /// Relations of these kinds, in the order of their names.
+    pub fn of_kind(&self, kinds: &[char]) -> Vec<&Relation> {
+        let mut found: Vec<&Relation> =
+            self.by_oid.values().filter(|relation| kinds.contains(&relation.kind)).collect();
+        found.sort_by(|left, right| left.name.cmp(&right.name));
+        found
+    }
+
+    pub fn columns(&self, oid: u32) -> &[Column] {
+        self.columns.get(&oid).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn column(&self, oid: u32, number: i16) -> Option<&Column> {
+        self.columns(oid).iter().find(|column| column.number == number)
+    }
+
+    /// The parents in the order of `inhseqno`: it decides the order of inherited columns.
+    pub fn parents(&self, oid: u32) -> impl Iterator<Item = &Relation> {
+        self.parents.get(&oid).into_iter().flatten().filter_map(|parent| self.get(*parent))
+    }
+
+    pub fn children(&self, oid: u32) -> impl Iterator<Item = &Relation> {
+        self.children.get(&oid).into_iter().flatten().filter_map(|child| self.get(*child))
+    }
+
+    /// All relations below `oid`, parents before their children.
+    pub fn descendants(&self, oid: u32) -> Vec<&Relation> {
+        let mut found: Vec<&Relation> = self.children(oid).collect();
+        let mut next = 0;
+        while let Some(relation) = found.get(next) {
+            found.extend(self.children(relation.oid));
+            next += 1;
+        }
+        found
+    }
+
+    /// The columns of that name in all parents.
+    pub fn inherited<'a>(
+        &'a self,
+        oid: u32,
+        column: &'a str,
+    ) -> impl Iterator<Item = (&'a Relation, &'a Column)> {
+        self.parents(oid).filter_map(move |parent| {
+            let found = self.columns(parent.oid).iter().find(|candidate| candidate.name == column);
+            found.map(|found| (parent, found))
+        })
+    }
+
+    fn read_relations(
+        &mut self,
+        client: &mut Client,
+        graph: &Graph,
+        out: &mut Collection,
+    ) -> Result<()> {
+        let sql = format!(
+            "SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name,
+                    c.relkind::text AS kind, c.relpersistence::text AS persistence,
+                    pg_get_userbyid(c.relowner)::text AS owner, c.relispartition AS is_partition,
+                    coalesce(c.reloptions, '{{}}') AS options,
+                    coalesce(toast.reloptions, '{{}}') AS toast_options,
+                    nullif(am.amname, 'heap')::text AS access_method,
+                    ts.spcname::text AS tablespace, c.relreplident::text AS replica_identity,
+                    CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, -1) END AS of_type,
+                    c.relispopulated AS populated,
+                    CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END AS partition_key,
+                    CASE WHEN c.relispartition AND c.relkind IN ('r', 'p', 'f')
+                         THEN pg_get_expr(c.relpartbound, c.oid) END AS bound
+             FROM pg_catalog.pg_class AS c
+             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+             LEFT JOIN pg_catalog.pg_class AS toast ON toast.oid = c.reltoastrelid
+             LEFT JOIN pg_catalog.pg_am AS am ON am.oid = c.relam
+             LEFT JOIN pg_catalog.pg_tablespace AS ts ON ts.oid = c.reltablespace
+             WHERE {USER_SCHEMA}"
+        );
+        for row in rows::query(client, "relations", &sql)? {
+            let oid = row.get("oid")?;
+            if graph.extension_of(Key::relation(oid)).is_some() {
+                continue;
+            }
+            let mut options: Vec<String> = row.get("options")?;
+            let of_toast: Vec<String> = row.get("toast_options")?;
+            options.extend(of_toast.into_iter().map(|option| format!("toast.{option}")));
+            let name = QualifiedName::new(row.get::<String>("schema")?, row.get::<&str>("name")?);
+            if let Some(tablespace) = row.get::<Option<String>>("tablespace")? {
+                let text = format!("{name} in tablespace {tablespace}");
+                out.leave_out(ObjectClass::Tablespace, None, text);
+            }
+            let relation = Relation {
+                oid,
+                name,
+                kind: row.letter("kind")?,
+                unlogged: row.letter("persistence")? == 'u',
+                owner: row.get("owner")?,
+                is_partition: row.get("is_partition")?,
+                options,
+                access_method: row.get("access_method")?,
+                replica_identity: row.letter("replica_identity")?,
+                of_type: row.get("of_type")?,
+                populated: row.get("populated")?,
+                partition_key: row.get("partition_key")?,
+                bound: row.get("bound")?,
+            };
+            self.by_oid.insert(oid, relation);
+        }
+        Ok(())
+    }
+
+    fn read_columns(
+        &mut self,
+        client: &mut Client,
+        major: u32,
+        out: &mut Collection,
+    ) -> Result<()> {
+        // The real type modifier matters: without it format_type gives char(1) for bpchar.
+        let compression = since(major, 14, "a.attcompression::text", "''");
+        let sql = format!(
+            "SELECT a.attrelid AS relation, a.attnum AS number, a.attname::text AS name,
+                    format_type(a.atttypid, a.atttypmod) AS type,
+                    CASE WHEN a.attcollation <> t.typcollation
+                         THEN quote_ident(cn.nspname) || '.' || quote_ident(co.collname)
+                    END AS collation,
+                    a.attnotnull AS not_null, a.attgenerated::text AS generated,
+                    a.attidentity::text AS identity, d.oid AS default_oid,
+                    pg_get_expr(d.adbin, d.adrelid) AS default, a.attislocal AS is_local,
+                    a.attstattarget::int AS statistics, a.attstorage::text AS storage,
+                    a.attstorage = t.typstorage AS usual_storage, {compression} AS compression,
+                    coalesce(a.attoptions, '{{}}') AS options
+             FROM pg_catalog.pg_attribute AS a
+             JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+             JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+             LEFT JOIN pg_catalog.pg_collation AS co ON co.oid = a.attcollation
+             LEFT JOIN pg_catalog.pg_namespace AS cn ON cn.oid = co.collnamespace
+             LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+             WHERE a.attnum > 0 AND NOT a.attisdropped AND {USER_SCHEMA}
+               AND c.relkind IN ('r', 'p', 'v', 'm', 'c', 'i', 'I')
+             ORDER BY a.attrelid, a.attnum"
+        );
+        for row in rows::query(client, "columns", &sql)? {
+            let oid: u32 = row.get("relation")?;
+            let Some(relation) = self.by_oid.get(&oid) else { continue };
+            let default = match row.get::<Option<u32>>("default_oid")? {
+                Some(row_oid) => Some((Key::default(row_oid), row.deparsed("default")?)),
+                None => None,
+            };
+            let column = Column {
+                number: row.get("number")?,
+                name: row.get("name")?,
+                type_sql: row.deparsed("type")?,
+                collation: row.get("collation")?,
+                not_null: row.get("not_null")?,
+                generated: row.letter("generated")?,
+                identity: row.letter("identity")?,
+                default,
+                is_local: row.get("is_local")?,
+                // "No target of its own" is -1 up to 16 and null from 17 on.
+                statistics: row.get::<Option<i32>>("statistics")?.filter(|target| *target >= 0),
+                storage: (row.letter("storage")?, row.get("usual_storage")?),
+                compression: row.letter("compression")?,
+                options: row.get("options")?,
+            };
+            if !" sv".contains(column.generated) || !" ad".contains(column.identity) {
+                let name = format!("generation or identity of {}.{}", relation.name, column.name);
+                out.leave_out(ObjectClass::Unknown, None, name);
+            }
+            self.columns.entry(oid).or_default().push(column);
+        }
+        Ok(())
+    }
+
+    fn read_inheritance(
+        &mut self,
+        client: &mut Client,
+        major: u32,
+        out: &mut Collection,
+    ) -> Result<()> {
+        let pending = since(major, 14, "inhdetachpending", "false");
+        let sql = format!(
+            "SELECT inhrelid AS child, inhparent AS parent, {pending} AS pending
+             FROM pg_catalog.pg_inherits ORDER BY inhrelid, inhseqno"
+        );
+        for row in rows::query(client, "inheritance", &sql)? {
+            let (child, parent) = (row.get("child")?, row.get("parent")?);
+            if let (true, Some(relation)) = (row.get("pending")?, self.by_oid.get(&child)) {
+                let name = format!("pending detach of partition {}", relation.name);
+                out.leave_out(ObjectClass::Unknown, None, name);
+            }
+            self.parents.entry(child).or_default().push(parent);
+            self.children.entry(parent).or_default().push(child);
+        }
+        for children in self.children.values_mut() {
+            children.sort_by_cached_key(|child| self.by_oid.get(child).map(|c| c.name.clone()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,290 @@
+//! Tables: `CREATE TABLE` with all that belongs into it, and what can only be said afterwards.
+
+use super::collection::{Collection, Draft, Key};
+use super::columns::{self, NotNull};
+use super::constraints::{Constraint, Constraints};
+use super::dependencies::Graph;
+use super::relations::{Relation, Relations};
+use super::sequences::Sequences;
+use crate::error::Result;
+use crate::model::schema::{ObjectClass, Statement};
+use crate::pg::ident;
+
+/// Collects tables, with their inline defaults and constraints.
+pub(super) fn collect(
+    out: &mut Collection,
+    graph: &Graph,
+    relations: &Relations,
+    constraints: &Constraints,
+    sequences: &Sequences,
+) -> Result<()> {
+    let source = Source { graph, relations, constraints, sequences };
+    for table in relations.of_kind(&['r', 'p']) {
+        source.collect(out, table)?;
+    }
+    Ok(())
+}
+
+struct Source<'a> {
+    graph: &'a Graph,
+    relations: &'a Relations,
+    constraints: &'a Constraints,
+    sequences: &'a Sequences,
+}
+
+impl Source<'_> {
+    fn collect(&self, out: &mut Collection, table: &Relation) -> Result<()> {
+        let checks = self.constraints.checks(table.oid);
+        let inline: Vec<&Constraint> =
+            checks.iter().copied().filter(|check| self.is_inline(table, check)).collect();
+        let name = table.sql();
+        let draft = Draft::new(ObjectClass::Table, Some(&table.name.schema), &table.name.name)
+            .define(self.create(table, &inline))
+            .owned_by(&table.owner, &format!("TABLE {name}"));
+        let index = out.add(table.key(), draft)?;
+        out.commentable_relation(table.key(), index, "TABLE", &name);
+        if !table.is_partition {
+            for parent in self.relations.parents(table.oid) {
+                out.add_need(index, parent.key());
+            }
+        }
+        self.claim_constraints(out, table, index, &checks, &inline)?;
+        self.set_columns(out, table, index)?;
+        for statement in settings(table) {
+            out.push(index, Statement::define(statement));
+        }
+        Ok(())
+    }
+
+    /// Checks that were validated, that the table itself states, and that need nothing but the
+    /// table. `CHECK … NOT VALID` inside `CREATE TABLE` would become valid (P12).
+    fn is_inline(&self, table: &Relation, check: &Constraint) -> bool {
+        check.is_stated(table)
+            && check.validated
+            && check.enforced
+            && self.graph.is_self_contained(check.key(), table.key())
+    }
+
+    fn create(&self, table: &Relation, inline: &[&Constraint]) -> String {
+        let mut parts = Vec::new();
+        let mut afterwards = Vec::new();
+        for column in self.relations.columns(table.oid) {
+            let not_null = self.constraints.not_null(table, column);
+            let default = self.inline_default(table, column);
+            if !is_printed(table, column) {
+                // On 18 a column that comes from the parent can have a NOT NULL of its own.
+                if let NotNull::Named { name, rest } = not_null {
+                    afterwards.push(format!(
+                        "CONSTRAINT {} NOT NULL {}{rest}",
+                        ident::quote(name),
+                        ident::quote(&column.name)
+                    ));
+                }
+                continue;
+            }
+            match &table.of_type {
+                None => {
+                    let sequence = self.sequences.of_identity(table.oid, column.number);
+                    parts.push(columns::definition(column, default, sequence, &not_null));
+                }
+                // The type gives the columns; only what it cannot say is spelled out.
+                Some(_) => parts.extend(columns::options(column, default, &not_null)),
+            }
+        }
+        parts.extend(afterwards);
+        parts.extend(
+            inline.iter().map(|check| {
+                format!("CONSTRAINT {} {}", ident::quote(&check.name), check.definition)
+            }),
+        );
+        let mut sql = String::from("CREATE ");
+        // A partitioned table has no storage; 18 refuses the word for it.
+        if table.unlogged && table.kind == 'r' {
+            sql.push_str("UNLOGGED ");
+        }
+        sql.push_str(&format!("TABLE {}", table.sql()));
+        if let Some(of_type) = &table.of_type {
+            sql.push_str(&format!(" OF {of_type}"));
+        }
+        if table.of_type.is_none() || !parts.is_empty() {
+            let body: String =
+                parts.iter().map(|part| format!("\n    {part}")).collect::<Vec<_>>().join(",");
+            sql.push_str(&format!(" ({body}\n)"));
+        }
+        if !table.is_partition {
+            let parents: Vec<String> =
+                self.relations.parents(table.oid).map(Relation::sql).collect();
+            if !parents.is_empty() {
+                sql.push_str(&format!("\nINHERITS ({})", parents.join(", ")));
+            }
+        }
+        if let Some(key) = &table.partition_key {
+            sql.push_str(&format!("\nPARTITION BY {key}"));
+        }
+        sql.push_str(&storage(table));
+        sql
+    }
+
+    /// What follows `DEFAULT`, where it may stand in the column's definition.
+    fn inline_default<'a>(&self, table: &Relation, column: &'a columns::Column) -> Option<&'a str> {
+        match &column.default {
+            Some((key, expression)) => {
+                // A generation expression cannot be added later.
+                let inline =
+                    column.generated != ' ' || self.graph.is_self_contained(*key, table.key());
+                inline.then_some(expression.as_str())
+            }
+            // Else the parent's default would come back (P15).
+            None if self.parent_has_default(table, column) => Some("NULL"),
+            None => None,
+        }
+    }
+
+    fn parent_has_default(&self, table: &Relation, column: &columns::Column) -> bool {
+        !table.is_partition
+            && column.generated == ' '
+            && column.identity == ' '
+            && self
+                .relations
+                .inherited(table.oid, &column.name)
+                .any(|(_, above)| above.default.is_some() && above.generated == ' ')
+    }
+
+    fn claim_constraints(
+        &self,
+        out: &mut Collection,
+        table: &Relation,
+        index: usize,
+        checks: &[&Constraint],
+        inline: &[&Constraint],
+    ) -> Result<()> {
+        for check in checks {
+            if inline.iter().any(|candidate| candidate.oid == check.oid) {
+                out.claim(check.key(), index)?;
+            } else if !check.is_separate(table) {
+                out.claim_implied(check.key(), index)?;
+            } else {
+                continue;
+            }
+            out.commentable(check.key(), index, check.comment_target(table));
+        }
+        for not_null in self.constraints.not_nulls(table.oid) {
+            if not_null.validated || !not_null.is_separate(table) {
+                out.claim_implied(not_null.key(), index)?;
+                out.commentable(not_null.key(), index, not_null.comment_target(table));
+            }
+        }
+        Ok(())
+    }
+
+    /// Defaults that need other objects become objects of their own, so that a serial column or
+    /// a function over the table's rowtype makes no cycle.
+    fn set_columns(&self, out: &mut Collection, table: &Relation, index: usize) -> Result<()> {
+        let name = table.sql();
+        for column in self.relations.columns(table.oid) {
+            if let Some(sequence) = self.sequences.of_identity(table.oid, column.number) {
+                out.claim(Key::relation(sequence.oid), index)?;
+                out.commentable_relation(
+                    Key::relation(sequence.oid),
+                    index,
+                    "SEQUENCE",
+                    &sequence.sql(),
+                );
+            }
+            let printed = is_printed(table, column);
+            let inline = self.inline_default(table, column);
+            match (&column.default, inline) {
+                (Some((key, _)), Some(_)) if column.generated != ' ' => {
+                    out.claim(*key, index)?;
+                    if !printed
+                        && self.generation_differs(table, column)
+                        && let Some(sql) = columns::set_expression(&name, column)
+                    {
+                        out.push(index, Statement::define(sql));
+                    }
+                }
+                (Some((key, expression)), Some(_)) => {
+                    out.claim(*key, index)?;
+                    if !printed {
+                        let sql = columns::set_default(&name, &column.name, expression);
+                        out.push(index, Statement::define(sql));
+                    }
+                }
+                (None, Some(_)) if !printed => {
+                    let sql = columns::set_default(&name, &column.name, "NULL");
+                    out.push(index, Statement::define(sql));
+                }
+                (Some((key, expression)), None) => {
+                    let draft =
+                        Draft::new(ObjectClass::Default, Some(&table.name.schema), &column.name)
+                            .part_of(table.name.clone())
+                            .define(columns::set_default(&name, &column.name, expression))
+                            .needs(table.key());
+                    out.add(*key, draft)?;
+                }
+                _ => {}
+            }
+            // Before 18 NOT NULL is no constraint, and the child's own is said afterwards.
+            if !printed
+                && column.not_null
+                && !self.constraints.name_not_null()
+                && !self.relations.inherited(table.oid, &column.name).any(|(_, up)| up.not_null)
+            {
+                out.push(
+                    index,
+                    Statement::define(format!(
+                        "ALTER TABLE ONLY {name} ALTER COLUMN {} SET NOT NULL",
+                        ident::quote(&column.name)
+                    )),
+                );
+            }
+            let inherited: Vec<&columns::Column> = if table.is_partition {
+                Vec::new()
+            } else {
+                self.relations.inherited(table.oid, &column.name).map(|(_, above)| above).collect()
+            };
+            for sql in columns::settings(&name, column, &inherited) {
+                out.push(index, Statement::define(sql));
+            }
+        }
+        Ok(())
+    }
+
+    fn generation_differs(&self, table: &Relation, column: &columns::Column) -> bool {
+        let expression = column.default.as_ref().map(|(_, expression)| expression);
+        !self
+            .relations
+            .inherited(table.oid, &column.name)
+            .any(|(_, above)| above.default.as_ref().map(|(_, text)| text) == expression)
+    }
+}
+
+/// A column that only comes from a parent is not spelled out, or it would become the child's own
+/// and survive when the parent drops it. A partition is made alone, with all its columns.
+fn is_printed(table: &Relation, column: &columns::Column) -> bool {
+    column.is_local || table.is_partition
+}
+
+/// What follows the columns of a table or materialized view: access method and options.
+pub(super) fn storage(relation: &Relation) -> String {
+    let mut sql = String::new();
+    if let Some(access_method) = &relation.access_method {
+        sql.push_str(&format!("\nUSING {}", ident::quote(access_method)));
+    }
+    if !relation.options.is_empty() {
+        sql.push_str(&format!("\nWITH ({})", columns::option_list(&relation.options)));
+    }
+    sql
+}
+
+fn settings(table: &Relation) -> Vec<String> {
+    let name = table.sql();
+    let mut statements = Vec::new();
+    match table.replica_identity {
+        'f' => statements.push(format!("ALTER TABLE ONLY {name} REPLICA IDENTITY FULL")),
+        'n' => statements.push(format!("ALTER TABLE ONLY {name} REPLICA IDENTITY NOTHING")),
+        // `i` is set with its index; `d` is the default.
+        _ => {}
+    }
+    statements
+}

@@ -1,0 +1,208 @@
+//! Enums, domains, composite types and ranges.
+
+use super::collection::{Collection, Draft, Key};
+use super::constraints::{Constraint, Constraints};
+use super::dependencies::Graph;
+use super::relations::{Column, Relations};
+use super::rows::{self, Record, USER_SCHEMA, since};
+use crate::error::Result;
+use crate::model::name::QualifiedName;
+use crate::model::schema::ObjectClass;
+use crate::pg::ident;
+use postgres::Client;
+
+/// Collects the types that users made.
+pub(super) fn collect(
+    client: &mut Client,
+    major: u32,
+    out: &mut Collection,
+    graph: &Graph,
+    relations: &Relations,
+    constraints: &Constraints,
+) -> Result<()> {
+    let multirange =
+        since(major, 14, "format_type(r.rngmultitypid, NULL)", "NULL::pg_catalog.text");
+    // Array types and the rowtypes of tables come with what they belong to.
+    let sql = format!(
+        "SELECT t.oid, n.nspname::text AS schema, t.typname::text AS name,
+                t.typtype::text AS kind, t.typisdefined AS is_defined, t.typrelid AS relation,
+                pg_get_userbyid(t.typowner)::text AS owner,
+                ARRAY(SELECT e.enumlabel::text FROM pg_catalog.pg_enum AS e
+                      WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder) AS labels,
+                format_type(t.typbasetype, t.typtypmod) AS base, t.typnotnull AS not_null,
+                CASE WHEN t.typcollation <> b.typcollation
+                     THEN quote_ident(cn.nspname) || '.' || quote_ident(co.collname)
+                END AS collation,
+                pg_get_expr(t.typdefaultbin, 0) AS default,
+                format_type(r.rngsubtype, NULL) AS subtype,
+                (SELECT quote_ident(opn.nspname) || '.' || quote_ident(op.opcname)
+                 FROM pg_catalog.pg_opclass AS op
+                 JOIN pg_catalog.pg_namespace AS opn ON opn.oid = op.opcnamespace
+                 WHERE op.oid = r.rngsubopc AND NOT op.opcdefault) AS range_opclass,
+                (SELECT quote_ident(rcn.nspname) || '.' || quote_ident(rco.collname)
+                 FROM pg_catalog.pg_collation AS rco
+                 JOIN pg_catalog.pg_namespace AS rcn ON rcn.oid = rco.collnamespace
+                 JOIN pg_catalog.pg_type AS rst ON rst.oid = r.rngsubtype
+                 WHERE rco.oid = r.rngcollation AND r.rngcollation <> rst.typcollation)
+                  AS range_collation,
+                nullif(r.rngsubdiff::pg_catalog.oid, 0)::pg_catalog.regproc::text AS range_diff,
+                coalesce(r.rngcanonical::pg_catalog.oid, 0) <> 0 AS has_canonical,
+                {multirange} AS multirange
+         FROM pg_catalog.pg_type AS t
+         JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
+         LEFT JOIN pg_catalog.pg_class AS c ON c.oid = t.typrelid
+         LEFT JOIN pg_catalog.pg_type AS b ON b.oid = t.typbasetype
+         LEFT JOIN pg_catalog.pg_collation AS co ON co.oid = t.typcollation
+         LEFT JOIN pg_catalog.pg_namespace AS cn ON cn.oid = co.collnamespace
+         LEFT JOIN pg_catalog.pg_range AS r ON r.rngtypid = t.oid
+         WHERE {USER_SCHEMA} AND (t.typrelid = 0 OR c.relkind = 'c')
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_type AS el
+                           WHERE el.oid = t.typelem AND el.typarray = t.oid)
+         ORDER BY n.nspname, t.typname"
+    );
+    for row in rows::query(client, "types", &sql)? {
+        let key = Key::type_(row.get("oid")?);
+        let name = QualifiedName::new(row.get::<&str>("schema")?, row.get::<&str>("name")?);
+        if graph.extension_of(key).is_some() {
+            continue;
+        }
+        match row.letter("kind")? {
+            'e' => collect_enum(out, key, &name, &row)?,
+            'd' => collect_domain(out, graph, constraints, key, &name, &row)?,
+            'c' => collect_composite(out, relations, key, &name, &row)?,
+            'r' if !row.get::<bool>("has_canonical")? => collect_range(out, key, &name, &row)?,
+            'r' => {
+                out.leave_out(ObjectClass::RangeType, Some(key), name.to_string());
+            }
+            // A multirange comes with its range.
+            'm' => {}
+            'b' | 'p' => {
+                out.leave_out(ObjectClass::BaseType, Some(key), name.to_string());
+            }
+            letter => {
+                let text = format!("type {name} ({letter})");
+                out.leave_out(ObjectClass::Unknown, Some(key), text);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn draft(class: ObjectClass, name: &QualifiedName, row: &Record, sql: String) -> Result<Draft> {
+    let kind = if class == ObjectClass::Domain { "DOMAIN" } else { "TYPE" };
+    Ok(Draft::new(class, Some(&name.schema), &name.name)
+        .define(sql)
+        .owned_by(row.get("owner")?, &format!("{kind} {}", ident::quote_qualified(name))))
+}
+
+fn collect_enum(out: &mut Collection, key: Key, name: &QualifiedName, row: &Record) -> Result<()> {
+    let labels: Vec<String> = row.get("labels")?;
+    let labels: Vec<String> = labels.iter().map(|label| ident::literal(label)).collect();
+    let quoted = ident::quote_qualified(name);
+    let sql = format!("CREATE TYPE {quoted} AS ENUM ({})", labels.join(", "));
+    let index = out.add(key, draft(ObjectClass::Enum, name, row, sql)?)?;
+    out.commentable(key, index, format!("TYPE {quoted}"));
+    Ok(())
+}
+
+fn collect_domain(
+    out: &mut Collection,
+    graph: &Graph,
+    constraints: &Constraints,
+    key: Key,
+    name: &QualifiedName,
+    row: &Record,
+) -> Result<()> {
+    let quoted = ident::quote_qualified(name);
+    let mut sql = format!("CREATE DOMAIN {quoted} AS {}", row.deparsed("base")?);
+    if let Some(collation) = row.get::<Option<&str>>("collation")? {
+        sql.push_str(&format!(" COLLATE {collation}"));
+    }
+    if let Some(default) = row.get::<Option<&str>>("default")? {
+        sql.push_str(&format!(" DEFAULT {default}"));
+    }
+    let own = constraints.of_domain(key.oid);
+    // Up to 16 the NOT NULL of a domain is a property without a name.
+    if row.get("not_null")? && !own.iter().any(|constraint| constraint.kind == 'n') {
+        sql.push_str(" NOT NULL");
+    }
+    let (inline, separate): (Vec<&Constraint>, Vec<&Constraint>) =
+        own.into_iter().partition(|constraint| {
+            constraint.kind == 'n'
+                || constraint.validated && graph.is_self_contained(constraint.key(), key)
+        });
+    for constraint in &inline {
+        let constraint_name = ident::quote(&constraint.name);
+        sql.push_str(&format!(" CONSTRAINT {constraint_name} {}", constraint.definition));
+    }
+    let index = out.add(key, draft(ObjectClass::Domain, name, row, sql)?)?;
+    out.commentable(key, index, format!("DOMAIN {quoted}"));
+    for constraint in inline {
+        out.claim(constraint.key(), index)?;
+        out.commentable(constraint.key(), index, comment_target(constraint, &quoted));
+    }
+    for constraint in separate {
+        let mut draft =
+            Draft::new(ObjectClass::DomainConstraint, Some(&name.schema), &constraint.name)
+                .part_of(name.clone())
+                .define(format!(
+                    "ALTER DOMAIN {quoted} ADD CONSTRAINT {} {}",
+                    ident::quote(&constraint.name),
+                    constraint.definition
+                ))
+                .needs(key);
+        if !constraint.validated {
+            draft = draft.after_data();
+        }
+        let index = out.add(constraint.key(), draft)?;
+        out.commentable(constraint.key(), index, comment_target(constraint, &quoted));
+    }
+    Ok(())
+}
+
+fn comment_target(constraint: &Constraint, domain: &str) -> String {
+    format!("CONSTRAINT {} ON DOMAIN {domain}", ident::quote(&constraint.name))
+}
+
+fn collect_composite(
+    out: &mut Collection,
+    relations: &Relations,
+    key: Key,
+    name: &QualifiedName,
+    row: &Record,
+) -> Result<()> {
+    let relation: u32 = row.get("relation")?;
+    let attribute = |column: &Column| {
+        let collation = column.collation.as_ref().map(|name| format!(" COLLATE {name}"));
+        let collation = collation.unwrap_or_default();
+        format!("\n    {} {}{collation}", ident::quote(&column.name), column.type_sql)
+    };
+    let attributes: Vec<String> = relations.columns(relation).iter().map(attribute).collect();
+    let quoted = ident::quote_qualified(name);
+    let sql = format!("CREATE TYPE {quoted} AS ({}\n)", attributes.join(","));
+    let index = out.add(key, draft(ObjectClass::CompositeType, name, row, sql)?)?;
+    // The catalogs keep a composite type's attributes under a relation of its own.
+    out.claim(Key::relation(relation), index)?;
+    out.commentable_relation(Key::relation(relation), index, "TYPE", &quoted);
+    out.commentable(key, index, format!("TYPE {quoted}"));
+    Ok(())
+}
+
+fn collect_range(out: &mut Collection, key: Key, name: &QualifiedName, row: &Record) -> Result<()> {
+    let mut parts = vec![format!("SUBTYPE = {}", row.deparsed("subtype")?)];
+    for (word, column) in [
+        ("SUBTYPE_OPCLASS", "range_opclass"),
+        ("COLLATION", "range_collation"),
+        ("SUBTYPE_DIFF", "range_diff"),
+        ("MULTIRANGE_TYPE_NAME", "multirange"),
+    ] {
+        if let Some(value) = row.get::<Option<&str>>(column)? {
+            parts.push(format!("{word} = {value}"));
+        }
+    }
+    let quoted = ident::quote_qualified(name);
+    let sql = format!("CREATE TYPE {quoted} AS RANGE ({})", parts.join(", "));
+    let index = out.add(key, draft(ObjectClass::RangeType, name, row, sql)?)?;
+    out.commentable(key, index, format!("TYPE {quoted}"));
+    Ok(())
+}

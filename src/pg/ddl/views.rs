@@ -1,0 +1,190 @@
+//! Views and materialized views.
+
+use super::collection::{Collection, Draft, Key};
+use super::columns;
+use super::dependencies::Graph;
+use super::extensions;
+use super::relations::{Relation, Relations};
+use super::rows;
+use super::tables;
+use crate::error::{Error, Result};
+use crate::model::schema::{ObjectClass, Statement};
+use crate::pg::ident;
+use postgres::Client;
+use std::collections::{BTreeSet, HashMap};
+
+/// Collects views, materialized views, and what fills the latter.
+pub(super) fn collect(
+    client: &mut Client,
+    out: &mut Collection,
+    graph: &Graph,
+    relations: &Relations,
+) -> Result<()> {
+    let mut queries = read(client, relations)?;
+    for view in relations.of_kind(&['v', 'm']) {
+        let (rule, query) = queries.remove(&view.oid).ok_or_else(|| {
+            Error::failed(format!("the definition of view {} is missing", view.name))
+        })?;
+        let index = if view.kind == 'v' {
+            collect_view(out, graph, relations, view, &query)?
+        } else {
+            collect_materialized(out, graph, relations, view, &query)?
+        };
+        // What the query reads, the catalogs note for its rule.
+        out.claim(rule, index)?;
+    }
+    Ok(())
+}
+
+fn read(client: &mut Client, relations: &Relations) -> Result<HashMap<u32, (Key, String)>> {
+    let sql = "SELECT r.oid, r.ev_class AS view, pg_get_viewdef(r.ev_class) AS query
+         FROM pg_catalog.pg_rewrite AS r
+         WHERE r.rulename = '_RETURN' AND r.oid >= 16384";
+    let mut queries = HashMap::new();
+    for row in rows::query(client, "views", sql)? {
+        let view = row.get("view")?;
+        if relations.get(view).is_some() {
+            let query = row.deparsed("query")?;
+            let query = query.trim().trim_end_matches(';').to_owned();
+            queries.insert(view, (Key::rule(row.get("oid")?), query));
+        }
+    }
+    Ok(queries)
+}
+
+fn collect_view(
+    out: &mut Collection,
+    graph: &Graph,
+    relations: &Relations,
+    view: &Relation,
+    query: &str,
+) -> Result<usize> {
+    let name = view.sql();
+    let (check, options): (Vec<String>, Vec<String>) =
+        view.options.iter().cloned().partition(|option| option.starts_with("check_option="));
+    let with = match columns::option_list(&options) {
+        list if list.is_empty() => String::new(),
+        list => format!(" WITH ({list})"),
+    };
+    let check = match check.first().and_then(|option| option.split_once('=')) {
+        Some((_, "local")) => "\n  WITH LOCAL CHECK OPTION",
+        Some(_) => "\n  WITH CASCADED CHECK OPTION",
+        None => "",
+    };
+    let draft = Draft::new(ObjectClass::View, Some(&view.name.schema), &view.name.name)
+        .define(format!("CREATE OR REPLACE VIEW {name}{with} AS\n{query}{check}"))
+        .owned_by(&view.owner, &format!("VIEW {name}"))
+        .placeholder(placeholder(relations, view));
+    let index = out.add(view.key(), draft)?;
+    out.commentable_relation(view.key(), index, "VIEW", &name);
+    for column in relations.columns(view.oid) {
+        let Some((key, expression)) = &column.default else { continue };
+        let sql = columns::set_default(&name, &column.name, expression);
+        // Needs the real view, so never its placeholder: it comes after the rows with it.
+        if graph.is_self_contained(*key, view.key()) {
+            out.claim(*key, index)?;
+            out.push(index, Statement::define(sql));
+        } else {
+            let draft = Draft::new(ObjectClass::Default, Some(&view.name.schema), &column.name)
+                .part_of(view.name.clone())
+                .define(sql)
+                .needs(view.key());
+            out.add(*key, draft)?;
+        }
+    }
+    Ok(index)
+}
+
+/// An empty view of the same columns, which may be replaced by the real one: same names, types
+/// and collations.
+fn placeholder(relations: &Relations, view: &Relation) -> String {
+    let columns: Vec<String> = relations
+        .columns(view.oid)
+        .iter()
+        .map(|column| {
+            let collation = column.collation.as_ref().map(|name| format!(" COLLATE {name}"));
+            let collation = collation.unwrap_or_default();
+            format!("\n    NULL::{}{collation} AS {}", column.type_sql, ident::quote(&column.name))
+        })
+        .collect();
+    format!("CREATE VIEW {} AS\n  SELECT{}", view.sql(), columns.join(","))
+}
+
+fn collect_materialized(
+    out: &mut Collection,
+    graph: &Graph,
+    relations: &Relations,
+    view: &Relation,
+    query: &str,
+) -> Result<usize> {
+    let name = view.sql();
+    let sql = format!(
+        "CREATE MATERIALIZED VIEW {name}{} AS\n{query}\n  WITH NO DATA",
+        tables::storage(view)
+    );
+    let draft = Draft::new(ObjectClass::MaterializedView, Some(&view.name.schema), &view.name.name)
+        .define(sql)
+        .owned_by(&view.owner, &format!("MATERIALIZED VIEW {name}"));
+    let index = out.add(view.key(), draft)?;
+    out.commentable_relation(view.key(), index, "MATERIALIZED VIEW", &name);
+    for column in relations.columns(view.oid) {
+        for sql in columns::settings(&name, column, &[]) {
+            let sql = sql.replacen("ALTER TABLE ONLY", "ALTER MATERIALIZED VIEW", 1);
+            out.push(index, Statement::define(sql));
+        }
+    }
+    for extension in graph.marked_extensions(view.key()) {
+        extensions::mark(out, index, extension, "MATERIALIZED VIEW", &name);
+    }
+    Ok(index)
+}
+
+/// Collects one refresh per populated materialized view, after those that it reads. Called when
+/// everything else has been collected.
+pub(super) fn collect_data(
+    out: &mut Collection,
+    graph: &Graph,
+    relations: &Relations,
+) -> Result<()> {
+    let needs = out.needs(graph);
+    let views = relations.of_kind(&['m']);
+    let by_draft: HashMap<usize, &Relation> =
+        views.iter().filter_map(|view| Some((out.maker(view.key())?, *view))).collect();
+    for view in views {
+        let Some(own) = out.maker(view.key()).filter(|_| view.populated) else { continue };
+        let reads: BTreeSet<u32> = reachable(&needs, own)
+            .into_iter()
+            .filter_map(|draft| by_draft.get(&draft))
+            .map(|read| read.oid)
+            .filter(|read| *read != view.oid)
+            .collect();
+        if reads.iter().any(|read| relations.get(*read).is_some_and(|read| !read.populated)) {
+            let text = format!("{} reads a materialized view without rows", view.name);
+            out.leave_out(ObjectClass::MaterializedViewData, None, text);
+            continue;
+        }
+        let mut draft =
+            Draft::new(ObjectClass::MaterializedViewData, Some(&view.name.schema), &view.name.name)
+                .define(format!("REFRESH MATERIALIZED VIEW {}", view.sql()))
+                .needs(view.key())
+                .after_data();
+        for read in reads {
+            draft = draft.needs(Key::view_data(read));
+        }
+        out.add(Key::view_data(view.oid), draft)?;
+    }
+    Ok(())
+}
+
+fn reachable(needs: &[BTreeSet<usize>], from: usize) -> BTreeSet<usize> {
+    let mut seen = BTreeSet::from([from]);
+    let mut waiting = vec![from];
+    while let Some(draft) = waiting.pop() {
+        for next in &needs[draft] {
+            if seen.insert(*next) {
+                waiting.push(*next);
+            }
+        }
+    }
+    seen
+}

@@ -1,0 +1,182 @@
+//! The schema of a database, read from its catalogs and made again, is the same to `pg_dump`.
+//!
+//! Needs a server at `PGARK_TEST_URL` (a superuser's connection string, without a database) and
+//! `pg_dump` 18 at `PGARK_TEST_PG_DUMP` or on the path.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says no more than that")]
+
+use pgark::model::connection::Connection;
+use pgark::model::schema::{ObjectClass, SchemaObject};
+use pgark::pg::access::{self, Scope};
+use pgark::pg::ddl::{self, DatabaseSchema};
+use pgark::pg::session::{Purpose, Session};
+use pgark::rules::order::restore_order;
+use std::path::Path;
+use std::process::Command;
+
+fn connection() -> Connection {
+    let string = std::env::var("PGARK_TEST_URL").expect("PGARK_TEST_URL leads to a server");
+    Connection { string, ..Connection::default() }
+}
+
+fn open(database: &str, purpose: Purpose) -> Session {
+    Session::open(&connection(), Some(database), purpose).unwrap()
+}
+
+/// A database that goes when the test ends well, and stays to be looked at when it does not.
+struct Scratch(String);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let name = format!("pgark_{name}_{}", std::process::id());
+        let mut session = open("postgres", Purpose::Write);
+        session.execute(&format!("DROP DATABASE IF EXISTS {name}")).unwrap();
+        session.execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).unwrap();
+        Self(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let mut session = open("postgres", Purpose::Write);
+            session.execute(&format!("DROP DATABASE {} WITH (FORCE)", self.0)).unwrap();
+        }
+    }
+}
+
+fn load(scratch: &Scratch, file: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/schema").join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut session = open(&scratch.0, Purpose::Write);
+    let major = session.facts.major();
+    // Fixtures are written as people write: with a search path, checked bodies, no pinned words.
+    session.execute("RESET ALL").unwrap();
+    session.execute("SET client_min_messages = warning").unwrap();
+    for (since, part) in parts(&text) {
+        if major >= since {
+            session.client.batch_execute(part).unwrap_or_else(|error| {
+                panic!(
+                    "{file}: {:?}",
+                    error.as_db_error().map_or(error.to_string(), |e| format!("{e:?}"))
+                )
+            });
+        }
+    }
+}
+
+/// `-- since 15` begins what only servers from 15 on understand, up to the next such line.
+fn parts(text: &str) -> Vec<(u32, &str)> {
+    let mut parts = Vec::new();
+    let (mut since, mut start) = (0, 0);
+    for (position, _) in text.match_indices("\n-- since ") {
+        parts.push((since, &text[start..position]));
+        since = text[position + 10..].split_whitespace().next().unwrap().parse().unwrap();
+        start = position + 1;
+    }
+    parts.push((since, &text[start..]));
+    parts
+}
+
+fn read(scratch: &Scratch) -> (DatabaseSchema, u32) {
+    let mut session = open(&scratch.0, Purpose::Catalog);
+    session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").unwrap();
+    let schema = ddl::read(&mut session.client, &session.facts).unwrap();
+    (schema, session.facts.major())
+}
+
+fn replay(scratch: &Scratch, objects: &[SchemaObject], major: u32) {
+    let mut session = open(&scratch.0, Purpose::Write);
+    let (last, first): (Vec<&SchemaObject>, Vec<&SchemaObject>) =
+        objects.iter().partition(|object| object.class == ObjectClass::MaterializedViewData);
+    let without_privileges = first.into_iter().filter(|object| object.access.is_none());
+    run(&mut session, without_privileges);
+    let wanted: Vec<_> = objects.iter().filter_map(|object| object.access.clone()).collect();
+    access::apply(&mut session.client, major, &wanted, Scope::WholeDatabase).unwrap();
+    let left = access::reconcile(&mut session.client, major, &wanted, Scope::WholeDatabase);
+    assert_eq!(left.unwrap(), Vec::<String>::new());
+    run(&mut session, last.into_iter());
+}
+
+fn run<'a>(session: &mut Session, objects: impl Iterator<Item = &'a SchemaObject>) {
+    for object in objects {
+        for statement in &object.statements {
+            if let Err(error) = session.client.execute(statement.sql.as_str(), &[]) {
+                panic!("{object}: {:?}\n{}", error.as_db_error(), statement.sql);
+            }
+        }
+    }
+}
+
+/// The statements as a person would run them, privileges included.
+fn replay_by_hand(scratch: &Scratch, objects: &[SchemaObject]) {
+    let mut session = open(&scratch.0, Purpose::Write);
+    run(&mut session, objects.iter());
+}
+
+fn dump(scratch: &Scratch) -> String {
+    let program = std::env::var("PGARK_TEST_PG_DUMP").unwrap_or_else(|_| String::from("pg_dump"));
+    let url = format!("{} dbname={}", std::env::var("PGARK_TEST_URL").unwrap(), scratch.0);
+    let output = Command::new(program)
+        .args(["--schema-only", "--restrict-key=x", "--dbname", &url])
+        .output()
+        .expect("pg_dump can be run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn assert_same(source: &str, copy: &str) {
+    if source == copy {
+        return;
+    }
+    let source: Vec<&str> = source.lines().collect();
+    let copy: Vec<&str> = copy.lines().collect();
+    let common = source.iter().zip(&copy).take_while(|(one, other)| one == other).count();
+    let near = |lines: &[&str]| {
+        let start = common.saturating_sub(6);
+        lines[start.min(lines.len())..(common + 14).min(lines.len())].join("\n")
+    };
+    panic!("line {common}\n--- source\n{}\n--- copy\n{}", near(&source), near(&copy));
+}
+
+/// Loads the fixture, makes it again in two ways, and compares; gives what was not carried.
+fn roundtrip(name: &str) -> DatabaseSchema {
+    let file = format!("{name}.sql");
+    let source = Scratch::new(&format!("{name}_source"));
+    load(&source, &file);
+    let (schema, major) = read(&source);
+    let unknown: Vec<_> =
+        schema.not_carried.iter().filter(|left| left.class == ObjectClass::Unknown).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    let objects = restore_order(schema.objects.clone()).unwrap();
+
+    let copy = Scratch::new(&format!("{name}_copy"));
+    replay(&copy, &objects, major);
+    assert_same(&dump(&source), &dump(&copy));
+
+    let (again, _) = read(&copy);
+    let lines = |schema: &DatabaseSchema| -> Vec<String> {
+        let statements = schema.objects.iter().flat_map(|object| &object.statements);
+        statements.map(|statement| statement.sql.clone()).collect()
+    };
+    assert_eq!(lines(&again), lines(&schema), "reading the copy gives the same statements");
+
+    let by_hand = Scratch::new(&format!("{name}_by_hand"));
+    replay_by_hand(&by_hand, &objects);
+    assert_same(&dump(&source), &dump(&by_hand));
+    schema
+}
+
+macro_rules! families {
+    ($($name:ident,)*) => {
+        $(#[test]
+        fn $name() {
+            let schema = roundtrip(stringify!($name));
+            assert_eq!(schema.not_carried, [], "everything in this fixture is carried");
+        })*
+    };
+}
+
+families! {
+    types, functions, tables, inheritance, partitions, constraints, indexes, views, triggers,
+    names, privileges,
+}
