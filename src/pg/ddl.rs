@@ -5,6 +5,7 @@
 //! unqualified name in a query here can only mean `pg_catalog`, and deparsed text is qualified)
 //! and all identifiers come out quoted. The number of queries is constant.
 
+mod array_casts;
 mod collection;
 mod columns;
 mod comments;
@@ -73,7 +74,10 @@ pub fn read(client: &mut Client, facts: &ServerFacts) -> Result<DatabaseSchema> 
     comments::collect(client, out, graph)?;
     privileges::collect(client, out, graph)?;
     not_carried::guard(client, out, graph)?;
-    let (objects, not_carried) = std::mem::take(out).finish(graph);
+    let (mut objects, not_carried) = std::mem::take(out).finish(graph);
+    for statement in objects.iter_mut().flat_map(|object| &mut object.statements) {
+        statement.sql = array_casts::keep(&statement.sql);
+    }
     let roles = roles(&objects);
     Ok(DatabaseSchema { objects, not_carried, roles })
 }
