@@ -42,6 +42,25 @@ impl Held {
     pub fn is_changed(&self) -> bool {
         set(&self.list.grants) != set(&self.initial)
     }
+
+    /// Whether it is about the schema `public`, which every database has from its beginning.
+    pub fn is_public_schema(&self) -> bool {
+        self.list.kind == 'n' && self.name == "public"
+    }
+
+    /// Before 15 everybody may create objects in a new `public`. Where that was taken back, it is
+    /// said, so that it holds on such a server too; on a newer one it does nothing.
+    pub fn assume_open_schema(&mut self) {
+        let open = Grant {
+            grantee: None,
+            grantor: self.list.owner.clone(),
+            privilege: String::from("CREATE"),
+            grantable: false,
+        };
+        if !self.list.grants.contains(&open) {
+            self.initial.push(open);
+        }
+    }
 }
 
 /// Reads the access lists of the database's objects; without `all`, only of those that have one.

@@ -71,7 +71,7 @@ pub fn read(client: &mut Client, facts: &ServerFacts) -> Result<DatabaseSchema> 
     not_carried::collect(client, out, graph, relations)?;
     views::collect_data(out, graph, relations)?;
     comments::collect(client, out, graph)?;
-    privileges::collect(client, out, graph)?;
+    privileges::collect(client, major, out, graph)?;
     not_carried::guard(client, out, graph)?;
     let (objects, not_carried) = std::mem::take(out).finish(graph);
     let roles = roles(&objects);

@@ -10,8 +10,19 @@ use postgres::Client;
 
 /// Collects one object per access list that differs from what its object was created with; the
 /// members of extensions and the system's own objects included.
-pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) -> Result<()> {
-    for held in access::read(client, false)?.into_iter().filter(access::Held::is_changed) {
+pub(super) fn collect(
+    client: &mut Client,
+    major: u32,
+    out: &mut Collection,
+    graph: &Graph,
+) -> Result<()> {
+    for mut held in access::read(client, false)? {
+        if major < 15 && held.is_public_schema() {
+            held.assume_open_schema();
+        }
+        if !held.is_changed() {
+            continue;
+        }
         let key = Key { catalog: held.catalog, oid: held.oid };
         let is_system = held.oid < FIRST_USER_OID;
         if !is_system && out.maker(key).is_none() && graph.extension_of(key).is_none() {
