@@ -13,6 +13,9 @@ use crate::model::schema::{AccessList, Grant};
 use postgres::Client;
 use std::collections::{BTreeSet, HashMap};
 
+/// The letter of `acldefault` for databases.
+pub(crate) const DATABASE: char = 'd';
+
 /// Which objects of the target [`reconcile`] looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -202,6 +205,10 @@ fn sql(all: bool) -> String {
             SELECT 1417::oid, s.oid, 0, NULL, s.srvname::text, NULL, NULL, 'FOREIGN SERVER', 'S',
                    s.srvowner, s.srvacl, acldefault('S', s.srvowner)
             FROM pg_catalog.pg_foreign_server AS s
+            UNION ALL
+            SELECT 1262::oid, d.oid, 0, NULL, d.datname::text, NULL, NULL, 'DATABASE', 'd',
+                   d.datdba, d.datacl, acldefault('d', d.datdba)
+            FROM pg_catalog.pg_database AS d WHERE d.datname = current_database()
          ) AS o
          LEFT JOIN pg_catalog.pg_init_privs AS init
            ON init.classoid = o.catalog AND init.objoid = o.oid AND init.objsubid = o.number
@@ -239,15 +246,16 @@ pub fn reconcile(
     scope: Scope,
 ) -> Result<Vec<String>> {
     let held = read(client, true)?;
-    let mut actual: HashMap<(&str, Option<&str>), &Held> = held
-        .iter()
-        .map(|held| ((held.list.target.as_str(), held.list.column.as_deref()), held))
-        .collect();
+    let mut actual: HashMap<(&str, Option<&str>), &Held> =
+        held.iter().map(|held| (place(&held.list), held)).collect();
     let mut statements = Vec::new();
     for list in wanted {
-        let key = (list.target.as_str(), list.column.as_deref());
-        let (present, owner) = match actual.remove(&key) {
-            Some(held) => (held.list.grants.as_slice(), held.list.owner.as_str()),
+        let mut target = list.target.as_str();
+        let (present, owner) = match actual.remove(&place(list)) {
+            Some(held) => {
+                target = &held.list.target;
+                (held.list.grants.as_slice(), held.list.owner.as_str())
+            }
             // A column has a list only when it has privileges of its own.
             None => match held.iter().find(|held| held.list.target == list.target) {
                 Some(table) if list.column.is_some() => (&[][..], table.list.owner.as_str()),
@@ -260,18 +268,24 @@ pub fn reconcile(
             },
         };
         let adopted = adopt(list, owner, source_major, present);
-        statements.extend(delta(&list.target, list.column.as_deref(), owner, present, &adopted));
+        statements.extend(delta(target, list.column.as_deref(), owner, present, &adopted));
     }
     if scope == Scope::WholeDatabase {
-        for held in held.iter().filter(|held| held.is_changed()) {
-            let key = (held.list.target.as_str(), held.list.column.as_deref());
-            if actual.contains_key(&key) {
+        // Who may connect to a database is not made by restoring into it.
+        for held in held.iter().filter(|held| held.is_changed() && held.list.kind != DATABASE) {
+            if actual.contains_key(&place(&held.list)) {
                 let AccessList { target, column, owner, grants, .. } = &held.list;
                 statements.extend(delta(target, column.as_deref(), owner, grants, &held.initial));
             }
         }
     }
     Ok(statements)
+}
+
+/// What tells access lists apart; the database is the one at hand, whatever its name.
+fn place(list: &AccessList) -> (&str, Option<&str>) {
+    let target = if list.kind == DATABASE { "DATABASE" } else { list.target.as_str() };
+    (target, list.column.as_deref())
 }
 
 /// Applies what [`reconcile`] says, and makes sure that nothing is left to say.

@@ -1,6 +1,7 @@
 //! Privileges as objects of their own, at the very end.
 
 use super::collection::{Collection, Draft, Key};
+use super::comments::{CURRENT_DATABASE, on_current_database};
 use super::dependencies::Graph;
 use crate::error::Result;
 use crate::model::name::QualifiedName;
@@ -24,7 +25,8 @@ pub(super) fn collect(
             continue;
         }
         let key = Key { catalog: held.catalog, oid: held.oid };
-        let is_system = held.oid < FIRST_USER_OID;
+        let is_database = held.list.kind == access::DATABASE;
+        let is_system = is_database || held.oid < FIRST_USER_OID;
         if !is_system && out.maker(key).is_none() && graph.extension_of(key).is_none() {
             // On something that is not carried: lost with it, as is said of the object.
             if !out.accounts_for(key) {
@@ -34,7 +36,7 @@ pub(super) fn collect(
             continue;
         }
         let statements = access::delta(
-            &held.list.target,
+            if is_database { CURRENT_DATABASE } else { &held.list.target },
             held.list.column.as_deref(),
             &held.list.owner,
             &held.initial,
@@ -54,6 +56,7 @@ pub(super) fn collect(
         let object = draft.object_mut();
         object.statements = statements
             .into_iter()
+            .map(|sql| if is_database { on_current_database(&sql) } else { sql })
             .map(|sql| Statement { purpose: Purpose::Privilege, sql })
             .collect();
         object.access = Some(held.list);
