@@ -316,7 +316,6 @@ fn ten_thousand_tables_take_seconds() {
     let count = schema.objects.len();
     let sorted = restore_order(schema.objects).unwrap();
     let both = start.elapsed();
-    println!("{count} objects read in {read:?}, ordered in {:?}", both.saturating_sub(read));
     assert_eq!(sorted.len(), count);
-    assert!(both.as_secs() < 30, "{both:?}");
+    assert!(both.as_secs() < 30, "{count} objects read in {read:?}, ordered after {both:?}");
 }
