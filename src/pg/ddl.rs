@@ -72,7 +72,7 @@ pub fn read(client: &mut Client, facts: &ServerFacts) -> Result<DatabaseSchema> 
     not_carried::collect(client, out, graph, relations)?;
     views::collect_data(out, graph, relations)?;
     comments::collect(client, out, graph)?;
-    privileges::collect(client, out, graph)?;
+    privileges::collect(client, major, out, graph)?;
     not_carried::guard(client, out, graph)?;
     let (mut objects, not_carried) = std::mem::take(out).finish(graph);
     for statement in objects.iter_mut().flat_map(|object| &mut object.statements) {

@@ -53,6 +53,21 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
 /// Comments on large objects travel with them.
 const PG_LARGE_OBJECT: u32 = 2613;
 
+/// Stands for the database at hand in a statement for [`on_current_database`]. No name in SQL can
+/// look like it, since every name there is in quotes.
+pub(super) const CURRENT_DATABASE: &str = "DATABASE %current%";
+
+/// A statement about the database, whatever its name is where the statement runs.
+pub(super) fn on_current_database(sql: &str) -> String {
+    let Some((before, after)) = sql.split_once(CURRENT_DATABASE) else { return sql.to_owned() };
+    let body = format!(
+        "BEGIN EXECUTE {} || pg_catalog.quote_ident(pg_catalog.current_database()) || {}; END",
+        ident::literal(&format!("{before}DATABASE ")),
+        ident::literal(after)
+    );
+    format!("DO LANGUAGE plpgsql {}", ident::literal(&body))
+}
+
 /// The comment on the database, in words that fit a database of any name.
 fn collect_database(client: &mut Client, out: &mut Collection) -> Result<()> {
     let sql = "SELECT shobj_description(d.oid, 'pg_database') AS text, d.datname::text AS name
@@ -60,16 +75,12 @@ fn collect_database(client: &mut Client, out: &mut Collection) -> Result<()> {
     for row in rows::query(client, "the database's comment", sql)? {
         let Some(text) = row.get::<Option<&str>>("text")? else { continue };
         let name: &str = row.get("name")?;
-        let body = format!(
-            "BEGIN EXECUTE pg_catalog.format('COMMENT ON DATABASE %I IS %L', \
-             pg_catalog.current_database(), {}); END",
-            ident::literal(text)
-        );
+        let sql = format!("COMMENT ON {CURRENT_DATABASE} IS {}", ident::literal(text));
         let mut draft = Draft::new(ObjectClass::DatabaseComment, None, name).after_data();
-        draft.object_mut().statements.push(Statement {
-            purpose: Purpose::Comment,
-            sql: format!("DO LANGUAGE plpgsql {}", ident::literal(&body)),
-        });
+        draft
+            .object_mut()
+            .statements
+            .push(Statement { purpose: Purpose::Comment, sql: on_current_database(&sql) });
         out.add(Key::database(0), draft)?;
     }
     Ok(())

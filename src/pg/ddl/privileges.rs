@@ -1,6 +1,7 @@
 //! Privileges as objects of their own, at the very end.
 
 use super::collection::{Collection, Draft, Key};
+use super::comments::{CURRENT_DATABASE, on_current_database};
 use super::dependencies::Graph;
 use crate::error::Result;
 use crate::model::name::QualifiedName;
@@ -10,10 +11,22 @@ use postgres::Client;
 
 /// Collects one object per access list that differs from what its object was created with; the
 /// members of extensions and the system's own objects included.
-pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) -> Result<()> {
-    for held in access::read(client, false)?.into_iter().filter(access::Held::is_changed) {
+pub(super) fn collect(
+    client: &mut Client,
+    major: u32,
+    out: &mut Collection,
+    graph: &Graph,
+) -> Result<()> {
+    for mut held in access::read(client, false)? {
+        if major < 15 && held.is_public_schema() {
+            held.assume_open_schema();
+        }
+        if !held.is_changed() {
+            continue;
+        }
         let key = Key { catalog: held.catalog, oid: held.oid };
-        let is_system = held.oid < FIRST_USER_OID;
+        let is_database = held.list.kind == access::DATABASE;
+        let is_system = is_database || held.oid < FIRST_USER_OID;
         if !is_system && out.maker(key).is_none() && graph.extension_of(key).is_none() {
             // On something that is not carried: lost with it, as is said of the object.
             if !out.accounts_for(key) {
@@ -23,7 +36,7 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
             continue;
         }
         let statements = access::delta(
-            &held.list.target,
+            if is_database { CURRENT_DATABASE } else { &held.list.target },
             held.list.column.as_deref(),
             &held.list.owner,
             &held.initial,
@@ -43,6 +56,7 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
         let object = draft.object_mut();
         object.statements = statements
             .into_iter()
+            .map(|sql| if is_database { on_current_database(&sql) } else { sql })
             .map(|sql| Statement { purpose: Purpose::Privilege, sql })
             .collect();
         object.access = Some(held.list);

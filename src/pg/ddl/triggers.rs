@@ -89,7 +89,7 @@ fn read(client: &mut Client) -> Result<Vec<Trigger>> {
     // on partitions before 15, which are told by their parent.
     let sql = "SELECT t.oid, t.tgparentid AS parent, t.tgrelid AS relation,
                 t.tgname::text AS name, t.tgenabled::text AS enabled,
-                CASE WHEN NOT t.tgisinternal THEN t.tgconstraint ELSE 0 END AS constraint,
+                t.tgconstraint AS constraint,
                 CASE WHEN t.tgparentid = 0 THEN pg_get_triggerdef(t.oid, false) END AS definition
          FROM pg_catalog.pg_trigger AS t
          WHERE t.oid >= 16384 AND (NOT t.tgisinternal OR t.tgparentid <> 0)
