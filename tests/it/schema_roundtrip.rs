@@ -1,8 +1,4 @@
 //! The schema of a database, read from its catalogs and made again, is the same to `pg_dump`.
-//!
-//! Needs a server at `PGARK_TEST_URL` (a superuser's connection string, without a database) and
-//! `pg_dump` 18 at `PGARK_TEST_PG_DUMP` or on the path.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says no more than that")]
 
 use pgark::model::connection::Connection;
 use pgark::model::schema::{ObjectClass, SchemaObject};
@@ -14,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 fn connection() -> Connection {
-    let string = std::env::var("PGARK_TEST_URL").expect("PGARK_TEST_URL leads to a server");
+    let string = crate::harness::server().url("postgres", "postgres");
     Connection { string, ..Connection::default() }
 }
 
@@ -114,9 +110,8 @@ fn replay_by_hand(scratch: &Scratch, objects: &[SchemaObject]) {
 }
 
 fn dump(scratch: &Scratch) -> String {
-    let program = std::env::var("PGARK_TEST_PG_DUMP").unwrap_or_else(|_| String::from("pg_dump"));
-    let url = format!("{} dbname={}", std::env::var("PGARK_TEST_URL").unwrap(), scratch.0);
-    let output = Command::new(program)
+    let url = crate::harness::server().url(&scratch.0, "postgres");
+    let output = Command::new(crate::harness::server().pg_dump())
         .args(["--schema-only", "--restrict-key=x", "--dbname", &url])
         .output()
         .expect("pg_dump can be run");
