@@ -252,6 +252,42 @@ pub fn alembic_revisions(client: &mut Client, table: &QualifiedName) -> Result<V
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// Ordinary tables that belong to an extension, are not its configuration, and hold rows, with the
+/// extension's name: CREATE EXTENSION does not bring such rows back (dump-correctness P20). Where
+/// the role may not look, a table whose file is not empty counts.
+pub fn extension_tables_with_rows(client: &mut Client) -> Result<Vec<(QualifiedName, String)>> {
+    let failed = |error| server("cannot look into the tables of extensions", error);
+    let rows = client
+        .query(
+            "SELECT n.nspname::text, c.relname::text, x.extname::text,
+                    pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+                      AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+                      AND NOT pg_catalog.row_security_active(c.oid)
+             FROM pg_catalog.pg_depend AS d
+             JOIN pg_catalog.pg_class AS c ON c.oid = d.objid
+             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+             JOIN pg_catalog.pg_extension AS x ON x.oid = d.refobjid
+             WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objsubid = 0
+               AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+               AND d.deptype = 'e' AND c.relkind = 'r' AND c.relpersistence <> 't'
+               AND NOT c.oid = ANY (coalesce(x.extconfig, '{}'))
+               AND pg_catalog.pg_relation_size(c.oid) > 0
+             ORDER BY 1, 2",
+            &[],
+        )
+        .map_err(failed)?;
+    let mut found = Vec::new();
+    for row in &rows {
+        let table = QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+        let sql = format!("SELECT EXISTS (SELECT FROM ONLY {})", quote_qualified(&table));
+        let visible: bool = row.get(3);
+        if !visible || client.query_one(&sql, &[]).map_err(failed)?.get(0) {
+            found.push((table, row.get(2)));
+        }
+    }
+    Ok(found)
+}
+
 /// Which of `roles` the server does not have.
 pub fn missing_roles(client: &mut Client, roles: &[String]) -> Result<Vec<String>> {
     let wanted: Vec<String> = roles.iter().map(|role| format!("({})", literal(role))).collect();

@@ -2,7 +2,17 @@
 
 mod harness;
 
+/// Databases as they should not be: names, values, sizes, encodings.
+mod odd_databases;
+/// The twenty pitfalls of logical backups: the naive form fails, pgark does not.
+mod pitfalls;
+/// One moment: backups while others TRUNCATE, ALTER, CREATE and DROP.
+mod race;
+/// Backup and restore without superuser, settings of roles, and who is refused.
+mod roles;
 /// The main job: back up, verify, restore, compare.
 mod round_trip;
 /// Every family of schema objects, as `pg_dump` sees it.
 mod schema_roundtrip;
+/// Parts of a database, by pattern, and objects that may be missing.
+mod selection;

@@ -6,7 +6,7 @@ use crate::model::name::QualifiedName;
 use crate::model::schema::{NotCarried, ObjectClass, SchemaObject};
 use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
-use crate::pg::catalog::CatalogTable;
+use crate::pg::catalog::{self, CatalogTable};
 use crate::pg::ddl;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::snapshot::{self, Snapshot};
@@ -86,7 +86,10 @@ fn attempt(leader: &mut Session, options: &Options, interrupt: &Interrupt) -> Re
 
     let schema = ddl::read(&mut leader.client, &leader.facts)?;
     let everything = options.selection.is_everything();
-    let not_carried = if everything { schema.not_carried } else { Vec::new() };
+    let mut not_carried = if everything { schema.not_carried } else { Vec::new() };
+    if everything {
+        not_carried.extend(extension_rows(leader)?);
+    }
     check_carried(&not_carried, &options.allow_missing)?;
     let mut objects = order::restore_order(schema.objects)?;
     let mut left_out = Vec::new();
@@ -119,6 +122,16 @@ fn attempt(leader: &mut Session, options: &Options, interrupt: &Interrupt) -> Re
         with_large_objects: options.selection.is_inclusive(),
         sequences,
     })
+}
+
+/// Rows that go neither with the tables nor with the extension that their table belongs to.
+fn extension_rows(leader: &mut Session) -> Result<Vec<NotCarried>> {
+    let tables = catalog::extension_tables_with_rows(&mut leader.client)?;
+    let left = |(table, extension): (QualifiedName, String)| NotCarried {
+        class: ObjectClass::ExtensionDelta,
+        name: format!("rows of {table}, which belongs to extension {extension}"),
+    };
+    Ok(tables.into_iter().map(left).collect())
 }
 
 fn roles_of(objects: &[SchemaObject]) -> Vec<String> {

@@ -1,0 +1,286 @@
+//! Promise 1, one moment: others TRUNCATE, rewrite, create and drop tables while backups are taken.
+
+use crate::harness::carried::{ask, carry, copy_out, manifest, table};
+use crate::harness::{Database, Repo, Run};
+use pgark::model::connection::Connection;
+use pgark::pg::catalog::CatalogTable;
+use pgark::pg::session::{Purpose, Session};
+use pgark::pg::snapshot;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+const ROWS: &str = "1000";
+
+/// Runs `rounds` while another thread runs `statements` over and over on a connection of its own;
+/// gives how often it ran them.
+fn meanwhile(database: &Database, statements: &[&str], rounds: impl FnOnce()) -> u32 {
+    let (stop, times) = (AtomicBool::new(false), AtomicU32::new(0));
+    /// Stops the other thread also when the rounds panic.
+    struct Stop<'a>(&'a AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+    std::thread::scope(|scope| {
+        let guard = Stop(&stop);
+        let other = scope.spawn(|| {
+            let mut client = database.client();
+            for statement in statements.iter().cycle() {
+                if stop.load(Ordering::SeqCst) {
+                    break;
+                }
+                client.batch_execute(statement).unwrap();
+                times.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        rounds();
+        drop(guard);
+        other.join().unwrap();
+    });
+    times.into_inner()
+}
+
+fn etl_database() -> Database {
+    Database::with(
+        "CREATE TABLE refilled AS SELECT generate_series(1, 1000) AS x;
+         CREATE TABLE rewritten AS SELECT generate_series(1, 1000) AS x",
+    )
+}
+
+const ETL: [&str; 2] = [
+    "BEGIN; TRUNCATE refilled; INSERT INTO refilled SELECT generate_series(1, 1000); COMMIT;
+     ALTER TABLE rewritten ALTER x TYPE bigint",
+    "BEGIN; TRUNCATE refilled; INSERT INTO refilled SELECT generate_series(1, 1000); COMMIT;
+     ALTER TABLE rewritten ALTER x TYPE int",
+];
+
+fn open(database: &Database, purpose: Purpose) -> Session {
+    let connection = Connection { string: database.url(), ..Connection::default() };
+    Session::open(&connection, None, purpose).unwrap()
+}
+
+#[test]
+fn no_table_is_ever_seen_empty_in_four_hundred_snapshots() {
+    let source = etl_database();
+    let times = meanwhile(&source, &ETL, || {
+        let mut leader = open(&source, Purpose::Catalog);
+        let mut worker = open(&source, Purpose::Read);
+        let mut choose =
+            |tables: &[CatalogTable]| Ok(tables.iter().map(|table| table.oid).collect());
+        for round in 0..400 {
+            let patience = Duration::from_secs(30);
+            let taken = snapshot::take(&mut leader, patience, &|| Ok(()), &mut choose).unwrap();
+            snapshot::join(&mut worker, &taken.id).unwrap();
+            for found in &taken.tables {
+                let count = format!("SELECT count(*) FROM public.{}", found.name.name);
+                let place = format!("{} in round {round}", found.name);
+                // The worker has no lock of its own yet: the leader's must be enough.
+                assert_eq!(ask(&mut worker.client, &count), ROWS, "worker, {place}");
+                assert_eq!(ask(&mut leader.client, &count), ROWS, "leader, {place}");
+                let copied =
+                    copy_out(&mut leader.client, &format!("COPY {} TO STDOUT", found.name));
+                assert_eq!(copied.iter().filter(|byte| **byte == b'\n').count(), 1000, "{place}");
+            }
+            worker.execute("COMMIT").unwrap();
+            leader.execute("COMMIT").unwrap();
+        }
+    });
+    assert!(times >= 100, "the tables were refilled only {times} times");
+}
+
+#[test]
+fn no_backup_of_thirty_holds_a_wrong_number_of_rows() {
+    let source = etl_database();
+    let repo = Repo::new();
+    let times = meanwhile(&source, &ETL, || {
+        for round in 0..30 {
+            let (url, name) = (source.url(), format!("round-{round}"));
+            repo.ok(&["backup", "--url", &url, "--name", &name, "--jobs", "2", "--quiet"]);
+        }
+    });
+    assert!(times >= 30, "the tables were refilled only {times} times");
+    let mut seen = 0;
+    for (name, bytes) in repo.files().iter().filter(|(name, _)| name.ends_with(".json")) {
+        let manifest: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+        for name_of in ["public.refilled", "public.rewritten"] {
+            assert_eq!(table(&manifest, name_of)["rows"], 1000, "{name_of} in {name}");
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 30);
+    let target = Database::empty();
+    repo.ok(&["restore", "round-29", "--url", &target.url()]);
+    assert_eq!(target.one("SELECT sum(x) FROM refilled"), "500500");
+}
+
+/// The negative control: as pg_dump does it, snapshot first.
+#[test]
+fn snapshot_first_and_lock_second_finds_tables_empty() {
+    let source = etl_database();
+    let mut naive = source.client();
+    let mut empty = 0;
+    for _ in 0..10 {
+        naive.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM pg_class").unwrap();
+        ETL.iter().for_each(|statements| source.execute(statements));
+        naive.batch_execute("LOCK TABLE refilled, rewritten IN ACCESS SHARE MODE").unwrap();
+        for name in ["refilled", "rewritten"] {
+            let rows = copy_out(&mut naive, &format!("COPY {name} TO STDOUT"));
+            empty += u32::from(rows.is_empty());
+        }
+        naive.batch_execute("COMMIT").unwrap();
+    }
+    assert_eq!(empty, 20, "both tables empty every time, and no error");
+}
+
+/// Waits until `sql` is true.
+#[track_caller]
+fn wait_for(database: &Database, sql: &str) {
+    let begun = Instant::now();
+    let mut client = database.client();
+    while ask(&mut client, sql) != "true" {
+        assert!(begun.elapsed() < Duration::from_secs(30), "never true: {sql}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A worker that queued behind the ALTER TABLE, which waits for the leader, would wait for ever.
+#[test]
+fn a_backup_goes_on_when_an_alter_table_waits_for_it() {
+    let source = Database::with(
+        "CREATE TABLE small AS SELECT generate_series(1, 1000) AS x;
+         CREATE TABLE large AS SELECT i, repeat('x', 700) AS t FROM generate_series(1, 30000) AS i",
+    );
+    let repo = Repo::new();
+    let granted = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'small'::regclass AND granted
+        AND mode = 'AccessShareLock' AND pid <> pg_backend_pid()";
+    let url = source.url();
+    let child = repo
+        .command(&["backup", "--url", &url, "--jobs", "2", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let process = rustix::process::Pid::from_child(&child);
+    wait_for(&source, granted);
+    rustix::process::kill_process(process, rustix::process::Signal::STOP).unwrap();
+    let holders = "SELECT count(*) FROM pg_locks WHERE relation = 'small'::regclass AND granted";
+    assert_eq!(source.one(holders), "1", "the leader's lock, and no worker's");
+    std::thread::scope(|scope| {
+        let altering = scope.spawn(|| source.execute("ALTER TABLE small ALTER x TYPE bigint"));
+        wait_for(
+            &source,
+            "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND relation = 'small'::regclass",
+        );
+        rustix::process::kill_process(process, rustix::process::Signal::CONT).unwrap();
+        Run::from(child.wait_with_output().unwrap()).expect_code(0);
+        altering.join().unwrap();
+    });
+    let manifest = manifest(&repo);
+    let entry = table(&manifest, "public.small");
+    assert_eq!((&entry["rows"], &entry["columns"][0]["type"]), (&1000.into(), &"integer".into()));
+    assert_eq!(source.one("SELECT pg_typeof(x) FROM small LIMIT 1"), "bigint", "it had its turn");
+    let target = Database::empty();
+    repo.ok(&["verify", "latest"]);
+    repo.ok(&["restore", "latest", "--url", &target.url()]);
+    assert_eq!(target.one("SELECT sum(x) FROM small"), "500500");
+}
+
+#[test]
+fn a_table_locked_for_too_long_is_an_error_that_says_what_to_do() {
+    let source = Database::with("CREATE TABLE t (x int); CREATE TABLE u (x int)");
+    let mut holder = source.client();
+    holder.batch_execute("BEGIN; LOCK TABLE u IN ACCESS EXCLUSIVE MODE").unwrap();
+    let repo = Repo::new();
+    let run = repo.run(&["backup", "--url", &source.url(), "--lock-timeout", "1"]);
+    run.expect_code(11).says(&["lock", "--lock-timeout", "pg_locks"]);
+    assert_eq!(repo.files(), []);
+    holder.batch_execute("COMMIT").unwrap();
+    repo.ok(&["backup", "--url", &source.url(), "--lock-timeout", "1"]);
+}
+
+/// Longer than one attempt to lock, shorter than the patience: the backup waits, and lets others by.
+#[test]
+fn a_backup_waits_for_a_lock_and_lets_others_by_meanwhile() {
+    let source = Database::with("CREATE TABLE t AS SELECT 1 AS x");
+    let repo = Repo::new();
+    let mut holder = source.client();
+    holder.batch_execute("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE").unwrap();
+    let child = repo
+        .command(&["backup", "--url", &source.url(), "--lock-timeout", "60", "--quiet"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let waits = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 't'::regclass AND NOT granted";
+    wait_for(&source, waits);
+    wait_for(&source, &format!("SELECT NOT ({waits})"));
+    wait_for(&source, waits);
+    holder.batch_execute("INSERT INTO t VALUES (2); COMMIT").unwrap();
+    Run::from(child.wait_with_output().unwrap()).expect_code(0);
+    assert_eq!(table(&manifest(&repo), "public.t")["rows"], 2);
+}
+
+#[test]
+fn tables_that_come_and_go_are_whole_or_the_backup_fails_cleanly() {
+    let source = Database::with("CREATE TABLE steady AS SELECT generate_series(1, 1000) AS x");
+    let repo = Repo::new();
+    let comings = [
+        "CREATE TABLE coming AS SELECT generate_series(1, 10) AS x; SELECT pg_sleep(0.15)",
+        "CREATE TABLE going AS SELECT generate_series(1, 10) AS x; SELECT pg_sleep(0.15)",
+        "DROP TABLE coming; SELECT pg_sleep(0.15)",
+        "DROP TABLE going; CREATE VIEW v AS SELECT * FROM steady; SELECT pg_sleep(0.15)",
+        "DROP VIEW v; SELECT pg_sleep(0.15)",
+    ];
+    let mut done = Vec::new();
+    meanwhile(&source, &comings, || {
+        for round in 0..15 {
+            let (url, name) = (source.url(), format!("round-{round}"));
+            let before = repo.files();
+            let run = repo.run(&["backup", "--url", &url, "--name", &name]);
+            match run.code {
+                0 => done.push(name),
+                11 => {
+                    run.says(&["did not stop"]);
+                    assert_eq!(repo.files(), before, "a failed run leaves nothing");
+                }
+                _ => drop(run.expect_code(0)),
+            }
+        }
+    });
+    // When all is quiet, at the latest, it works.
+    repo.ok(&["backup", "--url", &source.url(), "--name", "quiet"]);
+    done.push(String::from("quiet"));
+    for name in &done {
+        repo.ok(&["verify", name]);
+        let target = Database::empty();
+        repo.ok(&["restore", name, "--url", &target.url()]);
+        assert_eq!(target.one("SELECT sum(x) FROM steady"), "500500");
+        for table in ["coming", "going"] {
+            if target.one(&format!("SELECT to_regclass('{table}') IS NOT NULL")) == "true" {
+                assert_eq!(target.one(&format!("SELECT count(*) FROM {table}")), "10", "{table}");
+            }
+        }
+    }
+    println!("{} of 15 backups taken while tables came and went", done.len() - 1);
+}
+
+#[test]
+fn rows_that_are_written_after_the_snapshot_are_not_in_it() {
+    // Two tables that always hold the same number of rows.
+    let source = Database::with("CREATE TABLE a (x int); CREATE TABLE b (x int)");
+    let repo = Repo::new();
+    let pair = ["BEGIN; INSERT INTO a VALUES (1); INSERT INTO b VALUES (1); COMMIT"];
+    meanwhile(&source, &pair, || {
+        for round in 0..5 {
+            repo.ok(&["backup", "--url", &source.url(), "--name", &format!("r{round}")]);
+        }
+    });
+    for (name, bytes) in repo.files().iter().filter(|(name, _)| name.ends_with(".json")) {
+        let manifest: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+        let rows = |name: &str| table(&manifest, name)["rows"].as_u64().unwrap();
+        assert_eq!(rows("public.a"), rows("public.b"), "{name}");
+    }
+    carry(&source);
+}
