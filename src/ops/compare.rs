@@ -269,7 +269,7 @@ fn read_live(
         }
     }
     let sequences = positions(&catalog::sequences(&mut leader.client)?);
-    let large_objects = scan::large_objects(&mut leader)?;
+    let large_objects = scan::large_objects(&mut leader, None)?;
     let name = format!("database \"{}\"", leader.facts.database);
     Ok((name, Side { tables, sequences, large_objects }))
 }

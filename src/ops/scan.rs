@@ -8,9 +8,10 @@ use super::pool;
 use crate::error::Result;
 use crate::model::connection::Connection;
 use crate::model::content::Content;
+use crate::pg::copy::{self, RowSource};
+use crate::pg::large_objects;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::snapshot;
-use crate::pg::{copy, large_objects};
 use crate::rules::large_object_digest::{LargeObjectContent, LargeObjectDigester};
 use crate::rules::row_digest::RowDigester;
 
@@ -43,7 +44,7 @@ pub fn contents(context: &Context<'_>, plan: &Plan) -> Result<Vec<Content>> {
         Ok(session)
     };
     let work = |session: &mut Session, task: Task, emit: pool::Emit<'_, (usize, Content)>| {
-        let content = range(session, plan, task)?;
+        let content = content(session, &plan.tables[task.table].rows(task.pages))?;
         context.observer.moved(content.rows, content.bytes);
         emit((task.table, content))
     };
@@ -61,20 +62,21 @@ pub fn contents(context: &Context<'_>, plan: &Plan) -> Result<Vec<Content>> {
     Ok(contents)
 }
 
-/// Content of one range of a table.
-pub fn range(session: &mut Session, plan: &Plan, task: Task) -> Result<Content> {
+/// Content of some rows.
+pub fn content(session: &mut Session, source: &RowSource<'_>) -> Result<Content> {
     let mut rows = RowDigester::default();
-    copy::copy_out(session, &plan.tables[task.table].rows(task.pages), |piece| {
+    copy::copy_out(session, source, |piece| {
         rows.update(piece);
         Ok(())
     })?;
     rows.finish()
 }
 
-/// Content of all large objects.
-pub fn large_objects(session: &mut Session) -> Result<LargeObjectContent> {
+/// Content of large objects: all, or those with these OIDs.
+pub fn large_objects(session: &mut Session, oids: Option<&[u32]>) -> Result<LargeObjectContent> {
     let facts = large_objects::list(&mut session.client)?;
+    let wanted = |oid: &u32| oids.is_none_or(|oids| oids.contains(oid));
     let mut digester = LargeObjectDigester::default();
-    large_objects::copy_out(session, |piece| digester.update(piece))?;
-    digester.finish(facts.iter().map(|object| object.oid))
+    large_objects::copy_out(session, oids, |piece| digester.update(piece))?;
+    digester.finish(facts.iter().map(|object| object.oid).filter(wanted))
 }

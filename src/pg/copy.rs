@@ -56,7 +56,7 @@ pub fn copy_out(
     source: &RowSource<'_>,
     take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let plain = matches!(session.facts.encoding.as_str(), "UTF8" | "SQL_ASCII");
+    let plain = session.takes_plain_names();
     let doing = format!("cannot read table {}", source.table);
     run_copy_out(session, &source.to_sql(plain), &doing, take)
 }

@@ -2,6 +2,11 @@
 
 mod harness;
 
+/// Rows into tables that are there.
+mod data_only;
+
+/// Restores into empty and new databases.
+mod restore;
 /// The main job: back up, verify, restore, compare.
 mod round_trip;
 /// Every family of schema objects, as `pg_dump` sees it.

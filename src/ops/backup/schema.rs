@@ -7,9 +7,9 @@ use crate::model::schema::{NotCarried, ObjectClass, SchemaObject};
 use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
 use crate::pg::catalog::CatalogTable;
-use crate::pg::ddl;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::snapshot::{self, Snapshot};
+use crate::pg::{ddl, target};
 use crate::rules::selection::Choice;
 use crate::rules::{object_selection, order};
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,6 +57,7 @@ impl Taken {
 /// Takes locks and snapshot and reads the schema, again and again until no definition changed
 /// while it was read.
 pub fn take(leader: &mut Session, options: &Options, interrupt: &Interrupt) -> Result<Taken> {
+    target::check_unmarked(leader)?;
     let mut watcher = Session::open(&options.connection, None, Purpose::Catalog)?;
     interrupt.register(&watcher);
     for _ in 0..ATTEMPTS {

@@ -63,8 +63,10 @@ fn give_up(options: &Options, database: Option<&str>, error: Error) -> Error {
         .and_then(|mut session| target::empty(&mut session));
     match emptied {
         Ok(()) => error.while_doing("the restore failed, and the database is empty as before"),
-        Err(_) => error
-            .while_doing("the restore failed, and the database is marked as half restored")
+        Err(second) => error
+            .while_doing(format!(
+                "the restore failed, the database could not be emptied ({second}), and it is marked as half restored"
+            ))
             .hint("run the restore again: it empties the database first"),
     }
 }
@@ -85,7 +87,7 @@ fn restore(
         create(session, object, options)?;
     }
     let rows = load::load_all(reader, session, options, database, observer, interrupt)?;
-    load::large_objects(reader, session, options, observer, interrupt)?;
+    load::large_objects(reader, session, options, &[], observer, interrupt)?;
     load::set_sequences(session, &manifest.sequences)?;
 
     observer.phase("creating indexes and constraints", None);
