@@ -28,7 +28,7 @@ pub struct CatalogTable {
     pub load_through: Option<u32>,
     /// Whether the rows cannot be read on a standby.
     pub unlogged: bool,
-    /// Whether the role may use the schema and select from the table.
+    /// Whether the role may use the schema and select from the table, which a lock needs too.
     pub readable: bool,
     /// Whether row-level security would hide rows from the role.
     pub rows_hidden: bool,
@@ -53,8 +53,7 @@ pub fn tables(client: &mut Client) -> Result<Vec<CatalogTable>> {
                     nullif(x.extcondition[pg_catalog.array_position(x.extconfig, c.oid)], ''),
                     c.relpersistence = 'u',
                     pg_catalog.has_schema_privilege(n.oid, 'USAGE')
-                      AND (pg_catalog.has_table_privilege(c.oid, 'SELECT')
-                           OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT')),
+                      AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
                     pg_catalog.row_security_active(c.oid),
                     CASE WHEN c.relkind = 'r'
                       THEN coalesce(pg_catalog.pg_relation_size(c.oid), 0)

@@ -4,6 +4,8 @@ mod harness;
 
 /// Rows into tables that are there.
 mod data_only;
+/// The example application is what it says.
+mod example;
 
 /// Restores into empty and new databases.
 mod restore;

@@ -37,7 +37,7 @@ pub struct Taken {
 impl Taken {
     /// OIDs of the tables that are locked.
     pub fn locked(&self) -> BTreeSet<u32> {
-        chosen(&self.tables, &self.choices)
+        to_lock(&self.tables, &self.choices)
     }
 
     /// Whether a sequence goes with what was chosen.
@@ -77,7 +77,7 @@ fn attempt(leader: &mut Session, options: &Options, interrupt: &Interrupt) -> Re
     let mut choose = |tables: &[CatalogTable]| {
         let choices = choices(tables, options)?;
         check_readable(tables, &choices)?;
-        Ok(chosen(tables, &choices))
+        Ok(to_lock(tables, &choices))
     };
     let check = || interrupt.check();
     let mut snapshot = snapshot::take(leader, options.lock_timeout, &check, &mut choose)?;
@@ -145,11 +145,13 @@ fn choices(tables: &[CatalogTable], options: &Options) -> Result<Vec<Choice>> {
     })
 }
 
-fn chosen(tables: &[CatalogTable], choices: &[Choice]) -> BTreeSet<u32> {
+/// OIDs of the tables to lock.
+fn to_lock(tables: &[CatalogTable], choices: &[Choice]) -> BTreeSet<u32> {
     tables
         .iter()
         .zip(choices)
-        .filter(|(_, choice)| **choice != Choice::LeftOut)
+        // A table whose rows are not read may be one that the role cannot lock.
+        .filter(|(table, choice)| **choice != Choice::LeftOut && table.readable)
         .map(|(table, _)| table.oid)
         .collect()
 }
