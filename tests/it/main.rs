@@ -1,4 +1,10 @@
 //! All integration tests, in one program, so that one server serves them all.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says no more than that"
+)]
 
 mod harness;
 
