@@ -3,7 +3,7 @@
 use super::failure::server;
 use super::ident::{literal, quote_qualified};
 use crate::error::{Error, Result};
-use crate::model::name::QualifiedName;
+use crate::model::name::{QualifiedName, enumerate};
 use crate::model::table::{Column, OwnedBy, SequenceState};
 use postgres::Client;
 use std::collections::BTreeMap;
@@ -178,8 +178,11 @@ pub fn sequences(client: &mut Client) -> Result<Vec<SequenceState>> {
         .map(|row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)).to_string())
         .collect();
     if !hidden.is_empty() {
-        return Err(Error::failed(format!("no privilege to read sequences {}", hidden.join(", ")))
-            .hint("GRANT pg_read_all_data TO the backup role, or SELECT on these sequences"));
+        return Err(Error::failed(format!(
+            "no privilege to read sequences {}",
+            enumerate(&hidden)
+        ))
+        .hint("GRANT pg_read_all_data TO the backup role, or SELECT on these sequences"));
     }
     let mut sequences = Vec::with_capacity(rows.len());
     // One statement for many sequences, and not so many that the statement has no bound.

@@ -97,7 +97,7 @@ fn swap_refuses_while_somebody_is_connected_unless_told_to_disconnect() {
     let mut user = target.client();
     let swap = ["restore", "latest", "--url", &target.url(), "--create", "--swap"];
     repo.run(&swap).expect_code(11).says(&["1 sessions are connected", "--disconnect"]);
-    assert_eq!(databases_like(&format!("{}%", target.name)), [target.name.clone()]);
+    assert_eq!(databases_like(&format!("{}%", target.name)), std::slice::from_ref(&target.name));
     user.batch_execute("SELECT 1").unwrap();
     repo.ok(&[&swap[..], &["--disconnect"]].concat());
     assert!(user.batch_execute("SELECT 1").is_err());
@@ -123,7 +123,7 @@ fn a_failed_swap_leaves_the_target_untouched_and_nothing_beside_it() {
         .expect_code(1)
         .says(&["not here"]);
     assert_eq!(objects(&target), before);
-    assert_eq!(databases_like(&format!("{}%", target.name)), [target.name.clone()]);
+    assert_eq!(databases_like(&format!("{}%", target.name)), std::slice::from_ref(&target.name));
 }
 
 #[test]

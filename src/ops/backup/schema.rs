@@ -1,8 +1,8 @@
 //! The first half of a backup: locks, snapshot, what may not be read, and the schema.
 
-use super::{Options, list};
+use super::Options;
 use crate::error::{Error, Kind, Result};
-use crate::model::name::QualifiedName;
+use crate::model::name::{QualifiedName, enumerate};
 use crate::model::schema::{NotCarried, ObjectClass, SchemaObject};
 use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
@@ -167,7 +167,7 @@ fn check_readable(tables: &[CatalogTable], choices: &[Choice]) -> Result<()> {
     };
     let denied = names(&|table| !table.readable);
     if !denied.is_empty() {
-        return Err(Error::failed(format!("no privilege to read {}", denied.join(", "))).hint(
+        return Err(Error::failed(format!("no privilege to read {}", enumerate(&denied))).hint(
             "GRANT pg_read_all_data TO the backup role (PostgreSQL 14 and later), or USAGE on the schema and SELECT on the tables",
         ));
     }
@@ -175,7 +175,7 @@ fn check_readable(tables: &[CatalogTable], choices: &[Choice]) -> Result<()> {
     if !hidden.is_empty() {
         return Err(Error::refused(format!(
             "row-level security hides rows of {} from this role",
-            hidden.join(", ")
+            enumerate(&hidden)
         ))
         .hint("ALTER ROLE the backup role BYPASSRLS, or leave the rows out with --exclude-data"));
     }
@@ -194,7 +194,7 @@ fn check_standby(tables: &[CatalogTable], choices: &[Choice], in_recovery: bool)
     }
     Err(Error::refused(format!(
         "a standby has no rows of unlogged tables: {}",
-        unlogged.join(", ")
+        enumerate(&unlogged)
     ))
     .hint("back up from the primary, or leave the rows out with --exclude-data"))
 }
@@ -205,9 +205,11 @@ fn check_carried(not_carried: &[NotCarried], allowed: &[ObjectClass]) -> Result<
     if refused.is_empty() {
         return Ok(());
     }
+    let names: Vec<String> =
+        refused.iter().map(|object| format!("{} {}", object.class, object.name)).collect();
     let classes: BTreeSet<String> = refused.iter().map(|object| object.class.to_string()).collect();
     let flags: Vec<String> =
         classes.iter().map(|class| format!("--allow-missing {class}")).collect();
-    Err(Error::refused(format!("this version of pgark cannot carry {}", list(&refused)))
+    Err(Error::refused(format!("this version of pgark cannot carry {}", enumerate(&names)))
         .hint(format!("to back up without them, which the manifest will say: {}", flags.join(" "))))
 }

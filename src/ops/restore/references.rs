@@ -3,6 +3,7 @@
 
 use super::targets::Target;
 use crate::error::{Error, Kind, Result};
+use crate::model::name::enumerate;
 use crate::ops::observer::Observer;
 use crate::pg::references::{self, ForeignKey, Trigger};
 use crate::pg::session::Session;
@@ -115,13 +116,12 @@ impl Arrangement {
         if self.way != Way::Order {
             return Ok(());
         }
-        let names = |names: Vec<String>| names.join(", ");
         if !self.triggers.is_empty() {
-            let triggers =
+            let triggers: Vec<String> =
                 self.triggers.iter().map(|t| format!("{} on {}", t.name, t.table)).collect();
             return Err(Error::refused(format!(
                 "triggers would act on the loaded rows, and this role may not disable them: {}",
-                names(triggers)
+                enumerate(&triggers)
             ))
             .hint("restore as the tables' owner or a superuser"));
         }
@@ -203,7 +203,7 @@ impl Arrangement {
         }
         Err(Error::new(
             Kind::Refused,
-            format!("the rows would break foreign keys: {}", broken.join(", ")),
+            format!("the rows would break foreign keys: {}", enumerate(&broken)),
         )
         .hint("restore the referenced tables with them"))
     }

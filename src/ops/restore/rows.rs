@@ -7,7 +7,7 @@ use crate::archive::manifest::{Chunk, TableEntry};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::content::Content;
-use crate::model::name::QualifiedName;
+use crate::model::name::{QualifiedName, enumerate};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::ops::scan;
@@ -42,7 +42,7 @@ pub fn check_keys(
     }
     Err(Error::refused(format!(
         "rows cannot be told apart without a key in {}",
-        without.join(", ")
+        enumerate(&without)
     ))
     .hint("leave these tables out with --exclude-table, or choose truncate or append"))
 }

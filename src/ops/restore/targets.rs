@@ -4,7 +4,7 @@
 use super::Options;
 use crate::archive::manifest::{Manifest, TableEntry};
 use crate::error::{Error, Result};
-use crate::model::name::QualifiedName;
+use crate::model::name::{QualifiedName, enumerate};
 use crate::model::table::Column;
 use crate::ops::observer::Observer;
 use crate::pg::catalog::{self, CatalogTable};
@@ -99,7 +99,7 @@ pub fn check_no_rows(session: &mut Session, targets: &[Target<'_>]) -> Result<()
     if filled.is_empty() {
         return Ok(());
     }
-    Err(Error::refused(format!("there are rows in {}", filled.join(", ")))
+    Err(Error::refused(format!("there are rows in {}", enumerate(&filled)))
         .hint("--on-existing truncate replaces them; append, skip and upsert keep them"))
 }
 
