@@ -36,8 +36,14 @@ pub fn run(
     session.execute("BEGIN")?;
     session.execute(&format!("SET LOCAL lock_timeout = {}", options.lock_timeout.as_millis()))?;
     session.execute("SET LOCAL synchronous_commit = on")?;
-    let summary = in_transaction(&mut session, reader, options, on_existing, observer, interrupt)?;
-    interrupt.check()?;
+    let summary = in_transaction(&mut session, reader, options, on_existing, observer, interrupt)
+        .and_then(|summary| interrupt.check().map(|()| summary))
+        .map_err(|error| match interrupt.reason(error) {
+            error if matches!(error.kind(), Kind::Interrupted(_)) => {
+                error.hint("the transaction was rolled back: nothing was changed")
+            }
+            error => error,
+        })?;
     session.execute("COMMIT")?;
     Ok(summary)
 }
