@@ -3,8 +3,8 @@
 use super::exit::ExitCode;
 use super::progress::to_stderr;
 use crate::archive::manifest::Manifest;
-use crate::error::{Error, Kind, Result};
-use crate::model::name::Printable;
+use crate::error::{Error, Result};
+use crate::model::name::{Printable, enumerate};
 use crate::ops::list::Listed;
 use crate::ops::{backup, compare, restore, verify};
 use comfy_table::{CellAlignment, Table, presets};
@@ -67,7 +67,7 @@ pub fn backup(summary: &backup::Summary, as_json: bool, quiet: bool) -> Result<(
         took(summary.elapsed)
     )];
     if !manifest.left_out.is_empty() {
-        lines.push(format!("left out as selected: {}", few(&manifest.left_out)));
+        lines.push(format!("left out as selected: {}", enumerate(&manifest.left_out)));
     }
     if let Some(bundle) = &manifest.migrations {
         lines.push(format!("with {} files of the {} project", bundle.files.len(), bundle.tool));
@@ -80,13 +80,6 @@ pub fn backup(summary: &backup::Summary, as_json: bool, quiet: bool) -> Result<(
         summary.manifest_sha256
     ));
     to_stdout(&lines.join("\n"))
-}
-
-fn few(names: &[String]) -> String {
-    match names.len() {
-        more @ 11.. => format!("{} and {} more", names[..10].join(", "), more - 10),
-        _ => names.join(", "),
-    }
 }
 
 /// The result of `pgark restore`.
@@ -312,8 +305,5 @@ pub fn error(error: &Error, as_json: bool) {
     }
     if let Some(hint) = error.next_step() {
         to_stderr(&format!("  hint: {}", Printable(hint)));
-    }
-    if let Kind::Interrupted(_) = error.kind() {
-        to_stderr("  nothing was published and nothing half-written was left");
     }
 }

@@ -7,6 +7,7 @@ use super::{environment, report};
 use crate::error::{Error, Kind, Result};
 use crate::model::schema::ObjectClass;
 use crate::ops::interrupt::Interrupt;
+use crate::ops::observer::Observer;
 use crate::ops::{backup, compare, list, locate, restore, verify};
 use crate::rules::pattern::Pattern;
 use crate::rules::selection::{Selection, nearest};
@@ -67,7 +68,7 @@ fn dispatch(arguments: &Arguments, progress: &Progress, interrupt: &Interrupt) -
         Verb::Backup(args) => {
             let summary = backup::run(&backup_options(args)?, progress, interrupt)?;
             progress.finish();
-            report::backup(&summary, args.common.json, args.common.quiet)?;
+            told(progress, report::backup(&summary, args.common.json, args.common.quiet));
             Ok(match summary.manifest.not_carried.is_empty() {
                 true => ExitCode::Done,
                 false => ExitCode::Omissions,
@@ -76,7 +77,7 @@ fn dispatch(arguments: &Arguments, progress: &Progress, interrupt: &Interrupt) -
         Verb::Restore(args) => {
             let summary = restore::run(&restore_options(args)?, progress, interrupt)?;
             progress.finish();
-            report::restore(&summary, args.common.json, args.common.quiet)?;
+            told(progress, report::restore(&summary, args.common.json, args.common.quiet));
             Ok(ExitCode::Done)
         }
         Verb::Verify(args) => {
@@ -104,6 +105,13 @@ fn dispatch(arguments: &Arguments, progress: &Progress, interrupt: &Interrupt) -
             report::list(&list::run(&args.common.repo)?, args.common.json)?;
             Ok(ExitCode::Done)
         }
+    }
+}
+
+/// A backup or restore that is done is done, whether or not its summary could be printed.
+fn told(progress: &Progress, result: Result<()>) {
+    if let Err(error) = result {
+        progress.warn(&error.to_string());
     }
 }
 

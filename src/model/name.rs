@@ -49,9 +49,25 @@ fn is_bidi_control(character: char) -> bool {
     matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Names as a list for a message: all of a few, or the first of many and how many more.
+pub fn enumerate(names: &[String]) -> String {
+    const LISTED: usize = 20;
+    match names.len().checked_sub(LISTED) {
+        Some(more @ 1..) => format!("{} and {more} more", names[..LISTED].join(", ")),
+        _ => names.join(", "),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let names: Vec<String> = (1..=23).map(|n| n.to_string()).collect();
+        assert!(enumerate(&names).ends_with("19, 20 and 3 more"));
+        assert_eq!(enumerate(&names[..2]), "1, 2");
+    }
 
     #[test]
     fn a_hostile_name_is_shown_on_one_line() {

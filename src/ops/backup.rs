@@ -12,9 +12,10 @@ use crate::archive::manifest::{
 use crate::archive::reader::{POST_DATA, PRE_DATA};
 use crate::archive::writer::ArchiveWriter;
 use crate::archive::{hashing, schema_text};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
-use crate::model::schema::{NotCarried, ObjectClass};
+use crate::model::name::enumerate;
+use crate::model::schema::ObjectClass;
 use crate::pg::catalog;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::snapshot;
@@ -75,7 +76,12 @@ pub struct Summary {
 /// # Errors
 /// Whatever fails, the repository holds what it held before.
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
-    interrupt.explain(backup(options, observer, interrupt))
+    interrupt.explain(backup(options, observer, interrupt)).map_err(|error| match error.kind() {
+        Kind::Interrupted(_) => {
+            error.hint("nothing was published, and nothing half-written was left")
+        }
+        _ => error,
+    })
 }
 
 fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
@@ -140,7 +146,7 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     if !changed.is_empty() {
         return Err(Error::failed(format!(
             "tables were rewritten under the backup's locks: {}",
-            changed.join(", ")
+            enumerate(&changed)
         )));
     }
     leader.execute("COMMIT")?;
@@ -218,7 +224,7 @@ fn checked_name(name: &str) -> Result<String> {
     if sound {
         return Ok(name.to_owned());
     }
-    Err(Error::new(crate::error::Kind::Usage, format!("\"{name}\" is no name for an archive"))
+    Err(Error::new(Kind::Usage, format!("\"{name}\" is no name for an archive"))
         .hint("use letters, digits, -, _ and dots, not at the beginning"))
 }
 
@@ -262,14 +268,4 @@ fn previous(
         }
     }
     Ok(newest.map(|(_, previous)| previous))
-}
-
-/// Objects that are not carried, as a list for a message.
-fn list(objects: &[&NotCarried]) -> String {
-    let names: Vec<String> =
-        objects.iter().take(20).map(|object| format!("{} {}", object.class, object.name)).collect();
-    match objects.len() {
-        more @ 21.. => format!("{} and {} more", names.join(", "), more - 20),
-        _ => names.join(", "),
-    }
 }

@@ -90,8 +90,8 @@ struct SideTable {
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
     let reader = ArchiveReader::open(&options.archive)?;
     let manifest = reader.manifest();
-    let left = from_manifest(manifest);
-    let (with, right) = match &options.with {
+    let mut left = from_manifest(manifest);
+    let (with, mut right) = match &options.with {
         Other::Archive(path) => {
             let other = ArchiveReader::open(path)?;
             let mut right = from_manifest(other.manifest());
@@ -108,11 +108,14 @@ pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) ->
             interrupt.explain(from_database(&live, manifest, observer, interrupt))?
         }
     };
+    let tables = left.tables.len();
+    join_loaded_through(manifest, &mut left);
+    join_loaded_through(manifest, &mut right);
     let differences = differences(&left, &right, manifest.left_out.is_empty());
     Ok(Summary {
         archive: manifest.name.clone(),
         with,
-        tables: left.tables.len(),
+        tables,
         rows: manifest.tables.iter().map(|table| table.content.rows).sum(),
         sequences: left.sequences.len(),
         large_objects: manifest.large_objects.count,
@@ -134,6 +137,25 @@ fn from_manifest(manifest: &Manifest) -> Side {
             bytes: objects.bytes,
             digest: objects.digest,
         },
+    }
+}
+
+/// Rows that go through a partitioned table may lie in other partitions on another server: the
+/// content of such partitions is compared as one.
+fn join_loaded_through(manifest: &Manifest, side: &mut Side) {
+    for entry in &manifest.tables {
+        let Some(root) = &entry.load_through else { continue };
+        let Some(part) = side.tables.get_mut(&entry.name).and_then(|table| table.content.take())
+        else {
+            continue;
+        };
+        let whole = side.tables.entry(root.clone()).or_insert_with(|| SideTable {
+            columns: Vec::new(),
+            content: Some(Content::default()),
+        });
+        if let Some(content) = &mut whole.content {
+            *content += part;
+        }
     }
 }
 
@@ -205,7 +227,10 @@ pub fn with_restored(
     let live = Live { connection, database, lock_timeout: Duration::from_secs(60), jobs };
     let (_, mut right) = read_live(&live, manifest, observer, interrupt)?;
     right.tables.retain(|name, _| name.schema != target::MARK);
-    Ok(differences(&from_manifest(manifest), &right, manifest.left_out.is_empty()))
+    let mut left = from_manifest(manifest);
+    join_loaded_through(manifest, &mut left);
+    join_loaded_through(manifest, &mut right);
+    Ok(differences(&left, &right, manifest.left_out.is_empty()))
 }
 
 fn from_database(
@@ -262,14 +287,14 @@ fn read_live(
         observer,
         interrupt,
     };
-    let contents = scan::contents(&context, &plan)?;
+    let contents = scan::contents(&context, &mut leader, &plan)?;
     for (planned, content) in plan.tables.iter().zip(contents) {
         if let Some(table) = tables.get_mut(&planned.name) {
             table.content = Some(content);
         }
     }
     let sequences = positions(&catalog::sequences(&mut leader.client)?);
-    let large_objects = scan::large_objects(&mut leader)?;
+    let large_objects = scan::large_objects(&mut leader, None)?;
     let name = format!("database \"{}\"", leader.facts.database);
     Ok((name, Side { tables, sequences, large_objects }))
 }

@@ -39,9 +39,14 @@ impl Interrupt {
 
     /// `result`, or the interruption that is the real reason for its failure.
     pub fn explain<T>(&self, result: Result<T>) -> Result<T> {
-        match (result, self.signal.load(Ordering::SeqCst)) {
-            (Err(_), signal) if signal != 0 => Err(interrupted(signal)),
-            (result, _) => result,
+        result.map_err(|error| self.reason(error))
+    }
+
+    /// `error`, or the interruption that is the real reason for it.
+    pub fn reason(&self, error: Error) -> Error {
+        match (error.kind(), self.signal.load(Ordering::SeqCst)) {
+            (Kind::Interrupted(_), _) | (_, 0) => error,
+            (_, signal) => interrupted(signal),
         }
     }
 }

@@ -17,6 +17,7 @@ mod prove;
 mod references;
 mod rows;
 mod swap;
+mod targets;
 
 /// What a data-only restore does with rows that are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

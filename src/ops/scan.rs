@@ -5,12 +5,13 @@ use super::interrupt::Interrupt;
 use super::observer::Observer;
 use super::plan::{Plan, Task};
 use super::pool;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::content::Content;
+use crate::pg::copy::{self, RowSource};
+use crate::pg::large_objects;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::snapshot;
-use crate::pg::{copy, large_objects};
 use crate::rules::large_object_digest::{LargeObjectContent, LargeObjectDigester};
 use crate::rules::row_digest::RowDigester;
 
@@ -32,8 +33,15 @@ pub struct Context<'a> {
     pub interrupt: &'a Interrupt,
 }
 
-/// Contents of the planned tables, in the plan's order.
-pub fn contents(context: &Context<'_>, plan: &Plan) -> Result<Vec<Content>> {
+/// What a worker found: the content of a range, or that the table's lock was not to be had at once.
+enum Found {
+    Content(usize, Content),
+    Later(Task),
+}
+
+/// Contents of the planned tables, in the plan's order. The leader has taken the snapshot, and
+/// holds a lock on every table.
+pub fn contents(context: &Context<'_>, leader: &mut Session, plan: &Plan) -> Result<Vec<Content>> {
     let mut contents = vec![Content::default(); plan.tables.len()];
     let open = || {
         let mut session = Session::open(context.connection, context.database, Purpose::Read)?;
@@ -42,39 +50,52 @@ pub fn contents(context: &Context<'_>, plan: &Plan) -> Result<Vec<Content>> {
         session.use_encoding(context.encoding)?;
         Ok(session)
     };
-    let work = |session: &mut Session, task: Task, emit: pool::Emit<'_, (usize, Content)>| {
-        let content = range(session, plan, task)?;
+    let work = |session: &mut Session, task: Task, emit: pool::Emit<'_, Found>| {
+        match snapshot::lock_at_once(session, &plan.tables[task.table].name) {
+            Ok(()) => {}
+            Err(error) if error.kind() == Kind::Locked => return emit(Found::Later(task)),
+            Err(error) => return Err(error),
+        }
+        let content = content(session, &plan.tables[task.table].rows(task.pages))?;
         context.observer.moved(content.rows, content.bytes);
-        emit((task.table, content))
+        emit(Found::Content(task.table, content))
     };
-    pool::run(
-        context.jobs,
-        plan.tasks.clone(),
-        context.interrupt,
-        open,
-        work,
-        |(table, content)| {
-            contents[table] += content;
-            Ok(())
-        },
-    )?;
+    let mut later = Vec::new();
+    pool::run(context.jobs, plan.tasks.clone(), context.interrupt, open, work, |found| {
+        match found {
+            Found::Content(table, content) => contents[table] += content,
+            Found::Later(task) => later.push(task),
+        }
+        Ok(())
+    })?;
+    // The leader never queues behind whoever waits for the leader.
+    leader.use_encoding(context.encoding)?;
+    leader.execute("SET quote_all_identifiers = off")?;
+    for task in later {
+        let content = content(leader, &plan.tables[task.table].rows(task.pages))?;
+        context.observer.moved(content.rows, content.bytes);
+        contents[task.table] += content;
+    }
+    leader.use_encoding("UTF8")?;
+    leader.execute("SET quote_all_identifiers = on")?;
     Ok(contents)
 }
 
-/// Content of one range of a table.
-pub fn range(session: &mut Session, plan: &Plan, task: Task) -> Result<Content> {
+/// Content of some rows.
+pub fn content(session: &mut Session, source: &RowSource<'_>) -> Result<Content> {
     let mut rows = RowDigester::default();
-    copy::copy_out(session, &plan.tables[task.table].rows(task.pages), |piece| {
+    copy::copy_out(session, source, |piece| {
         rows.update(piece);
         Ok(())
     })?;
     rows.finish()
 }
 
-/// Content of all large objects.
-pub fn large_objects(session: &mut Session) -> Result<LargeObjectContent> {
+/// Content of large objects: all, or those with these OIDs.
+pub fn large_objects(session: &mut Session, oids: Option<&[u32]>) -> Result<LargeObjectContent> {
     let facts = large_objects::list(&mut session.client)?;
+    let wanted = |oid: &u32| oids.is_none_or(|oids| oids.contains(oid));
     let mut digester = LargeObjectDigester::default();
-    large_objects::copy_out(session, |piece| digester.update(piece))?;
-    digester.finish(facts.iter().map(|object| object.oid))
+    large_objects::copy_out(session, oids, |piece| digester.update(piece))?;
+    digester.finish(facts.iter().map(|object| object.oid).filter(wanted))
 }

@@ -3,10 +3,10 @@
 use super::failure::server;
 use super::ident::{literal, quote_qualified};
 use crate::error::{Error, Result};
-use crate::model::name::QualifiedName;
+use crate::model::name::{QualifiedName, enumerate};
 use crate::model::table::{Column, OwnedBy, SequenceState};
 use postgres::Client;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A table that rows are read from, or a partitioned table, as the catalogs show it.
 #[derive(Clone, Debug)]
@@ -28,11 +28,11 @@ pub struct CatalogTable {
     pub load_through: Option<u32>,
     /// Whether the rows cannot be read on a standby.
     pub unlogged: bool,
-    /// Whether the role may use the schema and select from the table.
+    /// Whether the role may use the schema and select from the table, which a lock needs too.
     pub readable: bool,
     /// Whether row-level security would hide rows from the role.
     pub rows_hidden: bool,
-    /// Pages of the heap.
+    /// Pages of the heap; 0 until [`measure`].
     pub pages: u64,
     /// The columns whose values travel: neither dropped nor generated.
     pub columns: Vec<Column>,
@@ -40,6 +40,8 @@ pub struct CatalogTable {
 
 /// Lists the tables: ordinary and partitioned, temporary ones and other sessions' excepted,
 /// members of extensions only where the extension marked them as configuration. In order of OID.
+///
+/// Nothing here waits for a lock on a table.
 pub fn tables(client: &mut Client) -> Result<Vec<CatalogTable>> {
     let failed = |error| server("cannot list the tables", error);
     let mut columns = columns(client)?;
@@ -53,13 +55,8 @@ pub fn tables(client: &mut Client) -> Result<Vec<CatalogTable>> {
                     nullif(x.extcondition[pg_catalog.array_position(x.extconfig, c.oid)], ''),
                     c.relpersistence = 'u',
                     pg_catalog.has_schema_privilege(n.oid, 'USAGE')
-                      AND (pg_catalog.has_table_privilege(c.oid, 'SELECT')
-                           OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT')),
-                    pg_catalog.row_security_active(c.oid),
-                    CASE WHEN c.relkind = 'r'
-                      THEN coalesce(pg_catalog.pg_relation_size(c.oid), 0)
-                           / pg_catalog.current_setting('block_size')::bigint
-                      ELSE 0 END
+                      AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+                    pg_catalog.row_security_active(c.oid)
              FROM pg_catalog.pg_class AS c
              JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
              LEFT JOIN pg_catalog.pg_depend AS d
@@ -87,11 +84,36 @@ pub fn tables(client: &mut Client) -> Result<Vec<CatalogTable>> {
             unlogged: row.get(7),
             readable: row.get(8),
             rows_hidden: row.get(9),
-            pages: u64::try_from(row.get::<_, i64>(10)).unwrap_or_default(),
+            pages: 0,
             columns: columns.remove(&oid).unwrap_or_default(),
         }
     };
     Ok(rows.iter().map(table).collect())
+}
+
+/// Fills in the sizes of the tables that are locked: `pg_relation_size` takes a lock itself, and
+/// would wait for whoever holds a table in ACCESS EXCLUSIVE mode.
+pub fn measure(
+    client: &mut Client,
+    tables: &mut [CatalogTable],
+    locked: &BTreeSet<u32>,
+) -> Result<()> {
+    let is_locked = |table: &&CatalogTable| !table.partitioned && locked.contains(&table.oid);
+    let oids: Vec<u32> = tables.iter().filter(is_locked).map(|table| table.oid).collect();
+    let rows = client
+        .query(
+            "SELECT o, coalesce(pg_catalog.pg_relation_size(o), 0)
+                    / pg_catalog.current_setting('block_size')::bigint
+             FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS o",
+            &[&oids],
+        )
+        .map_err(|error| server("cannot read the sizes of the tables", error))?;
+    let pages: BTreeMap<u32, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    for table in tables {
+        let found = pages.get(&table.oid).copied().unwrap_or_default();
+        table.pages = u64::try_from(found).unwrap_or_default();
+    }
+    Ok(())
 }
 
 fn columns(client: &mut Client) -> Result<BTreeMap<u32, Vec<Column>>> {
@@ -179,8 +201,11 @@ pub fn sequences(client: &mut Client) -> Result<Vec<SequenceState>> {
         .map(|row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)).to_string())
         .collect();
     if !hidden.is_empty() {
-        return Err(Error::failed(format!("no privilege to read sequences {}", hidden.join(", ")))
-            .hint("GRANT pg_read_all_data TO the backup role, or SELECT on these sequences"));
+        return Err(Error::failed(format!(
+            "no privilege to read sequences {}",
+            enumerate(&hidden)
+        ))
+        .hint("GRANT pg_read_all_data TO the backup role, or SELECT on these sequences"));
     }
     let mut sequences = Vec::with_capacity(rows.len());
     // One statement for many sequences, and not so many that the statement has no bound.

@@ -56,7 +56,7 @@ pub fn copy_out(
     source: &RowSource<'_>,
     take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let plain = matches!(session.facts.encoding.as_str(), "UTF8" | "SQL_ASCII");
+    let plain = session.takes_plain_names();
     let doing = format!("cannot read table {}", source.table);
     run_copy_out(session, &source.to_sql(plain), &doing, take)
 }
@@ -80,9 +80,9 @@ pub fn run_copy_out(
         reader.consume(length);
     }
     drop(reader);
-    // The driver ends the stream at CopyDone; an error that the server finds after it would show
-    // only in the next statement.
-    session.client.batch_execute("").map_err(|error| server(doing, error))
+    // The driver ends the stream at CopyDone and drops what the server says after it; an error
+    // there has aborted the transaction, in which no further statement succeeds.
+    session.client.batch_execute("SELECT").map_err(|error| server(doing, error))
 }
 
 /// An open COPY … FROM STDIN. It must be ended with [`CopyIn::finish`]; dropped, it is aborted.

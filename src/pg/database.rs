@@ -32,6 +32,19 @@ pub fn owner(session: &mut Session, database: &str) -> Result<Option<String>> {
         .map_err(|error| server(format!("cannot look up database \"{database}\""), error))
 }
 
+/// Names of databases that begin so.
+pub fn beginning_with(session: &mut Session, beginning: &str) -> Result<Vec<String>> {
+    let rows = session
+        .client
+        .query(
+            "SELECT datname::text FROM pg_catalog.pg_database
+             WHERE pg_catalog.starts_with(datname::text, $1) ORDER BY 1",
+            &[&beginning],
+        )
+        .map_err(|error| server("cannot list the databases", error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// How many other sessions are connected to a database.
 pub fn sessions(session: &mut Session, database: &str) -> Result<i64> {
     session

@@ -70,13 +70,24 @@ pub fn list(client: &mut Client) -> Result<Vec<LargeObjectFacts>> {
     Ok(facts)
 }
 
-/// Streams all large objects as COPY text of (OID, offset, data), in order of OID and offset.
+/// Streams large objects, all or those with these OIDs, as COPY text of (OID, offset, data), in order of OID and offset.
 /// Bytes that no piece covers are zero.
 ///
 /// Whoever may read `pg_largeobject` reads its pages, a quarter of a block each; a role that
 /// only owns the objects reads through `lo_get`, which `pg_read_all_data` does not allow
 /// (dump-correctness 1.4, 2.9).
-pub fn copy_out(session: &mut Session, take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+pub fn copy_out(
+    session: &mut Session,
+    oids: Option<&[u32]>,
+    take: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let among = |column: &str| match oids {
+        None => String::new(),
+        Some(oids) => {
+            let list: Vec<String> = oids.iter().map(u32::to_string).collect();
+            format!("WHERE {column} = ANY ('{{{}}}')", list.join(","))
+        }
+    };
     let doing = "cannot read the large objects";
     let row = session
         .client
@@ -86,17 +97,17 @@ pub fn copy_out(session: &mut Session, take: impl FnMut(&[u8]) -> Result<()>) ->
         )
         .map_err(|error| server(doing, error))?;
     let sql = if row.get(0) {
-        "COPY (SELECT loid, pageno::bigint * (pg_catalog.current_setting('block_size')::bigint / 4), data
-               FROM pg_catalog.pg_largeobject ORDER BY loid, pageno) TO STDOUT"
+        format!("COPY (SELECT loid, pageno::bigint * (pg_catalog.current_setting('block_size')::bigint / 4), data
+               FROM pg_catalog.pg_largeobject {} ORDER BY loid, pageno) TO STDOUT", among("loid"))
     } else {
         // 262144 is INV_READ, 2 is SEEK_END.
-        "COPY (SELECT o.oid, p.start, pg_catalog.lo_get(o.oid, p.start, 262144)
+        format!("COPY (SELECT o.oid, p.start, pg_catalog.lo_get(o.oid, p.start, 262144)
                FROM (SELECT m.oid, pg_catalog.lo_lseek64(pg_catalog.lo_open(m.oid, 262144), 0, 2) AS size
-                     FROM pg_catalog.pg_largeobject_metadata AS m ORDER BY m.oid OFFSET 0) AS o
+                     FROM pg_catalog.pg_largeobject_metadata AS m {} ORDER BY m.oid OFFSET 0) AS o
                CROSS JOIN LATERAL pg_catalog.generate_series(0::bigint, o.size - 1, 262144::bigint) AS p(start)
-               ORDER BY o.oid, p.start) TO STDOUT"
+               ORDER BY o.oid, p.start) TO STDOUT", among("m.oid"))
     };
-    super::copy::run_copy_out(session, sql, doing, take)
+    super::copy::run_copy_out(session, &sql, doing, take)
 }
 
 /// Creates an empty large object with a given OID.
@@ -120,6 +131,27 @@ pub fn prepare_pieces(session: &mut Session) -> Result<()> {
 
 /// Where [`prepare_pieces`] wants the pieces: COPY text as [`copy_out`] gives it.
 pub const PIECES_COPY: &str = "COPY pg_temp.pgark_pieces FROM STDIN";
+
+/// Takes back the pieces of these large objects.
+pub fn drop_pieces(session: &mut Session, oids: &[u32]) -> Result<()> {
+    session
+        .client
+        .execute("DELETE FROM pg_temp.pgark_pieces WHERE loid = ANY ($1)", &[&oids])
+        .map(drop)
+        .map_err(|error| server("cannot leave out large objects", error))
+}
+
+/// Removes large objects.
+pub fn remove(session: &mut Session, oids: &[u32]) -> Result<()> {
+    session
+        .client
+        .query(
+            "SELECT pg_catalog.lo_unlink(o) FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS o",
+            &[&oids],
+        )
+        .map(drop)
+        .map_err(|error| server("cannot remove large objects", error))
+}
 
 /// Puts the pieces into their large objects and empties the temporary table.
 pub fn put_pieces(session: &mut Session) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Tables that hold rows already, and rows that are put among them.
 
 use super::failure::server;
-use super::ident::{literal, quote, quote_qualified};
+use super::ident::{literal, quote_qualified};
 use super::session::Session;
 use crate::error::Result;
 use crate::model::name::QualifiedName;
@@ -11,9 +11,17 @@ use postgres::Client;
 /// The temporary table that rows pass through where they must be matched with others.
 const STAGED: &str = "pg_temp.pgark_rows";
 
-/// Whether a table holds a row.
-pub fn has_rows(session: &mut Session, table: &QualifiedName) -> Result<bool> {
-    let sql = format!("SELECT EXISTS (SELECT FROM ONLY {})", quote_qualified(table));
+/// Whether a table holds a row that meets `WHERE …`.
+pub fn has_rows(
+    session: &mut Session,
+    table: &QualifiedName,
+    condition: Option<&str>,
+) -> Result<bool> {
+    let sql = format!(
+        "SELECT EXISTS (SELECT FROM ONLY {} {})",
+        quote_qualified(table),
+        condition.unwrap_or_default()
+    );
     session
         .client
         .query_one(&sql, &[])
@@ -93,12 +101,32 @@ pub fn truncate(session: &mut Session, tables: &[(&QualifiedName, bool)]) -> Res
         .map_err(|error| server("cannot empty the tables", error))
 }
 
+/// Deletes the rows that meet `WHERE …`.
+pub fn delete(session: &mut Session, table: &QualifiedName, condition: Option<&str>) -> Result<()> {
+    let sql =
+        format!("DELETE FROM ONLY {} {}", quote_qualified(table), condition.unwrap_or_default());
+    session.run_single(&sql, &format!("cannot empty table {table}")).map(drop)
+}
+
+/// How many partitions with rows of their own are below a partitioned table.
+pub fn leaf_count(session: &mut Session, table: &QualifiedName) -> Result<usize> {
+    let row = session
+        .client
+        .query_one(
+            "SELECT pg_catalog.count(*) FROM pg_catalog.pg_partition_tree($1::text::pg_catalog.regclass) AS t
+             JOIN pg_catalog.pg_class AS c ON c.oid = t.relid WHERE t.isleaf AND c.relkind = 'r'",
+            &[&quote_qualified(table)],
+        )
+        .map_err(|error| server(format!("cannot list the partitions of {table}"), error))?;
+    Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or_default())
+}
+
 /// Makes the temporary table for rows of `table`.
 pub fn stage(session: &mut Session, table: &QualifiedName, columns: &[Column]) -> Result<()> {
     session.execute(&format!(
         "CREATE TEMPORARY TABLE pgark_rows ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA",
-        list(columns, ""),
-        quote_qualified(table)
+        list(session, columns),
+        session.quote_qualified(table)
     ))
 }
 
@@ -114,55 +142,55 @@ pub fn unstage(session: &mut Session) -> Result<()> {
 
 /// A statement that puts the staged rows into `table`, leaves rows with equal keys as they are,
 /// and returns what it put.
-pub fn insert_new_sql(table: &QualifiedName, columns: &[Column]) -> String {
-    let names = list(columns, "");
+pub fn insert_new_sql(session: &Session, table: &QualifiedName, columns: &[Column]) -> String {
+    let names = list(session, columns);
     format!(
         "COPY (INSERT INTO {} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {STAGED}
          ON CONFLICT DO NOTHING RETURNING {names}) TO STDOUT",
-        quote_qualified(table)
+        session.quote_qualified(table)
     )
 }
 
-/// Puts the staged rows into `table`, over rows with the same primary key.
-pub fn upsert(
-    session: &mut Session,
+/// A statement that puts the staged rows into `table`, over rows with the same key, and returns
+/// all of them as they then are. Columns in `fixed` keep their values.
+///
+/// The key is set too: values may be equal and not the same, as 1.0 and 1.00 are.
+pub fn upsert_sql(
+    session: &Session,
     table: &QualifiedName,
     columns: &[Column],
     key: &[String],
-) -> Result<()> {
-    let names = list(columns, "");
-    let keys: Vec<String> = key.iter().map(|name| quote(name)).collect();
+    fixed: &[String],
+) -> String {
+    let names = list(session, columns);
+    let keys: Vec<String> = key.iter().map(|name| session.quote(name)).collect();
     let set: Vec<String> = columns
         .iter()
-        .filter(|column| !key.contains(&column.name))
-        .map(|column| format!("{0} = excluded.{0}", quote(&column.name)))
+        .filter(|column| !fixed.contains(&column.name))
+        .map(|column| format!("{0} = excluded.{0}", session.quote(&column.name)))
         .collect();
-    let action = if set.is_empty() {
-        String::from("NOTHING")
-    } else {
-        format!("UPDATE SET {}", set.join(", "))
+    let action = match set.is_empty() {
+        true => String::from("NOTHING"),
+        false => format!("UPDATE SET {}", set.join(", ")),
     };
-    session.run_single(
-        &format!(
-            "INSERT INTO {} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {STAGED}
-             ON CONFLICT ({}) DO {action}",
-            quote_qualified(table),
-            keys.join(", ")
-        ),
-        &format!("cannot put rows into table {table}"),
-    )?;
-    Ok(())
+    format!(
+        "COPY (INSERT INTO {} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {STAGED}
+         ON CONFLICT ({}) DO {action} RETURNING {names}) TO STDOUT",
+        session.quote_qualified(table),
+        keys.join(", ")
+    )
 }
 
-/// A statement that reads those rows of `table` whose keys are among the staged ones.
-pub fn read_staged_keys_sql(table: &QualifiedName, columns: &[Column], key: &[String]) -> String {
-    let equal: Vec<String> = key.iter().map(|name| format!("s.{0} = t.{0}", quote(name))).collect();
-    format!(
-        "COPY (SELECT {} FROM ONLY {} AS t WHERE EXISTS (SELECT FROM {STAGED} AS s WHERE {})) TO STDOUT",
-        list(columns, "t."),
-        quote_qualified(table),
-        equal.join(" AND ")
-    )
+/// Columns that can be given a value on insert and never be updated: GENERATED ALWAYS AS IDENTITY.
+pub fn fixed_columns(client: &mut Client, table: u32) -> Result<Vec<String>> {
+    let rows = client
+        .query(
+            "SELECT attname::text FROM pg_catalog.pg_attribute
+             WHERE attrelid = $1 AND attidentity = 'a' AND NOT attisdropped",
+            &[&table],
+        )
+        .map_err(|error| server("cannot look up the identity columns", error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Sets a sequence as a part of the transaction: `setval` alone would survive a rollback, but
@@ -187,8 +215,7 @@ pub fn set_sequence(
     Ok(())
 }
 
-fn list(columns: &[Column], prefix: &str) -> String {
-    let names: Vec<String> =
-        columns.iter().map(|column| format!("{prefix}{}", quote(&column.name))).collect();
+fn list(session: &Session, columns: &[Column]) -> String {
+    let names: Vec<String> = columns.iter().map(|column| session.quote(&column.name)).collect();
     names.join(", ")
 }

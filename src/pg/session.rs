@@ -4,6 +4,7 @@ use super::failure::server;
 use super::{connect, ident};
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
+use crate::model::name::QualifiedName;
 use crate::model::server::ServerFacts;
 use postgres::{CancelToken, Client, NoTls};
 
@@ -29,6 +30,7 @@ pub struct Session {
     /// What the server said of itself.
     pub facts: ServerFacts,
     pid: i32,
+    client_encoding: String,
 }
 
 /// Settings of every session; a setting that the server does not know is left out.
@@ -96,7 +98,7 @@ impl Session {
                 KNOWN_MAJORS.end()
             )));
         }
-        let mut session = Self { client, facts, pid };
+        let mut session = Self { client, facts, pid, client_encoding: String::from("UTF8") };
         session.pin(PINNED)?;
         match purpose {
             Purpose::Catalog => {
@@ -118,7 +120,24 @@ impl Session {
     /// Rows travel in `encoding` from here on; identifiers in later statements must be ASCII
     /// unless it is `UTF8` or `SQL_ASCII`.
     pub fn use_encoding(&mut self, encoding: &str) -> Result<()> {
-        self.execute(&format!("SET client_encoding = {}", ident::literal(encoding)))
+        self.execute(&format!("SET client_encoding = {}", ident::literal(encoding)))?;
+        encoding.clone_into(&mut self.client_encoding);
+        Ok(())
+    }
+
+    /// Whether statements may hold names beyond ASCII as they are: they are sent as UTF-8.
+    pub fn takes_plain_names(&self) -> bool {
+        matches!(self.client_encoding.as_str(), "UTF8" | "SQL_ASCII")
+    }
+
+    /// A name as SQL, whatever the encoding in use.
+    pub fn quote(&self, name: &str) -> String {
+        if self.takes_plain_names() { ident::quote(name) } else { ident::quote_ascii(name) }
+    }
+
+    /// A schema-qualified name as SQL, whatever the encoding in use.
+    pub fn quote_qualified(&self, name: &QualifiedName) -> String {
+        format!("{}.{}", self.quote(&name.schema), self.quote(&name.name))
     }
 
     /// Runs one or more statements that return nothing of interest.

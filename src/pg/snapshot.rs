@@ -89,7 +89,7 @@ fn attempt(
             &[],
         )
         .map_err(failed)?;
-    let tables = catalog::tables(&mut session.client)?;
+    let mut tables = catalog::tables(&mut session.client)?;
     let chosen_now = choose(&tables)?;
     let same_names = |oid: &u32| {
         let name = |list: &[CatalogTable]| {
@@ -103,6 +103,7 @@ fn attempt(
     {
         return Ok(None);
     }
+    catalog::measure(&mut session.client, &mut tables, &chosen)?;
     let taken: String = row.get(1);
     Ok(Some(Snapshot { id: row.get(0), taken: parse_timestamp(&taken)?, lsn: row.get(2), tables }))
 }
@@ -155,7 +156,9 @@ fn lock(
         }
         session.execute("RELEASE SAVEPOINT before_lock")?;
     }
-    session.execute("SET LOCAL lock_timeout = 0")?;
+    // Deparsing a view of tables that were left out locks those: not for ever.
+    let patience = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX).max(1);
+    session.execute(&format!("SET LOCAL lock_timeout = {patience}"))?;
     Ok(true)
 }
 

@@ -80,7 +80,7 @@ pub fn empty(session: &mut Session) -> Result<()> {
     // servers have room for.
     let sql = format!(
         "{USER_OBJECTS} SELECT 'DROP ' || kind || ' IF EXISTS ' || name || ' CASCADE'
-         FROM found WHERE name <> '{MARK}' ORDER BY rank, name"
+         FROM found ORDER BY rank, name"
     );
     for row in session.client.query(&sql, &[]).map_err(failed)? {
         session.execute(row.get(0))?;
@@ -98,7 +98,7 @@ pub fn empty(session: &mut Session) -> Result<()> {
             .client
             .query_one(
                 "SELECT pg_catalog.count(pg_catalog.lo_unlink(oid)) FROM
-                 (SELECT oid FROM pg_catalog.pg_largeobject_metadata LIMIT 1000) AS some",
+                 (SELECT oid FROM pg_catalog.pg_largeobject_metadata LIMIT 1000) AS batch",
                 &[],
             )
             .map_err(failed)?;
@@ -109,13 +109,13 @@ pub fn empty(session: &mut Session) -> Result<()> {
     unmark(session)
 }
 
-/// What users made, in the order in which it is dropped.
+/// What users made, in the order in which it is dropped; the mark is not among it.
 const USER_OBJECTS: &str = "
 WITH member AS (
   SELECT classid, objid FROM pg_catalog.pg_depend WHERE deptype = 'e'),
 theirs AS (
   SELECT oid, nspname FROM pg_catalog.pg_namespace
-  WHERE nspname <> 'information_schema' AND nspname !~ '^pg_'),
+  WHERE nspname NOT IN ('information_schema', 'pgark_restore_unfinished') AND nspname !~ '^pg_'),
 found AS (
   SELECT 1 AS rank,
     CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'f' THEN 'FOREIGN TABLE'

@@ -1,15 +1,15 @@
 //! The first half of a backup: locks, snapshot, what may not be read, and the schema.
 
-use super::{Options, list};
+use super::Options;
 use crate::error::{Error, Kind, Result};
-use crate::model::name::QualifiedName;
+use crate::model::name::{QualifiedName, enumerate};
 use crate::model::schema::{NotCarried, ObjectClass, SchemaObject};
 use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
 use crate::pg::catalog::{self, CatalogTable};
-use crate::pg::ddl;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::snapshot::{self, Snapshot};
+use crate::pg::{ddl, target};
 use crate::rules::selection::Choice;
 use crate::rules::{object_selection, order};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +37,7 @@ pub struct Taken {
 impl Taken {
     /// OIDs of the tables that are locked.
     pub fn locked(&self) -> BTreeSet<u32> {
-        chosen(&self.tables, &self.choices)
+        to_lock(&self.tables, &self.choices)
     }
 
     /// Whether a sequence goes with what was chosen.
@@ -57,13 +57,11 @@ impl Taken {
 /// Takes locks and snapshot and reads the schema, again and again until no definition changed
 /// while it was read.
 pub fn take(leader: &mut Session, options: &Options, interrupt: &Interrupt) -> Result<Taken> {
+    target::check_unmarked(leader)?;
     let mut watcher = Session::open(&options.connection, None, Purpose::Catalog)?;
     interrupt.register(&watcher);
     for _ in 0..ATTEMPTS {
-        let taken = attempt(leader, options, interrupt)?;
-        let before = snapshot::catalog_fingerprint(leader)?;
-        let after = snapshot::catalog_fingerprint(&mut watcher)?;
-        if before == after {
+        if let Some(taken) = attempt(leader, &mut watcher, options, interrupt)? {
             return Ok(taken);
         }
         leader.execute("ROLLBACK")?;
@@ -72,11 +70,17 @@ pub fn take(leader: &mut Session, options: &Options, interrupt: &Interrupt) -> R
         .hint("run again when no migration is running"))
 }
 
-fn attempt(leader: &mut Session, options: &Options, interrupt: &Interrupt) -> Result<Taken> {
+/// `None`: definitions changed while they were read.
+fn attempt(
+    leader: &mut Session,
+    watcher: &mut Session,
+    options: &Options,
+    interrupt: &Interrupt,
+) -> Result<Option<Taken>> {
     let mut choose = |tables: &[CatalogTable]| {
         let choices = choices(tables, options)?;
         check_readable(tables, &choices)?;
-        Ok(chosen(tables, &choices))
+        Ok(to_lock(tables, &choices))
     };
     let check = || interrupt.check();
     let mut snapshot = snapshot::take(leader, options.lock_timeout, &check, &mut choose)?;
@@ -84,7 +88,13 @@ fn attempt(leader: &mut Session, options: &Options, interrupt: &Interrupt) -> Re
     let choices = choices(&tables, options)?;
     check_standby(&tables, &choices, leader.facts.in_recovery)?;
 
-    let schema = ddl::read(&mut leader.client, &leader.facts)?;
+    let before = snapshot::catalog_fingerprint(leader)?;
+    let schema = ddl::read(&mut leader.client, &leader.facts);
+    // A view that went away under the snapshot's eyes is an error of the reading, too.
+    if before != snapshot::catalog_fingerprint(watcher)? {
+        return Ok(None);
+    }
+    let schema = schema?;
     let everything = options.selection.is_everything();
     let mut not_carried = if everything { schema.not_carried } else { Vec::new() };
     if everything {
@@ -111,7 +121,7 @@ fn attempt(leader: &mut Session, options: &Options, interrupt: &Interrupt) -> Re
     }
     let without_rows = tables.iter().zip(&choices).filter(|(_, c)| **c == Choice::WithoutRows);
     left_out.extend(without_rows.map(|(table, _)| format!("rows of {}", table.name)));
-    Ok(Taken {
+    Ok(Some(Taken {
         snapshot,
         tables,
         choices,
@@ -121,7 +131,7 @@ fn attempt(leader: &mut Session, options: &Options, interrupt: &Interrupt) -> Re
         left_out,
         with_large_objects: options.selection.is_inclusive(),
         sequences,
-    })
+    }))
 }
 
 /// Rows that go neither with the tables nor with the extension that their table belongs to.
@@ -157,11 +167,13 @@ fn choices(tables: &[CatalogTable], options: &Options) -> Result<Vec<Choice>> {
     })
 }
 
-fn chosen(tables: &[CatalogTable], choices: &[Choice]) -> BTreeSet<u32> {
+/// OIDs of the tables to lock.
+fn to_lock(tables: &[CatalogTable], choices: &[Choice]) -> BTreeSet<u32> {
     tables
         .iter()
         .zip(choices)
-        .filter(|(_, choice)| **choice != Choice::LeftOut)
+        // A table whose rows are not read may be one that the role cannot lock.
+        .filter(|(table, choice)| **choice != Choice::LeftOut && table.readable)
         .map(|(table, _)| table.oid)
         .collect()
 }
@@ -177,7 +189,7 @@ fn check_readable(tables: &[CatalogTable], choices: &[Choice]) -> Result<()> {
     };
     let denied = names(&|table| !table.readable);
     if !denied.is_empty() {
-        return Err(Error::failed(format!("no privilege to read {}", denied.join(", "))).hint(
+        return Err(Error::failed(format!("no privilege to read {}", enumerate(&denied))).hint(
             "GRANT pg_read_all_data TO the backup role (PostgreSQL 14 and later), or USAGE on the schema and SELECT on the tables",
         ));
     }
@@ -185,7 +197,7 @@ fn check_readable(tables: &[CatalogTable], choices: &[Choice]) -> Result<()> {
     if !hidden.is_empty() {
         return Err(Error::refused(format!(
             "row-level security hides rows of {} from this role",
-            hidden.join(", ")
+            enumerate(&hidden)
         ))
         .hint("ALTER ROLE the backup role BYPASSRLS, or leave the rows out with --exclude-data"));
     }
@@ -204,7 +216,7 @@ fn check_standby(tables: &[CatalogTable], choices: &[Choice], in_recovery: bool)
     }
     Err(Error::refused(format!(
         "a standby has no rows of unlogged tables: {}",
-        unlogged.join(", ")
+        enumerate(&unlogged)
     ))
     .hint("back up from the primary, or leave the rows out with --exclude-data"))
 }
@@ -215,9 +227,11 @@ fn check_carried(not_carried: &[NotCarried], allowed: &[ObjectClass]) -> Result<
     if refused.is_empty() {
         return Ok(());
     }
+    let names: Vec<String> =
+        refused.iter().map(|object| format!("{} {}", object.class, object.name)).collect();
     let classes: BTreeSet<String> = refused.iter().map(|object| object.class.to_string()).collect();
     let flags: Vec<String> =
         classes.iter().map(|class| format!("--allow-missing {class}")).collect();
-    Err(Error::refused(format!("this version of pgark cannot carry {}", list(&refused)))
+    Err(Error::refused(format!("this version of pgark cannot carry {}", enumerate(&names)))
         .hint(format!("to back up without them, which the manifest will say: {}", flags.join(" "))))
 }

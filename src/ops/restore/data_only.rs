@@ -1,11 +1,226 @@
-//! stub
-use super::*;
+//! Rows into tables that are there, in one transaction: proved before it is committed.
+//!
+//! Match tables and columns → check what is there → choose how triggers and foreign keys are kept
+//! quiet → load and prove each table → sequences, large objects, materialized views → check the
+//! foreign keys → commit. Until the commit nothing has happened.
+
+use super::references::Arrangement;
+use super::targets::{self, Target};
+use super::{OnExisting, Options, Summary, load, rows};
+use crate::archive::reader::ArchiveReader;
+use crate::error::{Error, Kind, Result};
+use crate::model::name::QualifiedName;
+use crate::model::schema::ObjectClass;
+use crate::model::table::SequenceState;
+use crate::ops::interrupt::Interrupt;
+use crate::ops::observer::Observer;
+use crate::ops::scan;
+use crate::pg::session::{Purpose, Session};
+use crate::pg::{catalog, large_objects, target};
+use crate::rules::large_object_digest::LargeObjectContent;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Restores the rows.
 pub fn run(
-    _r: &ArchiveReader,
-    _o: &Options,
-    _e: OnExisting,
-    _ob: &dyn Observer,
-    _i: &Interrupt,
+    reader: &ArchiveReader,
+    options: &Options,
+    on_existing: OnExisting,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
 ) -> Result<Summary> {
-    Err(Error::failed("not yet"))
+    let mut session = Session::open(&options.connection, None, Purpose::Write)?;
+    interrupt.register(&session);
+    session.check_not_pooled()?;
+    target::check_unmarked(&mut session)?;
+    session.execute("BEGIN")?;
+    session.execute(&format!("SET LOCAL lock_timeout = {}", options.lock_timeout.as_millis()))?;
+    session.execute("SET LOCAL synchronous_commit = on")?;
+    let summary = in_transaction(&mut session, reader, options, on_existing, observer, interrupt)
+        .and_then(|summary| interrupt.check().map(|()| summary))
+        .map_err(|error| match interrupt.reason(error) {
+            error if matches!(error.kind(), Kind::Interrupted(_)) => {
+                error.hint("the transaction was rolled back: nothing was changed")
+            }
+            error => error,
+        })?;
+    session.execute("COMMIT")?;
+    Ok(summary)
+}
+
+fn in_transaction(
+    session: &mut Session,
+    reader: &ArchiveReader,
+    options: &Options,
+    on_existing: OnExisting,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Summary> {
+    let manifest = reader.manifest();
+    observer.phase("matching tables and columns", None);
+    let targets = targets::find(session, manifest, options, observer)?;
+    targets::lock(session, &targets)?;
+    if on_existing == OnExisting::Error {
+        targets::check_no_rows(session, &targets)?;
+    }
+    rows::check_keys(session, &targets, on_existing)?;
+    let mut arrangement = Arrangement::choose(session, &targets)?;
+    observer.note(&format!("triggers and foreign keys: {}", arrangement.describe()));
+    arrangement.apply(session)?;
+    if on_existing == OnExisting::Truncate {
+        rows::empty(session, &targets)?;
+    }
+
+    let total = targets.iter().map(|target| target.entry.content.bytes).sum();
+    observer.phase("loading the rows", Some(total));
+    let mut loaded = 0;
+    for position in arrangement.order() {
+        interrupt.check()?;
+        let target = &targets[position];
+        loaded += rows::load(session, reader, target, on_existing, observer, interrupt)?;
+    }
+    rows::prove_loaded_through(session, &targets, on_existing)?;
+    arrangement.settle(session, &targets, observer)?;
+    let with_large_objects = options.selection.is_everything();
+    let count = match with_large_objects {
+        true => restore_large_objects(session, reader, options, on_existing, observer, interrupt)?,
+        false => 0,
+    };
+    refresh(session, reader, observer)?;
+    // Last, because a role that does not own a sequence can only set it beside the transaction.
+    let sequences = set_sequences(session, reader, options, &targets, on_existing, observer)?;
+    Ok(Summary {
+        archive: manifest.name.clone(),
+        database: session.facts.database.clone(),
+        kept_as: None,
+        tables: targets.len(),
+        rows: loaded,
+        sequences,
+        large_objects: count,
+        objects: 0,
+        way: Some(arrangement.describe()),
+        elapsed: Duration::ZERO,
+    })
+}
+
+/// Sets the sequences that go with the loaded tables: by the column that owns them, or by name.
+fn set_sequences(
+    session: &mut Session,
+    reader: &ArchiveReader,
+    options: &Options,
+    targets: &[Target<'_>],
+    on_existing: OnExisting,
+    observer: &dyn Observer,
+) -> Result<usize> {
+    let loaded: BTreeSet<&QualifiedName> =
+        targets.iter().map(|target| &target.entry.name).collect();
+    let there = catalog::sequences(&mut session.client)?;
+    let mut set = 0;
+    for archived in &reader.manifest().sequences {
+        let goes_along = match &archived.owned_by {
+            Some(owner) => loaded.contains(&owner.table) || is_above_loaded(targets, &owner.table),
+            None => options.selection.is_everything(),
+        };
+        if !goes_along {
+            continue;
+        }
+        let same_column = |other: &&SequenceState| {
+            archived.owned_by.is_some() && other.owned_by == archived.owned_by
+        };
+        let same_name = |other: &&SequenceState| other.name == archived.name;
+        let Some(sequence) = there.iter().find(same_column).or(there.iter().find(same_name)) else {
+            observer.warn(&format!("there is no sequence {} to set", archived.name));
+            continue;
+        };
+        let (value, called) = match on_existing {
+            OnExisting::Error | OnExisting::Truncate => (archived.last_value, archived.is_called),
+            OnExisting::Append | OnExisting::Skip | OnExisting::Upsert => {
+                farther(archived, sequence)
+            }
+        };
+        crate::pg::rows::set_sequence(session, sequence, value, called)?;
+        set += 1;
+    }
+    Ok(set)
+}
+
+/// The position of the two that has given out more values, in the direction of the count.
+fn farther(one: &SequenceState, other: &SequenceState) -> (i64, bool) {
+    let rank = |state: &SequenceState| {
+        let value = i128::from(state.last_value);
+        (if one.descending { -value } else { value }, state.is_called)
+    };
+    let farthest = if rank(one) >= rank(other) { one } else { other };
+    (farthest.last_value, farthest.is_called)
+}
+
+/// Whether a partitioned table is above loaded partitions: identity sequences belong to it.
+fn is_above_loaded(targets: &[Target<'_>], table: &QualifiedName) -> bool {
+    targets.iter().any(|target| target.above.contains(table))
+}
+
+/// Fills the materialized views that were filled in the source, where they are.
+fn refresh(session: &mut Session, reader: &ArchiveReader, observer: &dyn Observer) -> Result<()> {
+    session.execute("SET LOCAL row_security = on")?;
+    for object in reader.schema()? {
+        if object.class != ObjectClass::MaterializedViewData {
+            continue;
+        }
+        for statement in &object.statements {
+            session.execute("SAVEPOINT before_refresh")?;
+            if let Err(error) = session.run_single(&statement.sql, &format!("cannot fill {object}"))
+            {
+                session.execute("ROLLBACK TO SAVEPOINT before_refresh")?;
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                observer.warn(&format!("{error}: {}", cause.unwrap_or_default()));
+            }
+            session.execute("RELEASE SAVEPOINT before_refresh")?;
+        }
+    }
+    session.execute("SET LOCAL row_security = off")
+}
+
+fn restore_large_objects(
+    session: &mut Session,
+    reader: &ArchiveReader,
+    options: &Options,
+    on_existing: OnExisting,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<u64> {
+    let archived = &reader.manifest().large_objects;
+    let oids: Vec<u32> = archived.objects.iter().map(|object| object.oid).collect();
+    if oids.is_empty() {
+        return Ok(0);
+    }
+    let there = large_objects::existing(session, &oids)?;
+    let mut keep = Vec::new();
+    match on_existing {
+        OnExisting::Error | OnExisting::Append if !there.is_empty() => {
+            return Err(Error::refused(format!(
+                "{} of the archive's large objects are there already, the first with OID {}",
+                there.len(),
+                there[0]
+            ))
+            .hint("--on-existing truncate or upsert replaces them, skip leaves them"));
+        }
+        OnExisting::Truncate | OnExisting::Upsert => large_objects::remove(session, &there)?,
+        OnExisting::Skip => keep = there,
+        OnExisting::Error | OnExisting::Append => {}
+    }
+    load::large_objects(reader, session, options, &keep, observer, interrupt)?;
+    if keep.is_empty() {
+        let expected = LargeObjectContent {
+            count: archived.count,
+            bytes: archived.bytes,
+            digest: archived.digest,
+        };
+        if scan::large_objects(session, Some(&oids))? != expected {
+            return Err(Error::new(
+                Kind::Differs,
+                "the restored large objects are not equal to the archive's",
+            ));
+        }
+    }
+    Ok(archived.count - keep.len() as u64)
 }

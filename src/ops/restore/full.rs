@@ -5,6 +5,7 @@ use super::{Options, Summary, load, prove};
 use crate::archive::manifest::Manifest;
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
+use crate::model::name::enumerate;
 use crate::model::schema::{AccessList, ObjectClass, Purpose, SchemaObject, Section};
 use crate::model::server::ServerFacts;
 use crate::ops::interrupt::Interrupt;
@@ -38,7 +39,7 @@ pub fn into_empty(
     let restored = restore(reader, &objects, &mut session, options, database, observer, interrupt);
     match restored {
         Ok(summary) => Ok(summary),
-        Err(Failure::Early(error)) => Err(give_up(options, database, error)),
+        Err(Failure::Early(error)) => Err(give_up(options, database, interrupt.reason(error))),
         Err(Failure::Late(error)) => Err(error),
     }
 }
@@ -63,8 +64,10 @@ fn give_up(options: &Options, database: Option<&str>, error: Error) -> Error {
         .and_then(|mut session| target::empty(&mut session));
     match emptied {
         Ok(()) => error.while_doing("the restore failed, and the database is empty as before"),
-        Err(_) => error
-            .while_doing("the restore failed, and the database is marked as half restored")
+        Err(second) => error
+            .while_doing(format!(
+                "the restore failed, the database could not be emptied ({second}), and it is marked as half restored"
+            ))
             .hint("run the restore again: it empties the database first"),
     }
 }
@@ -85,7 +88,7 @@ fn restore(
         create(session, object, options)?;
     }
     let rows = load::load_all(reader, session, options, database, observer, interrupt)?;
-    load::large_objects(reader, session, options, observer, interrupt)?;
+    load::large_objects(reader, session, options, &[], observer, interrupt)?;
     load::set_sequences(session, &manifest.sequences)?;
 
     observer.phase("creating indexes and constraints", None);
@@ -148,14 +151,14 @@ fn preflight(
         return Err(Error::refused(format!(
             "database \"{}\" is not empty: {}",
             session.facts.database,
-            found.join(", ")
+            enumerate(&found)
         ))
         .hint("restore into an empty database, load rows alone with --data-only, or replace the database with --create --swap"));
     }
     let roles = needed_roles(manifest, objects, options);
     let missing = catalog::missing_roles(&mut session.client, &roles)?;
     if !missing.is_empty() {
-        return Err(Error::refused(format!("the server has no role {}", missing.join(", ")))
+        return Err(Error::refused(format!("the server has no role {}", enumerate(&missing)))
             .hint("create the roles, or restore with --no-owner --no-privileges"));
     }
     let extensions: Vec<String> = objects
@@ -165,7 +168,7 @@ fn preflight(
         .collect();
     let missing = catalog::missing_extensions(&mut session.client, &extensions)?;
     if !missing.is_empty() {
-        return Err(Error::refused(format!("the server has no extension {}", missing.join(", ")))
+        return Err(Error::refused(format!("the server has no extension {}", enumerate(&missing)))
             .hint("install the extensions on the server first"));
     }
     Ok(())

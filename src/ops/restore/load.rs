@@ -2,7 +2,7 @@
 
 use super::Options;
 use crate::archive::frame;
-use crate::archive::manifest::{Chunk, TableEntry};
+use crate::archive::manifest::{Chunk, LargeObject, TableEntry};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::model::table::SequenceState;
@@ -144,11 +144,13 @@ fn load_in_rounds(
     Ok(rows)
 }
 
-/// Creates the archive's large objects, which must not be there, and fills them.
+/// Creates the archive's large objects, which must not be there, and fills them. Those in `keep`
+/// are there, and are left alone.
 pub fn large_objects(
     reader: &ArchiveReader,
     session: &mut Session,
     options: &Options,
+    keep: &[u32],
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<()> {
@@ -157,7 +159,8 @@ pub fn large_objects(
         return Ok(());
     }
     observer.phase("loading the large objects", None);
-    let oids: Vec<u32> = archived.objects.iter().map(|object| object.oid).collect();
+    let new = |object: &&LargeObject| !keep.contains(&object.oid);
+    let oids: Vec<u32> = archived.objects.iter().filter(new).map(|object| object.oid).collect();
     for batch in oids.chunks(1000) {
         large_objects::create_all(session, batch)?;
     }
@@ -174,10 +177,11 @@ pub fn large_objects(
             copy.write(piece)
         })?;
         copy.finish()?;
+        large_objects::drop_pieces(session, keep)?;
         large_objects::put_pieces(session)?;
     }
     session.execute("DROP TABLE pg_temp.pgark_pieces")?;
-    for object in &archived.objects {
+    for object in archived.objects.iter().filter(new) {
         if let Some(comment) = &object.comment {
             session.execute(&format!(
                 "COMMENT ON LARGE OBJECT {} IS {}",
@@ -194,7 +198,9 @@ pub fn large_objects(
         }
     }
     if !options.no_privileges {
-        for access in archived.objects.iter().filter_map(|object| object.access.as_ref()) {
+        for access in
+            archived.objects.iter().filter(new).filter_map(|object| object.access.as_ref())
+        {
             for statement in access::of_large_object(access) {
                 session.run_single(&statement, &format!("cannot grant on {}", access.target))?;
             }

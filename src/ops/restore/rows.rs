@@ -1,1 +1,225 @@
-//! stub
+//! One table's rows among those that are there, and the proof of it.
+
+use super::OnExisting;
+use super::load;
+use super::targets::Target;
+use crate::archive::manifest::{Chunk, TableEntry};
+use crate::archive::reader::ArchiveReader;
+use crate::error::{Error, Kind, Result};
+use crate::model::content::Content;
+use crate::model::name::{QualifiedName, enumerate};
+use crate::ops::interrupt::Interrupt;
+use crate::ops::observer::Observer;
+use crate::ops::scan;
+use crate::pg::copy::{self, RowSource, copy_in_sql};
+use crate::pg::rows;
+use crate::pg::session::Session;
+use crate::rules::row_digest::RowDigester;
+use std::collections::BTreeMap;
+
+/// Rows can be matched with others only by a key.
+///
+/// # Errors
+/// Names the tables without one.
+pub fn check_keys(
+    session: &mut Session,
+    targets: &[Target<'_>],
+    on_existing: OnExisting,
+) -> Result<()> {
+    let mut without = Vec::new();
+    for target in targets {
+        let has_key = match on_existing {
+            OnExisting::Skip => rows::has_key(&mut session.client, target.oid)?,
+            OnExisting::Upsert => !rows::primary_key(&mut session.client, target.oid)?.is_empty(),
+            _ => true,
+        };
+        if !has_key {
+            without.push(target.entry.name.to_string());
+        }
+    }
+    if without.is_empty() {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "rows cannot be told apart without a key in {}",
+        enumerate(&without)
+    ))
+    .hint("leave these tables out with --exclude-table, or choose truncate or append"))
+}
+
+/// Empties the targets. A partitioned table whose partitions are all among them is emptied as a
+/// whole, because a foreign key to it is to the whole.
+pub fn empty(session: &mut Session, targets: &[Target<'_>]) -> Result<()> {
+    let mut whole: BTreeMap<&QualifiedName, usize> = BTreeMap::new();
+    for root in targets.iter().filter_map(|target| target.above.last()) {
+        *whole.entry(root).or_default() += 1;
+    }
+    let mut complete = Vec::new();
+    for (root, count) in whole {
+        if rows::leaf_count(session, root)? == count {
+            complete.push(root);
+        }
+    }
+    let mut names: Vec<(&QualifiedName, bool)> =
+        complete.iter().map(|root| (*root, true)).collect();
+    for target in targets {
+        if target.entry.condition.is_some() {
+            rows::delete(session, &target.entry.name, target.entry.condition.as_deref())?;
+        } else if !target.above.last().is_some_and(|root| complete.contains(&root)) {
+            names.push((&target.entry.name, false));
+        }
+    }
+    rows::truncate(session, &names).map_err(|error| {
+        error.hint(
+            "a table that is not restored refers to one that is: restore it too, or use upsert",
+        )
+    })
+}
+
+/// Loads one table, proves what came of it, and gives the number of rows that were put there.
+pub fn load(
+    session: &mut Session,
+    reader: &ArchiveReader,
+    target: &Target<'_>,
+    on_existing: OnExisting,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<u64> {
+    let entry = target.entry;
+    let encoding = reader.manifest().source.encoding.clone();
+    session.use_encoding(&encoding)?;
+    let rows = match on_existing {
+        OnExisting::Error | OnExisting::Truncate => {
+            let into = entry.load_through.as_ref().unwrap_or(&entry.name);
+            let rows = copy_in(session, reader, entry, into, observer, interrupt)?;
+            if entry.load_through.is_none() {
+                expect(entry, content(session, entry)?, entry.content)?;
+            }
+            rows
+        }
+        OnExisting::Append => {
+            let before = content(session, entry)?;
+            let rows = copy_in(session, reader, entry, &entry.name, observer, interrupt)?;
+            expect(entry, content(session, entry)?, sum(before, entry.content))?;
+            rows
+        }
+        OnExisting::Skip => {
+            let before = content(session, entry)?;
+            stage(session, reader, entry, observer, interrupt)?;
+            let put = insert_new(session, entry)?;
+            expect(entry, content(session, entry)?, sum(before, put))?;
+            rows::unstage(session)?;
+            put.rows
+        }
+        OnExisting::Upsert => {
+            let key = rows::primary_key(&mut session.client, target.oid)?;
+            stage(session, reader, entry, observer, interrupt)?;
+            let fixed = rows::fixed_columns(&mut session.client, target.oid)?;
+            let sql = rows::upsert_sql(session, &entry.name, &entry.columns, &key, &fixed);
+            expect(entry, read(session, &sql, entry)?, entry.content)?;
+            rows::unstage(session)?;
+            entry.content.rows
+        }
+    };
+    session.use_encoding("UTF8")?;
+    Ok(rows)
+}
+
+/// Rows that went through a partitioned table are where that has put them: only the sum of its
+/// partitions can be compared.
+pub fn prove_loaded_through(
+    session: &mut Session,
+    targets: &[Target<'_>],
+    on_existing: OnExisting,
+) -> Result<()> {
+    if !matches!(on_existing, OnExisting::Error | OnExisting::Truncate) {
+        return Ok(());
+    }
+    let mut sums: BTreeMap<&QualifiedName, (Content, Content)> = BTreeMap::new();
+    for target in targets {
+        if let Some(root) = &target.entry.load_through {
+            let (there, archived) = sums.entry(root).or_default();
+            *there += content(session, target.entry)?;
+            *archived += target.entry.content;
+        }
+    }
+    for (root, (there, archived)) in sums {
+        if there != archived {
+            return Err(differs(root, there, archived));
+        }
+    }
+    Ok(())
+}
+
+fn stage(
+    session: &mut Session,
+    reader: &ArchiveReader,
+    entry: &TableEntry,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    rows::stage(session, &entry.name, &entry.columns)?;
+    copy_in(session, reader, entry, &rows::staged_name(), observer, interrupt).map(drop)
+}
+
+fn copy_in(
+    session: &mut Session,
+    reader: &ArchiveReader,
+    entry: &TableEntry,
+    into: &QualifiedName,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<u64> {
+    let sql = copy_in_sql(into, &entry.columns, session.takes_plain_names());
+    let chunks: Vec<&Chunk> = entry.chunks.iter().collect();
+    if chunks.is_empty() {
+        return Ok(0);
+    }
+    load::load(reader, session, &sql, entry, &chunks, observer, interrupt)
+}
+
+fn insert_new(session: &mut Session, entry: &TableEntry) -> Result<Content> {
+    let sql = rows::insert_new_sql(session, &entry.name, &entry.columns);
+    read(session, &sql, entry)
+}
+
+fn read(session: &mut Session, sql: &str, entry: &TableEntry) -> Result<Content> {
+    let mut rows = RowDigester::default();
+    copy::run_copy_out(session, sql, &format!("cannot read table {}", entry.name), |piece| {
+        rows.update(piece);
+        Ok(())
+    })?;
+    rows.finish()
+}
+
+fn content(session: &mut Session, entry: &TableEntry) -> Result<Content> {
+    scan::content(
+        session,
+        &RowSource {
+            table: &entry.name,
+            columns: &entry.columns,
+            pages: None,
+            condition: entry.condition.as_deref(),
+        },
+    )
+}
+
+fn sum(mut one: Content, other: Content) -> Content {
+    one += other;
+    one
+}
+
+fn expect(entry: &TableEntry, there: Content, expected: Content) -> Result<()> {
+    if there == expected { Ok(()) } else { Err(differs(&entry.name, there, expected)) }
+}
+
+fn differs(table: &QualifiedName, there: Content, expected: Content) -> Error {
+    Error::new(
+        Kind::Differs,
+        format!(
+            "table {table} is not as it should be after loading: {} rows with digest {} instead of {} with {}; nothing was changed",
+            there.rows, there.digest, expected.rows, expected.digest
+        ),
+    )
+    .hint("a trigger, rule or column default of the target may change the rows")
+}

@@ -41,6 +41,11 @@ pub fn run(
     if owner.is_some() {
         check_swap(&mut session, &target, how)?;
     }
+    for left_over in database::beginning_with(&mut session, &format!("{target}_pgark_"))? {
+        observer.warn(&format!(
+            "database \"{left_over}\" is left over from a restore that was killed; drop it when no restore runs"
+        ));
+    }
     let now = Utc::now().format("%Y%m%d_%H%M%S");
     let staged = database::suffixed(&target, &format!("_pgark_{now}"));
     let kept = database::suffixed(&target, &format!("_before_{now}"));

@@ -64,6 +64,7 @@ impl Server {
             folder.display(),
             folder.display(),
         );
+        #[allow(clippy::zombie_processes, reason = "it ends after the test program")]
         let mut shell = as_user(Path::new("sh"))
             .arg("-c")
             .arg(script)

@@ -1,0 +1,322 @@
+//! `pgark restore --data-only`: rows into tables that are there.
+
+use crate::harness::{Database, Repo, Run, project, role};
+
+/// A shop with a cycle, a self-reference, triggers of three states, an identity and a sequence.
+const SHOP: &str = "
+    CREATE TABLE parent (id int PRIMARY KEY, best int, name text);
+    CREATE TABLE child (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, parent int NOT NULL REFERENCES parent,
+        before int REFERENCES child, total int GENERATED ALWAYS AS (parent * 2) STORED, note text);
+    ALTER TABLE parent ADD CONSTRAINT parent_best FOREIGN KEY (best) REFERENCES child;
+    CREATE TABLE log (what text);
+    CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN INSERT INTO log VALUES (TG_TABLE_NAME); NEW.note := 'stamped'; RETURN NEW; END $$;
+    CREATE TRIGGER a_origin BEFORE INSERT ON child FOR EACH ROW EXECUTE FUNCTION stamp();
+    CREATE TRIGGER b_always BEFORE INSERT ON child FOR EACH ROW EXECUTE FUNCTION stamp();
+    CREATE TRIGGER c_disabled BEFORE INSERT ON child FOR EACH ROW EXECUTE FUNCTION stamp();
+    ALTER TABLE child ENABLE ALWAYS TRIGGER b_always;
+    ALTER TABLE child DISABLE TRIGGER c_disabled;
+    CREATE SEQUENCE free_numbers;";
+
+const ROWS: &str = "
+    INSERT INTO parent SELECT i, NULL, 'p' || i FROM generate_series(1, 100) i;
+    ALTER TABLE child DISABLE TRIGGER USER;
+    INSERT INTO child (parent, before, note) SELECT 1 + i % 100, NULL, 'n' || i FROM generate_series(1, 500) i;
+    UPDATE child SET before = 501 - id;
+    UPDATE parent SET best = id;
+    ALTER TABLE child ENABLE TRIGGER a_origin, ENABLE ALWAYS TRIGGER b_always;
+    SELECT setval('free_numbers', 77, false);";
+
+const STATE: &str = "SELECT string_agg(tgname::text || tgenabled::text, ' ' ORDER BY tgname) || ' ' ||
+    (SELECT string_agg(concat(conname, condeferrable, condeferred, convalidated), ' ' ORDER BY conname)
+     FROM pg_constraint WHERE contype = 'f')
+    FROM pg_trigger WHERE NOT tgisinternal";
+
+fn shop_with_rows() -> Database {
+    Database::with(&format!("{SHOP}{ROWS}"))
+}
+
+#[track_caller]
+fn assert_equal(repo: &Repo, database: &Database) {
+    repo.ok(&["compare", "latest", "--with", &database.url()]);
+}
+
+fn restore(repo: &Repo, url: &str, more: &[&str]) -> Run {
+    let mut arguments = vec!["restore", "latest", "--data-only", "--url", url];
+    arguments.extend(more);
+    repo.run(&arguments)
+}
+
+#[test]
+fn a_superuser_loads_a_cycle_with_triggers_switched_off_and_gives_everything_back() {
+    let (source, target, repo) = (shop_with_rows(), Database::with(SHOP), Repo::new());
+    repo.backup(&source, &[]);
+    let before = target.one(STATE);
+    restore(&repo, &target.url(), &[]).expect_code(0).says(&["session_replication_role"]);
+    assert_equal(&repo, &target);
+    assert_eq!(target.one(STATE), before, "triggers and constraints are as they were");
+    assert_eq!(target.one("SELECT count(*) FROM log"), "0", "no trigger fired");
+    assert_eq!(target.one("SELECT nextval('free_numbers')"), "77");
+}
+
+#[test]
+fn an_ordinary_owner_loads_a_cycle_too() {
+    role("shop_owner", "");
+    let (source, target, repo) = (shop_with_rows(), Database::empty(), Repo::new());
+    target.execute("GRANT CREATE ON SCHEMA public TO shop_owner");
+    target.client_as("shop_owner").batch_execute(SHOP).unwrap();
+    repo.backup(&source, &[]);
+    let before = target.one(STATE);
+    restore(&repo, &target.url_as("shop_owner"), &[]).expect_code(0).says(&["as owner"]);
+    assert_equal(&repo, &target);
+    assert_eq!(target.one(STATE), before);
+    assert_eq!(target.one("SELECT count(*) FROM log"), "0");
+}
+
+#[test]
+fn a_role_that_owns_nothing_is_refused_where_triggers_would_act() {
+    role("shop_guest", "");
+    let (source, target, repo) = (shop_with_rows(), Database::with(SHOP), Repo::new());
+    target.execute(
+        "GRANT ALL ON ALL TABLES IN SCHEMA public TO shop_guest;
+        GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO shop_guest",
+    );
+    repo.backup(&source, &[]);
+    restore(&repo, &target.url_as("shop_guest"), &[])
+        .expect_code(15)
+        .says(&["a_origin on public.child", "owner or a superuser"]);
+    target.execute("DROP TRIGGER a_origin ON child; DROP TRIGGER b_always ON child");
+    restore(&repo, &target.url_as("shop_guest"), &[]).expect_code(15).says(&["cycle"]);
+    target.execute(
+        "ALTER TABLE parent ALTER CONSTRAINT parent_best DEFERRABLE;
+        ALTER TABLE child ALTER CONSTRAINT child_parent_fkey DEFERRABLE",
+    );
+    restore(&repo, &target.url_as("shop_guest"), &[]).expect_code(0).says(&["owns not all"]);
+    assert_equal(&repo, &target);
+}
+
+#[test]
+fn rows_that_are_there_are_refused_by_default_and_nothing_is_written() {
+    let (source, target, repo) = (shop_with_rows(), Database::with(SHOP), Repo::new());
+    target.execute("INSERT INTO parent VALUES (1000)");
+    repo.backup(&source, &[]);
+    restore(&repo, &target.url(), &[])
+        .expect_code(15)
+        .says(&["there are rows in public.parent", "--on-existing truncate"]);
+    assert_eq!(target.one("SELECT count(*) FROM parent"), "1");
+    assert_eq!(target.one("SELECT count(*) FROM child"), "0");
+    assert_eq!(target.one("SELECT last_value FROM free_numbers"), "1");
+}
+
+#[test]
+fn truncate_replaces_what_is_there() {
+    let (source, target, repo) = (shop_with_rows(), Database::with(SHOP), Repo::new());
+    repo.backup(&source, &[]);
+    target.execute("INSERT INTO parent VALUES (1000); INSERT INTO log VALUES ('x')");
+    restore(&repo, &target.url(), &["--on-existing", "truncate"]).expect_code(0);
+    assert_equal(&repo, &target);
+}
+
+#[test]
+fn truncate_never_empties_a_table_that_is_not_restored() {
+    let (source, target, repo) = (shop_with_rows(), Database::with(SHOP), Repo::new());
+    target.execute(
+        "CREATE TABLE stranger (id int REFERENCES parent); INSERT INTO parent VALUES (5);
+         INSERT INTO stranger VALUES (5)",
+    );
+    repo.backup(&source, &[]);
+    restore(&repo, &target.url(), &["--on-existing", "truncate"])
+        .expect_code(1)
+        .says(&["stranger"]);
+    assert_eq!(target.one("SELECT count(*) FROM stranger"), "1");
+    assert_eq!(target.one("SELECT count(*) FROM parent"), "1");
+}
+
+#[test]
+fn append_adds_rows_and_keeps_sequences_ahead() {
+    let source = Database::with(
+        "CREATE TABLE t (id serial, v text); INSERT INTO t (v) SELECT 'a' FROM generate_series(1, 10)",
+    );
+    let target = Database::with(
+        "CREATE TABLE t (id serial, v text); INSERT INTO t (v) SELECT 'b' FROM generate_series(1, 25)",
+    );
+    let repo = Repo::new();
+    repo.backup(&source, &[]);
+    restore(&repo, &target.url(), &["--on-existing", "append"]).expect_code(0);
+    assert_eq!(target.one("SELECT count(*) FROM t WHERE v = 'a'"), "10");
+    assert_eq!(target.one("SELECT count(*) FROM t"), "35");
+    assert_eq!(target.one("SELECT last_value FROM t_id_seq"), "25");
+}
+
+/// Rows with keys 1 to 10 in the archive; 6 to 15 in the target, with other values.
+fn overlapping() -> (Database, Database, Repo) {
+    const TABLE: &str =
+        "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text, n numeric);
+        CREATE TABLE pair (a numeric, b int, PRIMARY KEY (a, b));";
+    let source = Database::with(&format!(
+        "{TABLE} INSERT INTO t (v, n) SELECT 'archive', i FROM generate_series(1, 10) i;
+         INSERT INTO pair VALUES (1.0, 1), (2.00, 2)"
+    ));
+    let target = Database::with(&format!(
+        "{TABLE} INSERT INTO t OVERRIDING SYSTEM VALUE SELECT i, 'target', 0 FROM generate_series(6, 15) i;
+         INSERT INTO pair VALUES (2.0, 2), (3, 3)"
+    ));
+    let repo = Repo::new();
+    repo.backup(&source, &[]);
+    (source, target, repo)
+}
+
+#[test]
+fn skip_keeps_rows_with_equal_keys() {
+    let (_source, target, repo) = overlapping();
+    let run = restore(&repo, &target.url(), &["--on-existing", "skip", "--json"]).expect_code(0);
+    assert!(run.stdout.contains("\"rows\":6"), "{}", run.stdout);
+    assert_eq!(
+        target.one("SELECT string_agg(v || n, ' ' ORDER BY id) FROM t WHERE id IN (1, 5, 6, 15)"),
+        "archive1 archive5 target0 target0"
+    );
+    assert_eq!(target.one("SELECT string_agg(a::text, ' ' ORDER BY a) FROM pair"), "1.0 2.0 3");
+}
+
+#[test]
+fn upsert_gives_rows_with_equal_keys_the_archives_values() {
+    let (_source, target, repo) = overlapping();
+    restore(&repo, &target.url(), &["--on-existing", "upsert"]).expect_code(0);
+    assert_eq!(
+        target.one("SELECT string_agg(v || n, ' ' ORDER BY id) FROM t WHERE id IN (1, 5, 6, 15)"),
+        "archive1 archive5 archive6 target0"
+    );
+    assert_eq!(target.one("SELECT string_agg(a::text, ' ' ORDER BY a) FROM pair"), "1.0 2.00 3");
+}
+
+#[test]
+fn without_a_key_rows_cannot_be_skipped_or_upserted() {
+    let source = Database::with("CREATE TABLE keyless (v text); INSERT INTO keyless VALUES ('a')");
+    let (target, repo) = (Database::with("CREATE TABLE keyless (v text)"), Repo::new());
+    repo.backup(&source, &[]);
+    for way in ["skip", "upsert"] {
+        restore(&repo, &target.url(), &["--on-existing", way])
+            .expect_code(15)
+            .says(&["public.keyless"]);
+    }
+}
+
+#[test]
+fn columns_that_do_not_match_are_all_named_before_anything_is_written() {
+    let source = Database::with(
+        "CREATE TABLE a (id int, gone text, kind int); CREATE TABLE b (id int); INSERT INTO b VALUES (1)",
+    );
+    let target = Database::with(
+        "CREATE TABLE a (id int, kind bigint, extra int NOT NULL); CREATE TABLE c ()",
+    );
+    let repo = Repo::new();
+    repo.backup(&source, &[]);
+    restore(&repo, &target.url(), &[]).expect_code(15).says(&[
+        "column gone of public.a is not there",
+        "column kind of public.a is integer in the archive and bigint there",
+        "column extra of public.a is NOT NULL without default",
+        "table public.b is not there",
+    ]);
+}
+
+#[test]
+fn columns_may_stand_in_another_order_and_others_may_have_defaults() {
+    let source = Database::with("CREATE TABLE a (x int, y text); INSERT INTO a VALUES (1, 'one')");
+    let target = Database::with("CREATE TABLE a (more int DEFAULT 5, y text, x int, note text)");
+    let repo = Repo::new();
+    repo.backup(&source, &[]);
+    restore(&repo, &target.url(), &[]).expect_code(0);
+    assert_eq!(target.one("SELECT a FROM a"), "(5,one,1,)");
+}
+
+#[test]
+fn rows_that_would_break_a_foreign_key_are_refused_even_where_the_server_does_not_check() {
+    let schema = "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p int REFERENCES p);";
+    let source =
+        Database::with(&format!("{schema} INSERT INTO p VALUES (1); INSERT INTO c VALUES (1)"));
+    let (target, repo) = (Database::with(schema), Repo::new());
+    repo.backup(&source, &[]);
+    restore(&repo, &target.url(), &["--table", "c"])
+        .expect_code(15)
+        .says(&["foreign keys: c_p_fkey on public.c"]);
+    assert_eq!(target.one("SELECT count(*) FROM c"), "0");
+}
+
+#[test]
+fn a_migrated_schema_at_the_same_revision_takes_the_rows_and_at_another_refuses_them() {
+    let (source, target, repo) = (Database::fintrack(1), Database::empty(), Repo::new());
+    repo.backup(&source, &["--no-migrations"]);
+    let schema = project().join("examples/fintrack/schema.sql");
+    target.execute(&std::fs::read_to_string(schema).unwrap());
+    target.execute("UPDATE alembic_version SET version_num = 'ffcccccc0003'");
+    restore(&repo, &target.url(), &[])
+        .expect_code(15)
+        .says(&["at revision ffcccccc0004, and the target at ffcccccc0003"]);
+    target.execute("UPDATE alembic_version SET version_num = 'ffcccccc0004'");
+    restore(&repo, &target.url(), &[]).expect_code(0).says(&["is at ffcccccc0004 already"]);
+    assert_equal(&repo, &target);
+    assert_eq!(
+        target.one("SELECT count(*) FROM mv_platform_value"),
+        source.one("SELECT count(*) FROM mv_platform_value"),
+    );
+}
+
+#[test]
+fn row_security_of_the_target_is_respected_by_refusing() {
+    role("rls_loader", "");
+    let source = Database::with("CREATE TABLE t (id int); INSERT INTO t VALUES (1)");
+    let target = Database::with(
+        "CREATE TABLE t (id int); ALTER TABLE t ENABLE ROW LEVEL SECURITY; GRANT ALL ON t TO rls_loader;
+         CREATE POLICY p ON t USING (true)",
+    );
+    let repo = Repo::new();
+    repo.backup(&source, &[]);
+    restore(&repo, &target.url_as("rls_loader"), &[])
+        .expect_code(15)
+        .says(&["row-level security of public.t"]);
+}
+
+#[test]
+fn arrays_are_read_as_arrays_whatever_the_target_database_says() {
+    let source = Database::with("CREATE TABLE an (x text[]); INSERT INTO an VALUES ('{a,NULL}')");
+    let (target, repo) = (Database::with("CREATE TABLE an (x text[])"), Repo::new());
+    target.execute(&format!("ALTER DATABASE {} SET array_nulls = off", target.name));
+    // The naive form: what COPY FROM does under the database's own setting (P9).
+    target.execute("INSERT INTO an VALUES ('{a,NULL}')");
+    assert_eq!(target.one("SELECT x[2] IS NULL FROM an"), "false");
+    repo.backup(&source, &[]);
+    restore(&repo, &target.url(), &["--on-existing", "truncate"]).expect_code(0);
+    assert_eq!(target.one("SELECT x[2] IS NULL FROM an"), "true");
+}
+
+#[test]
+fn large_objects_go_along_and_those_that_are_there_are_not_overwritten_unasked() {
+    let source = Database::with("SELECT lo_from_bytea(4711, 'content'); SELECT lo_create(4712)");
+    let (target, repo) = (Database::empty(), Repo::new());
+    repo.backup(&source, &[]);
+    restore(&repo, &target.url(), &[]).expect_code(0);
+    assert_equal(&repo, &target);
+    target.execute("SELECT lo_put(4711, 0, 'CHANGED')");
+    restore(&repo, &target.url(), &[]).expect_code(15).says(&["4711"]);
+    restore(&repo, &target.url(), &["--on-existing", "skip"]).expect_code(0);
+    assert_eq!(target.one("SELECT convert_from(lo_get(4711), 'UTF8')"), "CHANGED");
+    restore(&repo, &target.url(), &["--on-existing", "truncate"]).expect_code(0);
+    assert_equal(&repo, &target);
+}
+
+#[test]
+fn partitions_are_replaced_whole_and_a_foreign_key_to_them_holds() {
+    let schema = "CREATE TABLE m (id int, d int, PRIMARY KEY (id, d)) PARTITION BY RANGE (d);
+        CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (0) TO (10);
+        CREATE TABLE m2 PARTITION OF m DEFAULT;
+        CREATE TABLE r (id int, d int, FOREIGN KEY (id, d) REFERENCES m);";
+    let source = Database::with(&format!(
+        "{schema} INSERT INTO m SELECT i, i FROM generate_series(1, 20) i; INSERT INTO r SELECT * FROM m"
+    ));
+    let target =
+        Database::with(&format!("{schema} INSERT INTO m VALUES (5, 500); INSERT INTO r TABLE m"));
+    let repo = Repo::new();
+    repo.backup(&source, &[]);
+    restore(&repo, &target.url(), &["--on-existing", "truncate"]).expect_code(0);
+    assert_equal(&repo, &target);
+}

@@ -1,0 +1,199 @@
+//! `pgark restore` into empty and new databases, and what it refuses.
+
+use crate::harness::{Database, Repo, admin, connect, server};
+use std::time::Duration;
+
+const TABLES: &str = "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p int REFERENCES p);
+    CREATE VIEW v AS SELECT count(*) FROM c; CREATE TYPE mood AS ENUM ('sad', 'ok');
+    CREATE FUNCTION f(m mood) RETURNS text LANGUAGE sql AS 'SELECT m::text'; CREATE SCHEMA s;
+    CREATE SEQUENCE s.n; SELECT lo_from_bytea(99, 'x');";
+
+fn source() -> Database {
+    Database::with(&format!(
+        "{TABLES} INSERT INTO p SELECT generate_series(1, 50); INSERT INTO c SELECT id FROM p"
+    ))
+}
+
+/// Everything that a user could have made, counted.
+fn objects(database: &Database) -> String {
+    database.one(
+        "SELECT concat_ws(' ',
+           (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+            WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'),
+           (SELECT count(*) FROM pg_proc WHERE oid >= 16384), (SELECT count(*) FROM pg_type WHERE oid >= 16384),
+           (SELECT count(*) FROM pg_namespace WHERE oid >= 16384), (SELECT count(*) FROM pg_largeobject_metadata))",
+    )
+}
+
+fn databases_like(pattern: &str) -> Vec<String> {
+    connect("postgres", "postgres")
+        .query(
+            "SELECT datname::text FROM pg_database WHERE datname LIKE $1 ORDER BY 1",
+            &[&pattern],
+        )
+        .unwrap()
+        .iter()
+        .map(|row| row.get(0))
+        .collect()
+}
+
+#[test]
+fn a_database_that_is_not_empty_is_refused_and_stays_as_it_is() {
+    let (source, repo) = (source(), Repo::new());
+    repo.backup(&source, &[]);
+    for (made, named) in [
+        ("CREATE TABLE precious (id int)", "TABLE public.precious"),
+        ("CREATE SCHEMA precious", "SCHEMA precious"),
+        ("CREATE TYPE precious AS ENUM ()", "TYPE public.precious"),
+        (
+            "CREATE FUNCTION precious() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "ROUTINE public.precious",
+        ),
+    ] {
+        let target = Database::with(made);
+        let before = objects(&target);
+        repo.run(&["restore", "latest", "--url", &target.url()]).expect_code(15).says(&[
+            "is not empty",
+            named,
+            "--data-only",
+            "--create --swap",
+        ]);
+        assert_eq!(objects(&target), before);
+    }
+}
+
+#[test]
+fn swap_replaces_a_database_in_one_step_and_keeps_the_old_one() {
+    let (source, repo) = (source(), Repo::new());
+    let target = Database::with("CREATE TABLE old (id int); INSERT INTO old VALUES (1)");
+    repo.backup(&source, &[]);
+    let restore = ["restore", "latest", "--url", &target.url(), "--create"];
+    repo.run(&restore).expect_code(15).says(&["exists", "--swap"]);
+    let run = repo.ok(&[&restore[..], &["--swap", "--json"]].concat());
+    let summary: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let kept = summary["kept_as"].as_str().unwrap();
+    assert!(kept.starts_with(&format!("{}_before_", target.name)));
+    repo.ok(&["compare", "latest", "--with", &target.url()]);
+    let count: i64 =
+        connect(kept, "postgres").query_one("SELECT count(*) FROM old", &[]).unwrap().get(0);
+    assert_eq!(count, 1, "the old database is whole");
+    assert_eq!(databases_like(&format!("{}%", target.name)).len(), 2, "nothing else is left");
+    admin(&format!("DROP DATABASE {kept}"));
+}
+
+#[test]
+fn create_makes_a_database_that_is_not_there() {
+    let (source, repo) = (source(), Repo::new());
+    repo.backup(&source, &[]);
+    let target = Database { name: format!("fresh_{}", std::process::id()) };
+    repo.ok(&["restore", "latest", "--url", &target.url(), "--create"]);
+    repo.ok(&["compare", "latest", "--with", &target.url()]);
+}
+
+#[test]
+fn swap_refuses_while_somebody_is_connected_unless_told_to_disconnect() {
+    let (source, repo, target) = (source(), Repo::new(), Database::with("CREATE TABLE old ()"));
+    repo.backup(&source, &[]);
+    let mut user = target.client();
+    let swap = ["restore", "latest", "--url", &target.url(), "--create", "--swap"];
+    repo.run(&swap).expect_code(11).says(&["1 sessions are connected", "--disconnect"]);
+    assert_eq!(databases_like(&format!("{}%", target.name)), std::slice::from_ref(&target.name));
+    user.batch_execute("SELECT 1").unwrap();
+    repo.ok(&[&swap[..], &["--disconnect"]].concat());
+    assert!(user.batch_execute("SELECT 1").is_err());
+    repo.ok(&["compare", "latest", "--with", &target.url()]);
+    for kept in databases_like(&format!("{}_before%", target.name)) {
+        admin(&format!("DROP DATABASE {kept}"));
+    }
+}
+
+#[test]
+fn a_failed_swap_leaves_the_target_untouched_and_nothing_beside_it() {
+    // The new database cannot be made equal: a function of the schema breaks the rows' check.
+    let source = Database::with(
+        "CREATE TABLE t (id int); INSERT INTO t VALUES (1);
+         CREATE FUNCTION fail(int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'not here'; END $$;
+         ALTER TABLE t ADD CHECK (fail(id)) NOT VALID;
+         UPDATE pg_constraint SET convalidated = true WHERE conrelid = 't'::regclass",
+    );
+    let (repo, target) = (Repo::new(), Database::with("CREATE TABLE old (id int)"));
+    repo.backup(&source, &[]);
+    let before = objects(&target);
+    repo.run(&["restore", "latest", "--url", &target.url(), "--create", "--swap"])
+        .expect_code(1)
+        .says(&["not here"]);
+    assert_eq!(objects(&target), before);
+    assert_eq!(databases_like(&format!("{}%", target.name)), std::slice::from_ref(&target.name));
+}
+
+#[test]
+fn a_failed_restore_leaves_an_empty_database_empty() {
+    let source = Database::with(
+        "CREATE TABLE a (id int); INSERT INTO a SELECT generate_series(1, 1000);
+         CREATE TABLE t (id int); INSERT INTO t VALUES (1); CREATE TYPE e AS ENUM ('x');
+         CREATE FUNCTION fail(int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'not here'; END $$;
+         ALTER TABLE t ADD CHECK (fail(id)) NOT VALID; SELECT lo_create(5);
+         UPDATE pg_constraint SET convalidated = true WHERE conrelid = 't'::regclass",
+    );
+    let (repo, target) = (Repo::new(), Database::empty());
+    repo.backup(&source, &[]);
+    let before = objects(&target);
+    repo.run(&["restore", "latest", "--url", &target.url()])
+        .expect_code(1)
+        .says(&["empty as before", "not here"]);
+    assert_eq!(objects(&target), before);
+}
+
+#[test]
+fn rows_that_break_the_sources_own_foreign_key_are_kept_marked_and_reported() {
+    let source = Database::with(
+        "CREATE TABLE ref (id int PRIMARY KEY); CREATE TABLE ch (k int CONSTRAINT fk REFERENCES ref);
+         SET session_replication_role = replica; INSERT INTO ch VALUES (99)",
+    );
+    let (repo, target) = (Repo::new(), Database::empty());
+    repo.backup(&source, &[]);
+    repo.run(&["restore", "latest", "--url", &target.url()]).expect_code(1).says(&[
+        "all rows",
+        "foreign-key public.fk on public.ch",
+        "23503",
+        "pgark_restore_unfinished",
+    ]);
+    assert_eq!(target.one("SELECT k FROM ch"), "99");
+    repo.run(&["backup", "--url", &target.url()]).expect_code(15).says(&["half restored"]);
+    repo.run(&["compare", "latest", "--with", &target.url()]).expect_code(15);
+    target.execute("DROP SCHEMA pgark_restore_unfinished CASCADE");
+    repo.ok(&["compare", "latest", "--with", &target.url()]);
+}
+
+#[test]
+fn an_unfinished_restore_is_emptied_and_begun_again() {
+    let (source, repo, target) = (source(), Repo::new(), Database::empty());
+    repo.backup(&source, &[]);
+    let (url, command) = (target.url(), ["restore", "latest", "--jobs", "1", "--url"]);
+    // The load of `p` waits for this lock, which comes as soon as the table is there.
+    let blocker = std::thread::spawn({
+        let mut client = target.client();
+        move || {
+            let locked = "BEGIN; LOCK TABLE public.p IN ACCESS EXCLUSIVE MODE";
+            while client.batch_execute(locked).is_err() {
+                client.batch_execute("ROLLBACK").unwrap();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            std::thread::sleep(Duration::from_millis(1500));
+        }
+    });
+    let mut child = repo.command(&[&command[..], &[&url]].concat()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(1000));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    blocker.join().unwrap();
+    assert_ne!(
+        target.one("SELECT to_regnamespace('pgark_restore_unfinished')"),
+        "NULL",
+        "{}",
+        server().url("", "")
+    );
+    repo.run(&["compare", "latest", "--with", &url]).expect_code(15).says(&["half restored"]);
+    repo.ok(&[&command[..], &[&url]].concat()).says(&["has not ended: emptying it first"]);
+    repo.ok(&["compare", "latest", "--with", &url]);
+}
