@@ -5,6 +5,8 @@
 
 mod harness;
 
+/// Flipped, cut, moved, forged and hostile bytes.
+mod damage;
 /// The main job: back up, verify, restore, compare.
 mod round_trip;
 /// Every family of schema objects, as `pg_dump` sees it.

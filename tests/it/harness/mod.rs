@@ -1,5 +1,6 @@
 //! A real PostgreSQL server for the run, a database for every test, and pgark as a user runs it.
 
+pub mod archive;
 pub mod server;
 
 use assert_cmd::cargo::CommandCargoExt;
