@@ -80,7 +80,7 @@ pub fn empty(session: &mut Session) -> Result<()> {
     // servers have room for.
     let sql = format!(
         "{USER_OBJECTS} SELECT 'DROP ' || kind || ' IF EXISTS ' || name || ' CASCADE'
-         FROM found WHERE name <> '{MARK}' ORDER BY rank, name"
+         FROM found WHERE name NOT IN ('{MARK}', '{MARK}.restore') ORDER BY rank, name"
     );
     for row in session.client.query(&sql, &[]).map_err(failed)? {
         session.execute(row.get(0))?;

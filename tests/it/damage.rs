@@ -203,7 +203,7 @@ fn a_manifest_that_lies_with_mended_checksums_is_found() {
             m["tables"].as_array_mut().unwrap().iter_mut().for_each(|t| t["data"] = false.into());
         }),
         ("a statement beyond its file", |m| {
-            m["objects"][0]["statements"][0]["offset"] = 1_000_000.into();
+            first_statement(m)["offset"] = 1_000_000.into();
         }),
     ];
     for (what, edit) in edits {
@@ -224,6 +224,13 @@ fn each(value: &mut Value, visit: &mut dyn FnMut(&mut Value)) {
 /// The first table that has rows.
 fn with_rows(tables: &mut Value) -> &mut Value {
     tables.as_array_mut().unwrap().iter_mut().find(|table| table["rows"] != 0).unwrap()
+}
+
+/// The place of the first statement of the schema.
+fn first_statement(manifest: &mut Value) -> &mut Value {
+    let objects = manifest["objects"].as_array_mut().unwrap();
+    let object = objects.iter_mut().find(|object| object["statements"] != json!([])).unwrap();
+    &mut object["statements"][0]
 }
 
 fn add(tables: &mut Value, field: &str, more: u64) {
@@ -358,7 +365,7 @@ fn forty_bad_manifests_are_refused_with_their_exit_code() {
         ("a time that is none", edit(&|m| m["started"] = json!("yesterday"))),
         ("a class that is none", edit(&|m| m["objects"][0]["class"] = json!("spaceship"))),
         ("an object before what it needs", edit(&|m| m["objects"][0]["depends_on"] = json!([5]))),
-        ("an offset below zero", edit(&|m| m["objects"][0]["statements"][0]["offset"] = json!(-1))),
+        ("an offset below zero", edit(&|m| first_statement(m)["offset"] = json!(-1))),
         (
             "a text of a megabyte for a number",
             edit(&|m| change(&mut m["tables"], "rows", "9".repeat(1 << 20).into())),

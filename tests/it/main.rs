@@ -5,8 +5,18 @@
 
 mod harness;
 
+/// Without pgark: tar, zstd, sha256sum, psql.
+mod by_hand;
+/// What people type, rightly and wrongly.
+mod command_line;
+/// Killed, failed and interrupted at every file operation.
+mod crash;
 /// Flipped, cut, moved, forged and hostile bytes.
 mod damage;
+/// Disks without room.
+mod full_disk;
+/// The migration project inside the archive.
+mod migrations_bundle;
 /// The main job: back up, verify, restore, compare.
 mod round_trip;
 /// Every family of schema objects, as `pg_dump` sees it.
