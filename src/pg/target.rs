@@ -98,7 +98,7 @@ pub fn empty(session: &mut Session) -> Result<()> {
             .client
             .query_one(
                 "SELECT pg_catalog.count(pg_catalog.lo_unlink(oid)) FROM
-                 (SELECT oid FROM pg_catalog.pg_largeobject_metadata LIMIT 1000) AS some",
+                 (SELECT oid FROM pg_catalog.pg_largeobject_metadata LIMIT 1000) AS batch",
                 &[],
             )
             .map_err(failed)?;

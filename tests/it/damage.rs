@@ -55,7 +55,7 @@ fn the_small_archive_is_small_and_sound() {
 }
 
 /// Every bit of every header, frame, padding, end block and of `SHA256SUMS`; one bit, another in
-/// each, of every byte of the members that are text, whose bytes nothing tells apart but SHA-256.
+/// each, of every second byte of the members that are text, whose bytes nothing tells apart but SHA-256.
 #[test]
 fn every_flipped_bit_is_found() {
     let mut text = vec![false; small().len()];
@@ -72,7 +72,7 @@ fn every_flipped_bit_is_found() {
     on_all_cores(small().len(), |byte, copy| {
         let file = OpenOptions::new().write(true).open(copy).unwrap();
         for bit in 0..8 {
-            if text[byte] && bit != byte % 8 {
+            if text[byte] && (byte % 2 == 1 || bit != byte / 2 % 8) {
                 continue;
             }
             flips.fetch_add(1, Ordering::SeqCst);
@@ -84,7 +84,7 @@ fn every_flipped_bit_is_found() {
         file.write_all_at(&small()[byte..=byte], byte as u64).unwrap();
     });
     let missed = missed.into_inner().unwrap();
-    assert!(flips.into_inner() > small().len());
+    assert!(flips.into_inner() > small().len() * 2);
     assert!(missed.is_empty(), "{} flips were missed: {missed:?}", missed.len());
 }
 
