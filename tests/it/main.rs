@@ -13,8 +13,12 @@ mod command_line;
 mod crash;
 /// Flipped, cut, moved, forged and hostile bytes.
 mod damage;
+/// The specification of the format, and the tests it names.
+mod format;
 /// Disks without room.
 mod full_disk;
+/// Archives of every released format.
+mod golden;
 /// The migration project inside the archive.
 mod migrations_bundle;
 /// The main job: back up, verify, restore, compare.
