@@ -12,7 +12,8 @@ fn every_must_of_the_format_names_a_test_that_exists() {
     for found in reference.captures_iter(&text) {
         count += 1;
         let (file, name) = (&found[1], &found[2]);
-        let paths = [format!("tests/it/{file}.rs"), format!("tests/{file}.rs"), format!("src/{file}.rs")];
+        let paths =
+            [format!("tests/it/{file}.rs"), format!("tests/{file}.rs"), format!("src/{file}.rs")];
         let source = paths.iter().find_map(|path| fs::read_to_string(project().join(path)).ok());
         let source = source.unwrap_or_else(|| panic!("{file} of {} is no file", &found[0]));
         assert!(source.contains(&format!("fn {name}(")), "there is no test {}", &found[0]);
@@ -43,6 +44,7 @@ fn every_field_of_the_manifest_is_in_the_specification() {
     let manifest = crate::harness::archive::Parts::of(crate::harness::archive::small()).manifest();
     let mut found = std::collections::BTreeSet::new();
     fields(&manifest, &mut found);
-    let missing: Vec<_> = found.iter().filter(|name| !text.contains(&format!("`{name}`"))).collect();
+    let missing: Vec<_> =
+        found.iter().filter(|name| !text.contains(&format!("`{name}`"))).collect();
     assert!(missing.is_empty(), "docs/format.md does not say what these are: {missing:?}");
 }

@@ -9,8 +9,10 @@ use std::path::PathBuf;
 const GOLDEN: &[(&str, &[(&str, &str)])] = &[(
     "v1",
     &[
-        ("SELECT string_agg(concat_ws(',', id, name, born), ';' ORDER BY id) FROM people",
-         "1,Ada,1815-12-10;2,Emmy,1882-03-23;3,tab\tnew\nline\\"),
+        (
+            "SELECT string_agg(concat_ws(',', id, name, born), ';' ORDER BY id) FROM people",
+            "1,Ada,1815-12-10;2,Emmy,1882-03-23;3,tab\tnew\nline\\",
+        ),
         ("SELECT count(*) FROM no_rows", "0"),
         ("SELECT count(*) FROM no_columns", "2"),
         ("SELECT sum(a) FROM \"../it's \"\" $(x)\n\\! y\"", "55"),
@@ -18,7 +20,10 @@ const GOLDEN: &[(&str, &[(&str, &str)])] = &[(
         ("SELECT version_num FROM alembic_version", "0123456789ab"),
         ("SELECT convert_from(lo_get(4711), 'UTF8')", "a large object"),
         ("SELECT count(*) FROM pg_largeobject_metadata", "2"),
-        ("SELECT count(*) FROM pg_constraint WHERE contype IN ('p', 'f') AND connamespace = 'public'::regnamespace", "3"),
+        (
+            "SELECT count(*) FROM pg_constraint WHERE contype IN ('p', 'f') AND connamespace = 'public'::regnamespace",
+            "3",
+        ),
     ],
 )];
 
@@ -47,7 +52,8 @@ fn every_golden_archive_is_verified_listed_restored_and_equal() {
             std::fs::create_dir(repo.path().join(part)).unwrap();
             for entry in std::fs::read_dir(folder(version).join(part)).unwrap() {
                 let path = entry.unwrap().path();
-                std::fs::copy(&path, repo.path().join(part).join(path.file_name().unwrap())).unwrap();
+                std::fs::copy(&path, repo.path().join(part).join(path.file_name().unwrap()))
+                    .unwrap();
             }
         }
         repo.ok(&["verify", "golden"]);
