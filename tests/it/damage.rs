@@ -65,9 +65,7 @@ fn every_flipped_bit_is_found() {
     let mut offset = 0;
     for (header, content) in Parts::of(small()).members {
         let begin = offset + header.to_blocks().unwrap().len();
-        for byte in offset..begin {
-            bits[byte].push((byte + 4) % 8);
-        }
+        bits[offset..begin].iter_mut().for_each(|bits| bits.push((bits[0] + 4) % 8));
         let content = &mut bits[begin..begin + content.len()];
         if header.name.ends_with(".zst") || header.name == "SHA256SUMS" {
             content.fill((0..8).collect());
