@@ -71,7 +71,13 @@ impl Error {
             std::io::ErrorKind::NotFound => Kind::NotFound,
             _ => Kind::Failed,
         };
-        Self::new(kind, message).caused_by(source)
+        let error = Self::new(kind, message).caused_by(source);
+        match kind {
+            Kind::NoSpace => error.hint(
+                "make room on the disk or lift the limit on files, or name another repository with --repo",
+            ),
+            _ => error,
+        }
     }
 
     /// The same failure with its cause.

@@ -9,7 +9,7 @@ use crate::model::server::ServerFacts;
 use crate::model::table::{Column, SequenceState};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The version of the format that this program writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -202,6 +202,7 @@ pub struct Chunk {
 
 /// One member of the tar.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Member {
     /// Path in the tar.
     pub member: String,
@@ -315,14 +316,37 @@ impl Manifest {
 
     fn check(&self) -> Result<()> {
         let contradiction = |what: String| Err(Error::damaged(format!("the manifest: {what}")));
-        let mut members = HashSet::new();
+        let mut members = HashMap::new();
         for member in self.members() {
-            if !members.insert(&member.member) {
+            if members.insert(member.member.as_str(), member).is_some() {
                 return contradiction(format!("member {} is listed twice", member.member));
             }
-            if member.sha256.len() != 64 || hex::decode(&member.sha256).is_err() {
+            if !is_sha256(&member.sha256) {
                 return contradiction(format!("member {} has no SHA-256", member.member));
             }
+        }
+        for file in self.migrations.iter().flat_map(|bundle| &bundle.files) {
+            let same = members
+                .get(format!("migrations/{}", file.path).as_str())
+                .is_some_and(|m| m.size == file.size && m.sha256 == file.sha256);
+            if !same || file.mode > 0o777 {
+                return contradiction(format!("migration file {} is not its member", file.path));
+            }
+        }
+        if self.previous.as_ref().is_some_and(|previous| !is_sha256(&previous.sha256)) {
+            return contradiction(String::from("the previous manifest has no SHA-256"));
+        }
+        // Whoever adds up afterwards cannot overflow.
+        let mut total = Content::default();
+        let large_objects = self.large_objects.chunks.iter();
+        let chunks = self.tables.iter().flat_map(|table| &table.chunks).chain(large_objects);
+        for content in chunks.map(|chunk| chunk.content) {
+            let (Some(rows), Some(bytes)) =
+                (total.rows.checked_add(content.rows), total.bytes.checked_add(content.bytes))
+            else {
+                return contradiction(String::from("it counts more rows than there can be"));
+            };
+            (total.rows, total.bytes) = (rows, bytes);
         }
         let mut names = HashSet::new();
         for table in &self.tables {
@@ -352,22 +376,38 @@ impl Manifest {
     }
 }
 
+fn is_sha256(text: &str) -> bool {
+    let lower_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    text.len() == 64 && text.chars().all(lower_hex)
+}
+
 /// Looks at the version before anything else, so that a newer format gives a clear answer.
 fn check_format(json: &[u8]) -> Result<()> {
+    // A newer format may say more, and say it otherwise: only the version is read strictly.
     #[derive(Deserialize)]
     struct Head {
-        format: Format,
+        format: HeadFormat,
+    }
+    #[derive(Deserialize)]
+    struct HeadFormat {
+        version: u64,
+        #[serde(default)]
+        features: Vec<serde_json::Value>,
     }
     let head: Head = serde_json::from_slice(json)
         .map_err(|error| Error::damaged("the manifest cannot be read").caused_by(error))?;
-    if head.format.version > FORMAT_VERSION {
+    if head.format.version == 0 {
+        return Err(Error::damaged("the manifest: there is no format version 0"));
+    }
+    if head.format.version > u64::from(FORMAT_VERSION) {
         return Err(Error::refused(format!(
             "the archive has format version {}, and this pgark reads up to {FORMAT_VERSION}",
             head.format.version
         ))
         .hint("use the version of pgark that wrote it, or a newer one"));
     }
-    let unknown = head.format.features.iter().find(|name| !KNOWN_FEATURES.contains(&name.as_str()));
+    let features = head.format.features.iter().filter_map(serde_json::Value::as_str);
+    let unknown = features.into_iter().find(|name| !KNOWN_FEATURES.contains(name));
     match unknown {
         Some(feature) => Err(Error::refused(format!(
             "the archive uses the feature \"{feature}\", which this pgark does not know"

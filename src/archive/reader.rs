@@ -77,7 +77,15 @@ pub fn walk(file: &File, mut visit: impl FnMut(Step) -> Result<()>) -> Result<()
             }
             Ok(None) if lost && offset + 2 * BLOCK != length => offset += BLOCK,
             Ok(None) => {
-                return visit(Step::End { offset, following: length - offset - BLOCK });
+                let following = length - offset - BLOCK;
+                let mut last = [0; BLOCK as usize];
+                let read = following.min(BLOCK) as usize;
+                file.read_exact_at(&mut last[..read], offset + BLOCK).map_err(failed)?;
+                if last.iter().any(|byte| *byte != 0) {
+                    let dirty = Error::damaged("the end of the archive is not empty");
+                    visit(Step::Bad(offset + BLOCK, dirty))?;
+                }
+                return visit(Step::End { offset, following });
             }
             Err(error) if error.kind() == Kind::Damaged => {
                 if !lost {

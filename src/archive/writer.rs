@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use std::io::Write;
 
 /// Permission bits of members that are not files of the user's.
-const MODE: u32 = 0o600;
+pub const MODE: u32 = 0o600;
 
 /// An archive in the making. It is complete only after [`ArchiveWriter::finish`].
 pub struct ArchiveWriter<W: Write> {
@@ -73,15 +73,7 @@ impl<W: Write> ArchiveWriter<W> {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.out.write_all(bytes).map_err(|error| {
-            let failure = Error::io("cannot write the archive", error);
-            match failure.kind() {
-                crate::error::Kind::NoSpace => failure.hint(
-                    "make room on the disk that holds the repository, or give another one with --repo",
-                ),
-                _ => failure,
-            }
-        })?;
+        self.out.write_all(bytes).map_err(|error| Error::io("cannot write the archive", error))?;
         self.written += bytes.len() as u64;
         Ok(())
     }

@@ -11,10 +11,11 @@ use crate::ops::observer::Observer;
 use crate::ops::{backup, compare, list, locate, restore, verify};
 use crate::rules::pattern::Pattern;
 use crate::rules::selection::{Selection, nearest};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Runs what was asked for.
@@ -46,6 +47,10 @@ fn common(verb: &Verb) -> &args::Common {
 /// The first signal ends the run in order, the second at once.
 fn listen(interrupt: &Arc<Interrupt>) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|error| Error::io("cannot listen for signals", error))?;
+    // At a limit on the size of files (`ulimit -f`) a write must fail, not end the process.
+    let ignored = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGXFSZ, ignored)
         .map_err(|error| Error::io("cannot listen for signals", error))?;
     let interrupt = Arc::clone(interrupt);
     std::thread::spawn(move || {

@@ -50,6 +50,7 @@ impl<'de> Deserialize<'de> for RowDigest {
 
 /// The amount and the digest of some rows of COPY text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Content {
     /// Number of rows.
     pub rows: u64,

@@ -8,6 +8,7 @@ use std::fmt;
 /// `Display` is for people: `schema.name` with control characters escaped. It is never SQL;
 /// a name becomes SQL only in `pg::ident`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct QualifiedName {
     /// The schema's name.
     pub schema: String,

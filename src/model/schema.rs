@@ -167,6 +167,7 @@ impl fmt::Display for SchemaObject {
 
 /// The privileges on one object, as PostgreSQL keeps them in an `aclitem[]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AccessList {
     /// The object as `GRANT … ON` names it: `TABLE "public"."t"`, `FUNCTION "public"."f"(integer)`.
     pub target: String,
@@ -183,6 +184,7 @@ pub struct AccessList {
 
 /// One privilege given by one role to another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Grant {
     /// Who has the privilege; `None` is PUBLIC.
     pub grantee: Option<String>,
@@ -197,6 +199,7 @@ pub struct Grant {
 
 /// An object that the archive does not carry, and why.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NotCarried {
     /// What it is.
     pub class: ObjectClass,

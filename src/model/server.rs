@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Facts about the database and its server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ServerFacts {
     /// The database's name.
     pub database: String,

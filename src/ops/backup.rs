@@ -16,9 +16,8 @@ use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::name::enumerate;
 use crate::model::schema::ObjectClass;
-use crate::pg::catalog;
 use crate::pg::session::{Purpose, Session};
-use crate::pg::snapshot;
+use crate::pg::{catalog, snapshot, target};
 use crate::rules::selection::Selection;
 use crate::store::repository::Repository;
 use chrono::{DateTime, Utc};
@@ -89,7 +88,13 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     let started = Utc::now();
     let repository = Repository::at(&options.repository)?;
     let lock = repository.lock()?;
-    for path in repository.sweep(&lock)? {
+    let swept = repository.sweep(&lock)?;
+    for name in swept.published {
+        observer.note(&format!(
+            "{name} is whole, and its run was killed as it was to be listed: listed it"
+        ));
+    }
+    for path in swept.removed {
         observer.note(&format!("removed {}, left over from a run that was killed", path.display()));
     }
     for path in repository.unlisted()? {
@@ -103,6 +108,7 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     let mut leader = Session::open(&options.connection, None, Purpose::Catalog)?;
     interrupt.register(&leader);
     leader.check_not_pooled()?;
+    target::check_unmarked(&mut leader)?;
     let taken = schema::take(&mut leader, options, interrupt)?;
     for object in &taken.not_carried {
         observer.warn(&format!("not in the archive, as allowed: {} {}", object.class, object.name));
@@ -154,6 +160,10 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
 
     let tables: Vec<TableEntry> = rows.tables;
     files.push(add_text(&mut archive, by_hand::SEQUENCES, &by_hand::sequences_sql(&sequences))?);
+    if !rows.large_objects.objects.is_empty() {
+        let sql = by_hand::large_objects_sql(&rows.large_objects);
+        files.push(add_text(&mut archive, by_hand::LARGE_OBJECTS, &sql)?);
+    }
     let script = by_hand::script(&name, &leader.facts, &tables, &rows.large_objects);
     files.push(add_text(&mut archive, by_hand::SCRIPT, &script)?);
     let manifest = Manifest {

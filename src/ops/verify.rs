@@ -4,12 +4,14 @@
 use super::interrupt::Interrupt;
 use super::observer::Observer;
 use super::pool;
-use crate::archive::manifest::{Chunk, Manifest, Member};
+use crate::archive::manifest::{Chunk, LargeObjects, Manifest, Member};
 use crate::archive::reader::{self, ArchiveReader, Slot, Step};
-use crate::archive::writer::checksum_line;
+use crate::archive::tar_layout::MemberHeader;
+use crate::archive::writer::{MODE, checksum_line};
 use crate::archive::{frame, hashing};
 use crate::error::{Error, Kind, Result};
 use crate::model::name::Printable;
+use crate::rules::large_object_digest::LargeObjectDigester;
 use crate::rules::row_digest::RowDigester;
 use crate::store::repository::Repository;
 use std::collections::BTreeMap;
@@ -75,7 +77,16 @@ pub fn run(
                 Some(repository) => repository.manifest(name)?,
                 None => None,
             };
-            let mut report = check_file(archive, listed.as_deref(), jobs, observer, interrupt)?;
+            let checked = check_file(archive, listed.as_deref(), jobs, observer, interrupt);
+            let mut report = match checked {
+                // Listed, so it was there: that it is gone is what verification is to find.
+                Err(error) if error.kind() == Kind::NotFound && listed.is_some() => {
+                    let mut report = Report::of(archive);
+                    report.finding("archive", "its file is missing");
+                    report
+                }
+                result => result?,
+            };
             if listed.is_none() {
                 report.notes.push(String::from(
                     "it has no manifest in manifests/, so only the one inside was used",
@@ -122,6 +133,8 @@ fn check_chain(report: &mut Report, name: &str, repository: Option<&Repository>)
 enum Task<'a> {
     File(&'a Member, Slot),
     Chunk(&'a Chunk, Slot),
+    /// All pieces of large objects, in their order: an object may lie in several.
+    LargeObjects(&'a LargeObjects, Vec<(&'a Chunk, Slot)>),
 }
 
 /// Verifies one file. `listed` is the manifest as `manifests/` has it.
@@ -134,16 +147,9 @@ pub fn check_file(
 ) -> Result<Report> {
     let failed = |error| Error::io(format!("cannot open {}", archive.display()), error);
     let file = File::open(archive).map_err(failed)?;
-    let mut report = Report {
-        archive: archive.to_owned(),
-        manifest: None,
-        bytes: file.metadata().map_err(failed)?.len(),
-        members: 0,
-        rows: 0,
-        findings: Vec::new(),
-        notes: Vec::new(),
-    };
-    let slots = walk(&file, &mut report)?;
+    let mut report = Report::of(archive);
+    report.bytes = file.metadata().map_err(failed)?.len();
+    let (slots, headers) = walk(&file, &mut report)?;
     let inside = manifest_inside(&file, &slots, &mut report)?;
     if let (Some(inside), Some(listed)) = (&inside, listed)
         && inside != listed
@@ -172,8 +178,8 @@ pub fn check_file(
         return Ok(report);
     };
     let tasks = tasks(&manifest, &slots, &mut report);
-    let results = |(place, result): (String, Result<u64>)| {
-        report.members += 1;
+    let results = |(place, result): Checked| {
+        report.members += usize::from(slots.contains_key(&place));
         match result {
             Ok(rows) => report.rows += rows,
             Err(error) if error.kind() == Kind::Damaged => report.finding(&place, full(&error)),
@@ -186,12 +192,10 @@ pub fn check_file(
         tasks,
         interrupt,
         || Ok(()),
-        |(), task, emit| {
-            let (place, result) = check_task(&file, task, observer);
-            emit((place, result))
-        },
+        |(), task, emit| check_task(&file, task, observer, emit),
         results,
     )?;
+    check_headers(&headers, &manifest, &mut report);
     check_sums(&file, &slots, &manifest, inside.as_deref(), &mut report)?;
     if report.findings.is_empty() {
         check_schema(archive, &mut report)?;
@@ -201,19 +205,35 @@ pub fn check_file(
 }
 
 impl Report {
+    fn of(archive: &Path) -> Self {
+        Self {
+            archive: archive.to_owned(),
+            manifest: None,
+            bytes: 0,
+            members: 0,
+            rows: 0,
+            findings: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
     fn finding(&mut self, place: impl Into<String>, problem: impl Into<String>) {
         self.findings.push(Finding { place: place.into(), problem: problem.into() });
     }
 }
 
-fn walk(file: &File, report: &mut Report) -> Result<BTreeMap<String, Slot>> {
+type Members = (BTreeMap<String, Slot>, Vec<MemberHeader>);
+
+fn walk(file: &File, report: &mut Report) -> Result<Members> {
     let mut slots = BTreeMap::new();
+    let mut headers = Vec::new();
     reader::walk(file, |step| {
         match step {
             Step::Member(header, slot) => {
                 if slots.insert(header.name.clone(), slot).is_some() {
-                    report.finding(header.name, "it is there twice");
+                    report.finding(&header.name, "it is there twice");
                 }
+                headers.push(header);
             }
             Step::Bad(offset, error) => {
                 report.finding("archive", format!("at byte {offset}: {}", full(&error)));
@@ -231,7 +251,28 @@ fn walk(file: &File, report: &mut Report) -> Result<BTreeMap<String, Slot>> {
         }
         Ok(())
     })?;
-    Ok(slots)
+    Ok((slots, headers))
+}
+
+/// Times and permissions follow from the manifest, and the manifest stands where it was written
+/// last: not a bit of a header is free.
+fn check_headers(headers: &[MemberHeader], manifest: &Manifest, report: &mut Report) {
+    let begun = u64::try_from(manifest.started.timestamp()).unwrap_or_default();
+    let bundle = manifest.migrations.iter().flat_map(|bundle| &bundle.files);
+    let modes: BTreeMap<String, u32> =
+        bundle.map(|file| (format!("migrations/{}", file.path), file.mode)).collect();
+    for header in headers {
+        if header.mtime != begun {
+            report.finding(&header.name, "its time is not that of the backup");
+        }
+        if header.mode != *modes.get(&header.name).unwrap_or(&MODE) {
+            report.finding(&header.name, format!("its permissions are {:o}", header.mode));
+        }
+    }
+    let last: Vec<&str> = headers.iter().rev().take(2).map(|header| header.name.as_str()).collect();
+    if last != ["SHA256SUMS", "manifest.json"] {
+        report.finding("archive", "it does not end with manifest.json and SHA256SUMS");
+    }
 }
 
 fn manifest_inside(
@@ -266,14 +307,7 @@ fn tasks<'a>(
     if sums.is_none() {
         report.finding("SHA256SUMS", "it is missing");
     }
-    let chunks = manifest.tables.iter().flat_map(|table| &table.chunks);
-    let chunks = chunks.chain(&manifest.large_objects.chunks);
-    let expected = manifest
-        .files
-        .iter()
-        .map(|member| (member, None))
-        .chain(chunks.map(|chunk| (&chunk.member, Some(chunk))));
-    for (member, chunk) in expected {
+    let mut find = |member: &Member, report: &mut Report| {
         unknown.remove(member.member.as_str());
         match slots.get(&member.member) {
             None => report.finding(&member.member, "it is missing"),
@@ -281,11 +315,27 @@ fn tasks<'a>(
                 &member.member,
                 format!("it has {} bytes instead of {}", slot.size, member.size),
             ),
-            Some(slot) => tasks.push(match chunk {
-                Some(chunk) => Task::Chunk(chunk, *slot),
-                None => Task::File(member, *slot),
-            }),
+            Some(slot) => return Some(*slot),
         }
+        None
+    };
+    for member in &manifest.files {
+        tasks.extend(find(member, report).map(|slot| Task::File(member, slot)));
+    }
+    for chunk in manifest.tables.iter().flat_map(|table| &table.chunks) {
+        tasks.extend(find(&chunk.member, report).map(|slot| Task::Chunk(chunk, slot)));
+    }
+    let objects = &manifest.large_objects;
+    let pieces: Vec<(&Chunk, Slot)> = objects
+        .chunks
+        .iter()
+        .filter_map(|chunk| Some((chunk, find(&chunk.member, report)?)))
+        .collect();
+    // With a piece missing the sum means nothing, and the missing piece is a finding already.
+    if pieces.len() == objects.chunks.len() {
+        tasks.push(Task::LargeObjects(objects, pieces));
+    } else {
+        tasks.extend(pieces.into_iter().map(|(chunk, slot)| Task::Chunk(chunk, slot)));
     }
     for name in unknown.keys() {
         report.finding(*name, "the manifest does not know it");
@@ -293,32 +343,75 @@ fn tasks<'a>(
     tasks
 }
 
-fn check_task(file: &File, task: Task<'_>, observer: &dyn Observer) -> (String, Result<u64>) {
-    let (member, slot) = match &task {
-        Task::File(member, slot) => (*member, *slot),
-        Task::Chunk(chunk, slot) => (&chunk.member, *slot),
+/// The place of a check, and the rows it counted.
+type Checked = (String, Result<u64>);
+
+fn check_task(
+    file: &File,
+    task: Task<'_>,
+    observer: &dyn Observer,
+    emit: pool::Emit<'_, Checked>,
+) -> Result<()> {
+    let mut done = |member: &Member, result: Result<u64>| {
+        observer.moved(*result.as_ref().unwrap_or(&0), member.size);
+        emit((member.member.clone(), result))
     };
-    let check = || {
-        let content = read(file, slot)?;
-        if hashing::sha256(&content) != member.sha256 {
-            return Err(Error::damaged("its SHA-256 is not the manifest's"));
+    match task {
+        Task::File(member, slot) => done(member, hashed(file, member, slot).map(|_| 0)),
+        Task::Chunk(chunk, slot) => {
+            let result = hashed(file, &chunk.member, slot)
+                .and_then(|content| check_chunk(chunk, &content, &mut |_| Ok(())));
+            done(&chunk.member, result)
         }
-        match &task {
-            Task::File(..) => Ok(0),
-            Task::Chunk(chunk, _) => check_chunk(chunk, &content),
+        Task::LargeObjects(objects, pieces) => {
+            let mut digester = LargeObjectDigester::default();
+            let mut sound = true;
+            for (chunk, slot) in pieces {
+                let result = hashed(file, &chunk.member, slot).and_then(|content| {
+                    check_chunk(chunk, &content, &mut |piece| digester.update(piece))
+                });
+                sound &= result.is_ok();
+                done(&chunk.member, result)?;
+            }
+            if sound {
+                let result = check_large_objects(objects, digester).map(|()| 0);
+                emit((String::from("large-objects"), result))?;
+            }
+            Ok(())
         }
-    };
-    let result = check();
-    observer.moved(*result.as_ref().unwrap_or(&0), slot.size);
-    (member.member.clone(), result)
+    }
+}
+
+/// The bytes of a member, if they are the manifest's.
+fn hashed(file: &File, member: &Member, slot: Slot) -> Result<Vec<u8>> {
+    let content = read(file, slot)?;
+    if hashing::sha256(&content) != member.sha256 {
+        return Err(Error::damaged("its SHA-256 is not the manifest's"));
+    }
+    Ok(content)
+}
+
+fn check_large_objects(objects: &LargeObjects, digester: LargeObjectDigester) -> Result<()> {
+    let found = digester.finish(objects.objects.iter().map(|object| object.oid))?;
+    if (found.count, found.bytes, found.digest) == (objects.count, objects.bytes, objects.digest) {
+        return Ok(());
+    }
+    Err(Error::damaged(format!(
+        "they are {} of {} bytes with digest {} instead of {} of {} with {}",
+        found.count, found.bytes, found.digest, objects.count, objects.bytes, objects.digest
+    )))
 }
 
 /// The frame decodes to the rows that the manifest counts.
-fn check_chunk(chunk: &Chunk, content: &[u8]) -> Result<u64> {
+fn check_chunk(
+    chunk: &Chunk,
+    content: &[u8],
+    take: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<u64> {
     let mut rows = RowDigester::default();
     frame::decompress(content, chunk.content.bytes, |piece| {
         rows.update(piece);
-        Ok(())
+        take(piece)
     })?;
     let content = rows.finish()?;
     if content != chunk.content {

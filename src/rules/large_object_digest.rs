@@ -16,6 +16,12 @@ pub struct LargeObjectContent {
     pub digest: RowDigest,
 }
 
+/// PostgreSQL's limit: 4 TiB.
+const LARGEST_OBJECT: u64 = 1 << 42;
+
+/// Pieces have at most 256 KiB, and two digits for each byte.
+const LONGEST_LINE: usize = 1 << 20;
+
 /// Takes pieces in order of OID and offset as COPY text of (OID, offset, data); holes are zeros.
 #[derive(Default)]
 pub struct LargeObjectDigester {
@@ -33,6 +39,10 @@ struct Current {
 
 impl LargeObjectDigester {
     /// Takes the next bytes of COPY text.
+    ///
+    /// # Errors
+    /// What is not a piece of a large object, or is longer or further behind than one can be: a
+    /// hostile archive costs no more memory and time than an honest one.
     pub fn update(&mut self, mut piece: &[u8]) -> Result<()> {
         while let Some(end) = memchr::memchr(b'\n', piece) {
             self.line.extend_from_slice(&piece[..end]);
@@ -41,6 +51,9 @@ impl LargeObjectDigester {
             piece = &piece[end + 1..];
         }
         self.line.extend_from_slice(piece);
+        if self.line.len() > LONGEST_LINE {
+            return Err(Error::damaged("a piece of a large object is too long"));
+        }
         Ok(())
     }
 
@@ -70,7 +83,7 @@ impl LargeObjectDigester {
         let mut number =
             || -> Option<u64> { std::str::from_utf8(fields.next()?).ok()?.parse().ok() };
         let oid = number().and_then(|oid| u32::try_from(oid).ok()).ok_or_else(malformed)?;
-        let start = number().ok_or_else(malformed)?;
+        let start = number().filter(|start| *start <= LARGEST_OBJECT).ok_or_else(malformed)?;
         let data =
             fields.next().and_then(|text| text.strip_prefix(br"\\x")).ok_or_else(malformed)?;
         let data = hex::decode(data).map_err(|_| malformed())?;

@@ -52,7 +52,7 @@ impl StagedFile {
     /// [`StagedFile::sync`] before.
     ///
     /// # Errors
-    /// [`Kind::Refused`] when the name is taken.
+    /// [`Kind::Refused`] when the name is taken. Whatever fails, the file does not keep the name.
     pub fn publish(mut self) -> Result<()> {
         rename_without_replacing(&self.staged, &self.place).map_err(|error| {
             match error.kind() {
@@ -64,7 +64,7 @@ impl StagedFile {
             }
         })?;
         self.published = true;
-        sync_folder_of(&self.place)
+        sync_folder_of(&self.place).inspect_err(|_| withdraw(&self.place))
     }
 }
 
@@ -77,8 +77,8 @@ impl Drop for StagedFile {
     }
 }
 
-/// Writes a whole small file durably.
-pub fn write_durably(place: &Path, content: &[u8]) -> Result<()> {
+/// Writes a whole small file, and syncs it; it awaits its publication.
+pub fn stage_whole(place: &Path, content: &[u8]) -> Result<StagedFile> {
     let staged = StagedFile::create(place)?;
     let mut writer = staged.writer()?;
     writer
@@ -86,10 +86,17 @@ pub fn write_durably(place: &Path, content: &[u8]) -> Result<()> {
         .and_then(|()| writer.flush())
         .map_err(|error| failed("write", place, error))?;
     staged.sync()?;
-    staged.publish()
+    Ok(staged)
 }
 
-fn staged_path(place: &Path) -> PathBuf {
+/// Takes back a file that this run has just published, because a later step failed. What cannot
+/// be taken back is reported by that step's failure.
+pub fn withdraw(place: &Path) {
+    drop(std::fs::remove_file(place));
+}
+
+/// Where the file that is to become `place` is written.
+pub fn staged_path(place: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(place.file_name().unwrap_or_default());
     name.push(PARTIAL_SUFFIX);
@@ -98,12 +105,12 @@ fn staged_path(place: &Path) -> PathBuf {
 
 /// `renameat2(RENAME_NOREPLACE)`, and where the file system does not know it, a hard link, which
 /// does not replace either.
-fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
+pub fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
     let here = rustix::fs::CWD;
     match rustix::fs::renameat_with(here, from, here, to, RenameFlags::NOREPLACE) {
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
             std::fs::hard_link(from, to)?;
-            std::fs::remove_file(from)
+            std::fs::remove_file(from).inspect_err(|_| withdraw(to))
         }
         result => Ok(result?),
     }
@@ -129,8 +136,8 @@ mod tests {
     fn a_taken_name_is_never_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("x.tar");
-        write_durably(&place, b"first").unwrap();
-        let error = write_durably(&place, b"second").unwrap_err();
+        stage_whole(&place, b"first").unwrap().publish().unwrap();
+        let error = stage_whole(&place, b"second").unwrap().publish().unwrap_err();
         assert_eq!(error.kind(), Kind::Refused);
         assert_eq!(std::fs::read(&place).unwrap(), b"first");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left over");

@@ -18,6 +18,15 @@ pub struct WriteLock {
     _file: File,
 }
 
+/// What runs that were killed had left, and what became of it.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// Names of archives that lacked nothing but their manifest's name, and have it now.
+    pub published: Vec<String>,
+    /// Half-written files that were removed.
+    pub removed: Vec<PathBuf>,
+}
+
 impl Repository {
     /// The repository at `root`, which need not have its two folders yet.
     ///
@@ -65,8 +74,24 @@ impl Repository {
         Ok(WriteLock { _file: file })
     }
 
-    /// Removes what runs that were killed have left half-written.
-    pub fn sweep(&self, _lock: &WriteLock) -> Result<Vec<PathBuf>> {
+    /// Ends what runs that were killed have begun: publishes the manifest of an archive that has
+    /// its name already, which only a whole, synced and verified one gets while its synced
+    /// manifest waits beside it; and removes what is half-written.
+    pub fn sweep(&self, _lock: &WriteLock) -> Result<Swept> {
+        let mut published = Vec::new();
+        for name in names_in(&self.manifests())? {
+            let name = name.strip_prefix('.').and_then(|name| name.strip_suffix(PARTIAL_SUFFIX));
+            let Some(name) = name.and_then(|name| name.strip_suffix(".json")) else { continue };
+            let manifest = self.manifest_path(name);
+            if self.archive_path(name).is_file() && !manifest.exists() {
+                let staged = durable::staged_path(&manifest);
+                durable::rename_without_replacing(&staged, &manifest).map_err(|error| {
+                    Error::io(format!("cannot publish {}", manifest.display()), error)
+                })?;
+                durable::sync_folder_of(&manifest)?;
+                published.push(name.to_owned());
+            }
+        }
         let mut removed = Vec::new();
         for folder in [self.backups(), self.manifests()] {
             for name in names_in(&folder)? {
@@ -79,7 +104,7 @@ impl Repository {
                 }
             }
         }
-        Ok(removed)
+        Ok(Swept { published, removed })
     }
 
     /// Begins the archive `name`.
@@ -93,10 +118,14 @@ impl Repository {
         StagedFile::create(&self.archive_path(name))
     }
 
-    /// Makes the archive `name` exist: its file takes its name, then its manifest is written.
+    /// Makes the archive `name` exist: its manifest is written beside its place and synced, the
+    /// archive takes its name, and the manifest takes its own. All that could fail for want of
+    /// space is done before the first of the two names is given.
     pub fn publish(&self, name: &str, archive: StagedFile, manifest: &[u8]) -> Result<()> {
+        let manifest = durable::stage_whole(&self.manifest_path(name), manifest)?;
+        durable::sync_folder_of(&self.manifest_path(name))?;
         archive.publish()?;
-        durable::write_durably(&self.manifest_path(name), manifest)
+        manifest.publish().inspect_err(|_| durable::withdraw(&self.archive_path(name)))
     }
 
     /// Names of all archives that exist, sorted.

@@ -3,15 +3,32 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test says no more than that"
+    reason = "a test that cannot set the scene has failed"
 )]
+#![allow(dead_code, reason = "the harness is for all of them")]
 
 mod harness;
 
+/// Without pgark: tar, zstd, sha256sum, psql.
+mod by_hand;
+/// What people type, rightly and wrongly.
+mod command_line;
+/// Killed, failed and interrupted at every file operation.
+mod crash;
+/// Flipped, cut, moved, forged and hostile bytes.
+mod damage;
 /// Rows into tables that are there.
 mod data_only;
 /// The example application is what it says.
 mod example;
+/// The specification of the format, and the tests it names.
+mod format;
+/// Disks without room.
+mod full_disk;
+/// Archives of every released format.
+mod golden;
+/// The migration project inside the archive.
+mod migrations_bundle;
 /// Databases as they should not be: names, values, sizes, encodings.
 mod odd_databases;
 /// The twenty pitfalls of logical backups: the naive form fails, pgark does not.

@@ -4,11 +4,14 @@
 use crate::archive::manifest::{LargeObjects, TableEntry};
 use crate::model::server::ServerFacts;
 use crate::model::table::SequenceState;
+use crate::pg::access;
 use crate::pg::copy::copy_in_sql;
 use crate::pg::ident::{literal, quote, quote_qualified};
 
 /// Member with the positions of all sequences.
 pub const SEQUENCES: &str = "schema/sequences.sql";
+/// Member that makes and fills the large objects, where there are any.
+pub const LARGE_OBJECTS: &str = "schema/large-objects.sql";
 /// Member with the script that restores everything.
 pub const SCRIPT: &str = "restore-by-hand.sh";
 
@@ -28,9 +31,10 @@ Everything, into a new and empty database:
     createdb --template=template0 --encoding={encoding} NEW
     PGDATABASE=NEW sh restore-by-hand.sh
 
-One table: its command is in restore-by-hand.sh. It is one line,
+One table: its COPY statement is in restore-by-hand.sh, and it is loaded with
 
-    zstd -dcq data/NUMBER-SCHEMA.TABLE/*.zst | psql -X -c 'COPY ... FROM STDIN'
+    zstd -dcq data/NUMBER-SCHEMA.TABLE/*.zst |
+        PGCLIENTENCODING={encoding} psql -X -c 'COPY ... FROM STDIN'
 
 Is it whole?
 
@@ -43,7 +47,8 @@ What is where:
     data/                  the rows: a folder for each table that has any, in pieces,
                            each COPY text in one zstd frame, in the database's encoding;
                            the pieces of a folder, joined in any order, are the table
-    large-objects/         COPY text of (OID, offset, data)
+    large-objects/         COPY text of (OID, offset, data), if there are large objects;
+                           schema/large-objects.sql loads them
     schema/sequences.sql   positions of the sequences
     schema/post-data.sql   indexes, keys, triggers, privileges
     migrations/            files of the migration project
@@ -85,52 +90,60 @@ pub fn script(
 # Restores {name} into the empty database that PGDATABASE, PGHOST … name.
 # Run it in the folder where the archive was unpacked.
 set -eu
+# Where the shell can tell that a part of a pipeline failed, it is to.
+if (set -o pipefail) 2>/dev/null; then set -o pipefail; fi
 sha256sum --quiet -c SHA256SUMS
 export PGCLIENTENCODING=UTF8
-export PGOPTIONS='-c datestyle=ISO,YMD -c intervalstyle=postgres -c timezone=UTC -c lc_monetary=C -c array_nulls=on -c xmloption=content -c row_security=off -c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0'
+export PGOPTIONS='-c standard_conforming_strings=on -c datestyle=ISO,YMD -c intervalstyle=postgres -c timezone=UTC -c lc_monetary=C -c array_nulls=on -c xmloption=content -c row_security=off -c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0'
 run() {{ psql -X -q -v ON_ERROR_STOP=1 \"$@\"; }}
+# The rows are in the encoding of the database that they come from.
+load() {{ zstd -dcq \"$1\"/*.zst | env PGCLIENTENCODING={encoding} psql -X -q -v ON_ERROR_STOP=1 -c \"$2\"; }}
 run -o /dev/null -f schema/pre-data.sql
-"
+",
+        encoding = source.encoding
     );
     let utf8 = matches!(source.encoding.as_str(), "UTF8" | "SQL_ASCII");
-    let load = format!("PGCLIENTENCODING={} run", source.encoding);
     for table in tables.iter().filter(|table| !table.chunks.is_empty()) {
         let folder =
             table.chunks[0].member.member.rsplit_once('/').map_or("", |(folder, _)| folder);
         let into = table.load_through.as_ref().unwrap_or(&table.name);
         let copy = copy_in_sql(into, &table.columns, utf8);
-        script.push_str(&format!("zstd -dcq {folder}/*.zst | {load} -c {}\n", shell_quote(&copy)));
+        script.push_str(&format!("load {folder} {}\n", shell_quote(&copy)));
     }
-    script.push_str(&large_objects_by_hand(large_objects));
+    if !large_objects.objects.is_empty() {
+        script.push_str(&format!("run -o /dev/null -f {LARGE_OBJECTS}\n"));
+    }
     script.push_str("run -o /dev/null -f schema/sequences.sql\nrun -o /dev/null -f schema/post-data.sql\nrun -c ANALYZE\n");
     script
 }
 
-fn large_objects_by_hand(large_objects: &LargeObjects) -> String {
-    if large_objects.objects.is_empty() {
-        return String::new();
-    }
+/// `schema/large-objects.sql`. A file of its own: names and comments in a shell's here-document
+/// could end it.
+pub fn large_objects_sql(large_objects: &LargeObjects) -> String {
     let mut sql = String::new();
     for object in &large_objects.objects {
         let owner = quote(&object.owner);
         sql.push_str(&format!("SELECT pg_catalog.lo_create({});\n", object.oid));
         sql.push_str(&format!("ALTER LARGE OBJECT {} OWNER TO {owner};\n", object.oid));
     }
-    let mut script = format!("run -o /dev/null <<'EOF'\n{sql}EOF\n");
-    script.push_str(
-        "run -c 'CREATE TABLE public.pgark_pieces (loid oid, start bigint, data bytea)'\n",
-    );
+    sql.push_str("CREATE TEMPORARY TABLE pgark_pieces (loid oid, start bigint, data bytea);\n");
     for chunk in &large_objects.chunks {
-        script.push_str(&format!(
-            "zstd -dcq {} | run -c 'COPY public.pgark_pieces FROM STDIN'\n",
+        sql.push_str(&format!(
+            "\\copy pg_temp.pgark_pieces FROM PROGRAM 'zstd -dcq {}'\n",
             chunk.member.member
         ));
     }
-    script.push_str(
-        "run -o /dev/null -c 'SELECT lo_put(loid, start, data) FROM public.pgark_pieces'\n",
-    );
-    script.push_str("run -c 'DROP TABLE public.pgark_pieces'\n");
-    script
+    sql.push_str("SELECT pg_catalog.lo_put(loid, start, data) FROM pg_temp.pgark_pieces;\n");
+    for object in &large_objects.objects {
+        if let Some(comment) = &object.comment {
+            let text = literal(comment);
+            sql.push_str(&format!("COMMENT ON LARGE OBJECT {} IS {text};\n", object.oid));
+        }
+        for grant in object.access.iter().flat_map(access::of_large_object) {
+            sql.push_str(&format!("{grant};\n"));
+        }
+    }
+    sql
 }
 
 /// One word of a POSIX shell.

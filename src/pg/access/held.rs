@@ -196,6 +196,8 @@ fn sql(all: bool) -> String {
            ON init.classoid = o.catalog AND init.objoid = o.oid AND init.objsubid = o.number
          WHERE ({wanted}) AND (o.schema IS NULL OR o.schema !~ '^pg_(toast|temp)')
            AND o.name !~ '^pg_(toast|temp)'
+           -- As for pg_dump, nothing in there is anybody's; initdb does not note its privileges.
+           AND coalesce(o.schema, CASE o.kind WHEN 'n' THEN o.name END, '') <> 'information_schema'
          ORDER BY o.schema NULLS FIRST, o.name, o.signature, o.number, o.kind"
     )
 }

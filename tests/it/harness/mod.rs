@@ -1,5 +1,6 @@
 //! A real PostgreSQL server for the run, a database for every test, and pgark as a user runs it.
 
+pub mod archive;
 pub mod carried;
 pub mod server;
 
@@ -262,7 +263,7 @@ impl Run {
 /// `pg_dump --schema-only` of a database, from the newest PostgreSQL on the machine.
 pub fn pg_dump_schema(database: &Database) -> String {
     let output = Command::new(server().pg_dump())
-        .args(["--schema-only", "--restrict-key=x", "--dbname", &database.url()])
+        .args(["--schema-only", "--encoding=UTF8", "--restrict-key=x", "--dbname", &database.url()])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
