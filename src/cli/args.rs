@@ -214,7 +214,7 @@ pub enum Existing {
     Truncate,
     /// Keep them and add the archive's rows.
     Append,
-    /// Keep them, and add those rows whose keys are not there.
+    /// Keep them, and add those rows whose primary keys are not there.
     Skip,
     /// Add the archive's rows, and give rows with the same primary key the archive's values.
     Upsert,

@@ -12,7 +12,8 @@ pub enum ExitCode {
     Failed,
     /// The command line or a connection string is wrong.
     Usage,
-    /// Done, without objects that the operator allowed to be missing.
+    /// Done, but for objects that were allowed to be missing, or materialized views that could
+    /// not be filled anew.
     Omissions,
     /// What was compared is not equal.
     Differs,
@@ -38,7 +39,7 @@ Exit codes:
     0  done, and proved
     1  failed
     2  wrong usage
-    3  done, without objects that were allowed to be missing
+    3  done, but for what was allowed to be missing or is named as left over
     4  what was compared is not equal
    10  an archive, table or file that was asked for does not exist
    11  another pgark, or a lock in the database, is in the way

@@ -96,6 +96,9 @@ pub fn restore(summary: &restore::Summary, as_json: bool, quiet: bool) -> Result
             "large_objects": summary.large_objects,
             "objects": summary.objects,
             "way": summary.way,
+            "proof": proof(summary.proof),
+            "skipped": summary.skipped,
+            "stale_materialized_views": summary.stale,
             "seconds": summary.elapsed.as_secs_f64(),
         }));
     }
@@ -115,8 +118,28 @@ pub fn restore(summary: &restore::Summary, as_json: bool, quiet: bool) -> Result
     if let Some(kept) = &summary.kept_as {
         lines.push(format!("the old database is kept as \"{}\"", Printable(kept)));
     }
-    lines.push(String::from("proved: content digests, row counts and sequences are the archive's"));
+    if summary.skipped > 0 {
+        lines.push(format!(
+            "{} rows were left out, whose keys were there",
+            HumanCount(summary.skipped)
+        ));
+    }
+    if !summary.stale.is_empty() {
+        lines.push(format!("not filled anew: {}", enumerate(&summary.stale)));
+    }
+    lines.push(format!("proved: {}", proof(summary.proof)));
     to_stdout(&lines.join("\n"))
+}
+
+fn proof(proof: restore::Proof) -> &'static str {
+    match proof {
+        restore::Proof::Equal => "content digests, row counts and sequences are the archive's",
+        restore::Proof::Added => "the tables hold what they held, and all rows of the archive",
+        restore::Proof::AddedNew => {
+            "the tables hold what they held, and the archive's rows whose keys were not there"
+        }
+        restore::Proof::Contained => "the tables hold all rows of the archive",
+    }
 }
 
 /// The result of `pgark verify`.

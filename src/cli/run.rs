@@ -83,7 +83,10 @@ fn dispatch(arguments: &Arguments, progress: &Progress, interrupt: &Interrupt) -
             let summary = restore::run(&restore_options(args)?, progress, interrupt)?;
             progress.finish();
             told(progress, report::restore(&summary, args.common.json, args.common.quiet));
-            Ok(ExitCode::Done)
+            Ok(match summary.stale.is_empty() {
+                true => ExitCode::Done,
+                false => ExitCode::Omissions,
+            })
         }
         Verb::Verify(args) => {
             let archives: Vec<PathBuf> = args

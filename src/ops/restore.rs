@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 mod data_only;
 mod full;
 mod load;
+mod preflight;
 mod prove;
 mod references;
 mod rows;
@@ -28,9 +29,9 @@ pub enum OnExisting {
     Truncate,
     /// Keep them and add the archive's.
     Append,
-    /// Keep them, and add those of the archive whose keys are not there.
+    /// Keep them, and add those of the archive whose primary keys are not there.
     Skip,
-    /// Add the archive's, and give rows with the same key the archive's values.
+    /// Add the archive's, and give rows with the same primary key the archive's values.
     Upsert,
 }
 
@@ -72,6 +73,19 @@ pub struct Options {
     pub lock_timeout: Duration,
 }
 
+/// What has been proved in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The tables hold exactly the archive's rows.
+    Equal,
+    /// The tables hold what they held, and all of the archive's rows.
+    Added,
+    /// The tables hold what they held, and those of the archive's rows whose keys were not there.
+    AddedNew,
+    /// The tables hold all of the archive's rows; other rows are as they were.
+    Contained,
+}
+
 /// What a restore did.
 #[derive(Debug)]
 pub struct Summary {
@@ -83,7 +97,7 @@ pub struct Summary {
     pub kept_as: Option<String>,
     /// Tables that were loaded.
     pub tables: usize,
-    /// Rows that the server took.
+    /// Rows that were put into tables.
     pub rows: u64,
     /// Sequences that were set.
     pub sequences: usize,
@@ -93,6 +107,12 @@ pub struct Summary {
     pub objects: usize,
     /// How constraints and triggers were handled, for a data-only restore.
     pub way: Option<String>,
+    /// What the proof says.
+    pub proof: Proof,
+    /// Rows of the archive whose keys were there already.
+    pub skipped: u64,
+    /// Materialized views that read restored tables and could not be filled anew.
+    pub stale: Vec<String>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -119,7 +139,9 @@ pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) ->
         .hint("`pgark verify` lists all findings; restore from another archive"));
     }
     let restored = match &options.mode {
-        Mode::Empty => full::into_empty(&reader, options, None, observer, interrupt),
+        Mode::Empty => {
+            full::into_empty(&reader, options, None, observer, interrupt).map_err(Error::from)
+        }
         Mode::DataOnly(on_existing) => {
             data_only::run(&reader, options, *on_existing, observer, interrupt)
         }

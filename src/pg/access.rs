@@ -85,6 +85,16 @@ fn place(list: &AccessList) -> (&str, Option<&str>) {
     (target, list.column.as_deref())
 }
 
+/// The access lists of the schema `public` and of the database itself.
+pub fn of_containers(client: &mut Client) -> Result<Vec<AccessList>> {
+    let held = read(client, true)?;
+    Ok(held
+        .into_iter()
+        .filter(|held| held.is_public_schema() || held.list.kind == DATABASE)
+        .map(|held| held.list)
+        .collect())
+}
+
 /// Applies what [`reconcile`] says, and makes sure that nothing is left to say.
 ///
 /// # Errors

@@ -329,6 +329,23 @@ pub fn missing_roles(client: &mut Client, roles: &[String]) -> Result<Vec<String
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// Which of `roles` the session's role may not act for, as `SET ROLE` would. All must be there.
+pub fn foreign_roles(client: &mut Client, roles: &[String]) -> Result<Vec<String>> {
+    // Before 16, membership includes the right to SET ROLE.
+    let rows = client
+        .query(
+            "SELECT r.rolname::text FROM pg_catalog.pg_roles AS r
+             WHERE r.rolname::text = ANY ($1)
+               AND NOT pg_catalog.pg_has_role(r.oid,
+                 CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 160000
+                   THEN 'SET' ELSE 'MEMBER' END)
+             ORDER BY 1",
+            &[&roles],
+        )
+        .map_err(|error| server("cannot look up the roles", error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// Which of `extensions` cannot be created on the server.
 pub fn missing_extensions(client: &mut Client, extensions: &[String]) -> Result<Vec<String>> {
     let rows = client

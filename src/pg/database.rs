@@ -108,6 +108,56 @@ pub fn create(
         .map_err(|error| server(format!("cannot create database \"{name}\""), error))
 }
 
+/// Gives a database another's connection limit and settings (`ALTER DATABASE … SET`,
+/// `ALTER ROLE … IN DATABASE … SET`), and names those that the role may not set.
+pub fn copy_settings(session: &mut Session, from: &str, to: &str) -> Result<Vec<String>> {
+    let failed = |error| server(format!("cannot read the settings of \"{from}\""), error);
+    let limit: i32 = session
+        .client
+        .query_one("SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = $1", &[&from])
+        .map_err(failed)?
+        .get(0);
+    session.execute(&format!("ALTER DATABASE {} CONNECTION LIMIT {limit}", quote(to)))?;
+    let rows = session
+        .client
+        .query(
+            "SELECT r.rolname::text, c.setting
+             FROM pg_catalog.pg_db_role_setting AS s
+             JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
+             LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = s.setrole
+             CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS c(setting)
+             WHERE d.datname = $1 AND (s.setrole = 0 OR r.oid IS NOT NULL)",
+            &[&from],
+        )
+        .map_err(failed)?;
+    let mut lost = Vec::new();
+    for row in &rows {
+        let (role, setting): (Option<String>, String) = (row.get(0), row.get(1));
+        let Some((name, value)) = setting.split_once('=') else { continue };
+        let whose = match role {
+            Some(role) => format!("ROLE {} IN DATABASE {}", quote(&role), quote(to)),
+            None => format!("DATABASE {}", quote(to)),
+        };
+        // FROM CURRENT takes the value as it is kept: a list stays a list (dump-correctness P11).
+        let sql = format!(
+            "BEGIN; SELECT pg_catalog.set_config({}, {}, true); ALTER {whose} SET {} FROM CURRENT; COMMIT",
+            literal(name),
+            literal(value),
+            quote_setting(name)
+        );
+        if session.client.batch_execute(&sql).is_err() {
+            session.execute("ROLLBACK")?;
+            lost.push(setting);
+        }
+    }
+    Ok(lost)
+}
+
+/// A setting's name as SQL: one of an extension has two parts.
+fn quote_setting(name: &str) -> String {
+    name.split('.').map(quote).collect::<Vec<_>>().join(".")
+}
+
 /// Drops a database.
 pub fn remove(session: &mut Session, name: &str) -> Result<()> {
     session.execute(&format!("DROP DATABASE IF EXISTS {}", quote(name)))

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::model::name::QualifiedName;
 use crate::model::table::{Column, SequenceState};
 use postgres::Client;
+use postgres::error::SqlState;
 
 /// The temporary table that rows pass through where they must be matched with others.
 const STAGED: &str = "pg_temp.pgark_rows";
@@ -59,25 +60,16 @@ pub fn primary_key(client: &mut Client, table: u32) -> Result<Vec<String>> {
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Whether a table has any key by which rows can be told apart.
-pub fn has_key(client: &mut Client, table: u32) -> Result<bool> {
-    client
-        .query_one(
-            "SELECT EXISTS (SELECT FROM pg_catalog.pg_index WHERE indrelid = $1 AND indisunique)",
-            &[&table],
-        )
-        .map(|row| row.get(0))
-        .map_err(|error| server("cannot look up the keys", error))
-}
-
-/// Locks tables against all writers.
-pub fn lock(session: &mut Session, tables: &[&QualifiedName]) -> Result<()> {
+/// Locks tables against all writers, and with `alone` against readers too: whoever is going to
+/// need the stronger lock must take it at first, or two waiters could wait for each other.
+pub fn lock(session: &mut Session, tables: &[&QualifiedName], alone: bool) -> Result<()> {
+    let mode = if alone { "ACCESS EXCLUSIVE" } else { "SHARE ROW EXCLUSIVE" };
     for batch in tables.chunks(500) {
         let names: Vec<String> =
             batch.iter().map(|table| format!("ONLY {}", quote_qualified(table))).collect();
         session
             .client
-            .batch_execute(&format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", names.join(", ")))
+            .batch_execute(&format!("LOCK TABLE {} IN {mode} MODE", names.join(", ")))
             .map_err(|error| server("cannot lock the tables against writers", error))?;
     }
     Ok(())
@@ -140,14 +132,21 @@ pub fn unstage(session: &mut Session) -> Result<()> {
     session.execute(&format!("DROP TABLE {STAGED}"))
 }
 
-/// A statement that puts the staged rows into `table`, leaves rows with equal keys as they are,
-/// and returns what it put.
-pub fn insert_new_sql(session: &Session, table: &QualifiedName, columns: &[Column]) -> String {
+/// A statement that puts the staged rows into `table`, leaves rows with the same primary key as
+/// they are, and returns what it put. A clash with any other key is an error.
+pub fn insert_new_sql(
+    session: &Session,
+    table: &QualifiedName,
+    columns: &[Column],
+    key: &[String],
+) -> String {
     let names = list(session, columns);
+    let keys: Vec<String> = key.iter().map(|name| session.quote(name)).collect();
     format!(
         "COPY (INSERT INTO {} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {STAGED}
-         ON CONFLICT DO NOTHING RETURNING {names}) TO STDOUT",
-        session.quote_qualified(table)
+         ON CONFLICT ({}) DO NOTHING RETURNING {names}) TO STDOUT",
+        session.quote_qualified(table),
+        keys.join(", ")
     )
 }
 
@@ -194,25 +193,41 @@ pub fn fixed_columns(client: &mut Client, table: u32) -> Result<Vec<String>> {
 }
 
 /// Sets a sequence as a part of the transaction: `setval` alone would survive a rollback, but
-/// after RESTART it acts on a file that the rollback throws away. Whoever does not own the
-/// sequence can only use `setval`.
+/// after RESTART it acts on a file that the rollback throws away. `false`: the role does not own
+/// the sequence, and nothing was done.
 pub fn set_sequence(
     session: &mut Session,
     sequence: &SequenceState,
-    value: i64,
-    called: bool,
-) -> Result<()> {
+    (value, called): (i64, bool),
+) -> Result<bool> {
     let name = quote_qualified(&sequence.name);
     session.execute("SAVEPOINT before_sequence")?;
-    if session.client.batch_execute(&format!("ALTER SEQUENCE {name} RESTART")).is_err() {
+    if let Err(error) = session.client.batch_execute(&format!("ALTER SEQUENCE {name} RESTART")) {
+        if error.code() != Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+            return Err(server(format!("cannot set sequence {}", sequence.name), error));
+        }
         session.execute("ROLLBACK TO SAVEPOINT before_sequence")?;
+        session.execute("RELEASE SAVEPOINT before_sequence")?;
+        return Ok(false);
     }
     session.execute("RELEASE SAVEPOINT before_sequence")?;
-    session.run_single(
-        &format!("SELECT pg_catalog.setval({}, {value}, {called})", literal(&name)),
-        &format!("cannot set sequence {}", sequence.name),
-    )?;
-    Ok(())
+    set_sequence_at_once(session, sequence, (value, called))?;
+    Ok(true)
+}
+
+/// Sets a sequence beside the transaction: a rollback does not undo it.
+pub fn set_sequence_at_once(
+    session: &mut Session,
+    sequence: &SequenceState,
+    (value, called): (i64, bool),
+) -> Result<()> {
+    let name = quote_qualified(&sequence.name);
+    session
+        .run_single(
+            &format!("SELECT pg_catalog.setval({}, {value}, {called})", literal(&name)),
+            &format!("cannot set sequence {}", sequence.name),
+        )
+        .map(drop)
 }
 
 fn list(session: &Session, columns: &[Column]) -> String {

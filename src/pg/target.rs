@@ -1,9 +1,12 @@
 //! The database that a restore goes into: is it empty, is it marked as half restored, and how to
 //! empty it again.
 
+use super::access;
 use super::failure::server;
+use super::ident::{literal, quote};
 use super::session::Session;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+use crate::model::schema::AccessList;
 use postgres::Client;
 
 /// While a restore is under way, the database has a schema of this name.
@@ -35,22 +38,89 @@ pub fn check_unmarked(session: &mut Session) -> Result<()> {
     .hint(format!("restore into it again; or, to take it as it is, DROP SCHEMA {MARK} CASCADE")))
 }
 
-/// Marks the database, durably, with the extensions it has before the restore.
+/// Keeps every other restore out of the database for as long as the session lasts.
+///
+/// # Errors
+/// [`Kind::Locked`] when another restore is under way there.
+pub fn lock(session: &mut Session) -> Result<()> {
+    // After a crash or a cut connection the server needs a moment to notice that the holder is gone.
+    for attempt in 0..50 {
+        let row = session
+            .client
+            .query_one("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&ADVISORY_KEY])
+            .map_err(|error| server("cannot lock the database against other restores", error))?;
+        if row.get(0) {
+            return Ok(());
+        }
+        if attempt < 49 {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+    }
+    Err(Error::new(
+        Kind::Locked,
+        format!("another restore into database \"{}\" is under way", session.facts.database),
+    )
+    .hint("wait until it has ended"))
+}
+
+/// `pgark` in ASCII.
+const ADVISORY_KEY: i64 = 0x70_67_61_72_6b;
+
+/// Marks the database, durably, with what a new database has and a restore changes: its
+/// extensions, and owner, comment and privileges of `public` and of itself.
 pub fn mark(session: &mut Session, archive: &str) -> Result<()> {
     let failed = |error| server("cannot mark the database as half restored", error);
+    let access = serde_json::to_string(&access::of_containers(&mut session.client)?)
+        .map_err(|error| Error::failed("cannot write down the privileges").caused_by(error))?;
     let mut transaction = session.client.transaction().map_err(failed)?;
     let statements = format!(
         "SET LOCAL synchronous_commit = on;
          CREATE SCHEMA {MARK};
-         CREATE TABLE {MARK}.restore (archive text, begun timestamptz DEFAULT pg_catalog.now(), extensions text[])"
+         CREATE TABLE {MARK}.restore (archive text, begun timestamptz DEFAULT pg_catalog.now(),
+           extensions text[], public_owner text, public_comment text, database_comment text, access text)"
     );
     transaction.batch_execute(&statements).map_err(failed)?;
     let insert = format!(
-        "INSERT INTO {MARK}.restore (archive, extensions)
-         SELECT $1, pg_catalog.array_agg(extname::text) FROM pg_catalog.pg_extension"
+        "INSERT INTO {MARK}.restore (archive, extensions, public_owner, public_comment, database_comment, access)
+         SELECT $1, (SELECT pg_catalog.array_agg(extname::text) FROM pg_catalog.pg_extension),
+           (SELECT pg_catalog.pg_get_userbyid(nspowner)::text FROM pg_catalog.pg_namespace WHERE nspname = 'public'),
+           (SELECT pg_catalog.obj_description(oid, 'pg_namespace') FROM pg_catalog.pg_namespace WHERE nspname = 'public'),
+           (SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database
+            WHERE datname = pg_catalog.current_database()), $2"
     );
-    transaction.execute(&insert, &[&archive]).map_err(failed)?;
+    transaction.execute(&insert, &[&archive, &access]).map_err(failed)?;
     transaction.commit().map_err(failed)
+}
+
+/// Gives `public` and the database what the mark says that they had.
+fn put_back(session: &mut Session) -> Result<()> {
+    let failed = |error| server("cannot read the mark of the restore", error);
+    let sql = format!(
+        "SELECT public_owner, public_comment, database_comment, access,
+           pg_catalog.to_regnamespace('public') IS NOT NULL FROM {MARK}.restore"
+    );
+    let row = session.client.query_one(&sql, &[]).map_err(failed)?;
+    let comment = |text: Option<String>| text.map_or(String::from("NULL"), |text| literal(&text));
+    let (owner, there): (Option<String>, bool) = (row.get(0), row.get(4));
+    let database = quote(&session.facts.database);
+    if let Some(owner) = &owner {
+        if !there {
+            session.execute("CREATE SCHEMA public")?;
+        }
+        // A role that could not have changed them cannot set them either, and need not.
+        let statements = [
+            format!("ALTER SCHEMA public OWNER TO {}", quote(owner)),
+            format!("COMMENT ON SCHEMA public IS {}", comment(row.get(1))),
+            format!("COMMENT ON DATABASE {database} IS {}", comment(row.get(2))),
+        ];
+        for statement in statements {
+            drop(session.execute(&statement));
+        }
+    }
+    let access: Vec<AccessList> = serde_json::from_str(row.get(3))
+        .map_err(|error| Error::failed("cannot read the mark of the restore").caused_by(error))?;
+    let major = session.facts.major();
+    access::apply(&mut session.client, major, &access, access::Scope::Listed).map(drop)
 }
 
 /// Takes the mark away, durably: from here on the database is ready for use.
@@ -69,7 +139,15 @@ pub fn user_objects(session: &mut Session) -> Result<Vec<String>> {
         .client
         .query(&sql, &[])
         .map_err(|error| server("cannot look whether the database is empty", error))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    let mut found: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let row = session
+        .client
+        .query_one("SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata", &[])
+        .map_err(|error| server("cannot count the large objects", error))?;
+    if let count @ 1.. = row.get::<_, i64>(0) {
+        found.push(format!("{count} large objects"));
+    }
+    Ok(found)
 }
 
 /// Empties a marked database: drops everything that the restore has made. The mark goes last, so
@@ -106,6 +184,7 @@ pub fn empty(session: &mut Session) -> Result<()> {
             break;
         }
     }
+    put_back(session)?;
     unmark(session)
 }
 
@@ -146,7 +225,28 @@ found AS (
     AND NOT EXISTS (SELECT FROM member AS m
       WHERE m.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND m.objid = t.oid)
   UNION ALL
-  SELECT 4, 'SCHEMA', pg_catalog.quote_ident(n.nspname)
+  SELECT 4, o.kind, pg_catalog.format('%I.%I', n.nspname, o.name)
+  FROM (SELECT 'COLLATION' AS kind, collnamespace AS namespace, collname AS name, oid,
+          'pg_catalog.pg_collation'::pg_catalog.regclass AS class FROM pg_catalog.pg_collation
+        UNION ALL SELECT 'CONVERSION', connamespace, conname, oid,
+          'pg_catalog.pg_conversion'::pg_catalog.regclass FROM pg_catalog.pg_conversion
+        UNION ALL SELECT 'TEXT SEARCH CONFIGURATION', cfgnamespace, cfgname, oid,
+          'pg_catalog.pg_ts_config'::pg_catalog.regclass FROM pg_catalog.pg_ts_config
+        UNION ALL SELECT 'TEXT SEARCH DICTIONARY', dictnamespace, dictname, oid,
+          'pg_catalog.pg_ts_dict'::pg_catalog.regclass FROM pg_catalog.pg_ts_dict) AS o
+  JOIN theirs AS n ON n.oid = o.namespace
+  WHERE NOT EXISTS (SELECT FROM member AS m WHERE m.classid = o.class AND m.objid = o.oid)
+  UNION ALL
+  SELECT 5, o.kind, pg_catalog.quote_ident(o.name)
+  FROM (SELECT 'PUBLICATION' AS kind, pubname AS name, oid,
+          'pg_catalog.pg_publication'::pg_catalog.regclass AS class FROM pg_catalog.pg_publication
+        UNION ALL SELECT 'EVENT TRIGGER', evtname, oid,
+          'pg_catalog.pg_event_trigger'::pg_catalog.regclass FROM pg_catalog.pg_event_trigger
+        UNION ALL SELECT 'SERVER', srvname, oid,
+          'pg_catalog.pg_foreign_server'::pg_catalog.regclass FROM pg_catalog.pg_foreign_server) AS o
+  WHERE NOT EXISTS (SELECT FROM member AS m WHERE m.classid = o.class AND m.objid = o.oid)
+  UNION ALL
+  SELECT 6, 'SCHEMA', pg_catalog.quote_ident(n.nspname)
   FROM theirs AS n
   WHERE n.nspname <> 'public' AND NOT EXISTS (SELECT FROM member AS m
       WHERE m.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND m.objid = n.oid))

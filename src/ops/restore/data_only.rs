@@ -6,11 +6,11 @@
 
 use super::references::Arrangement;
 use super::targets::{self, Target};
-use super::{OnExisting, Options, Summary, load, rows};
+use super::{OnExisting, Options, Proof, Summary, load, preflight, rows};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::name::QualifiedName;
-use crate::model::schema::ObjectClass;
+use crate::model::schema::{ObjectClass, SchemaObject};
 use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
@@ -32,7 +32,9 @@ pub fn run(
     let mut session = Session::open(&options.connection, None, Purpose::Write)?;
     interrupt.register(&session);
     session.check_not_pooled()?;
+    target::lock(&mut session)?;
     target::check_unmarked(&mut session)?;
+    preflight::check_roles(&mut session, reader.manifest(), &[], options)?;
     session.execute("BEGIN")?;
     session.execute(&format!("SET LOCAL lock_timeout = {}", options.lock_timeout.as_millis()))?;
     session.execute("SET LOCAL synchronous_commit = on")?;
@@ -59,17 +61,19 @@ fn in_transaction(
     let manifest = reader.manifest();
     observer.phase("matching tables and columns", None);
     let targets = targets::find(session, manifest, options, observer)?;
-    targets::lock(session, &targets)?;
+    rows::check_ways(session, &targets, on_existing)?;
+    let mut arrangement = Arrangement::choose(session, &targets)?;
+    let alone = on_existing == OnExisting::Truncate || arrangement.alters_keys();
+    targets::lock(session, &targets, alone)?;
     if on_existing == OnExisting::Error {
         targets::check_no_rows(session, &targets)?;
     }
-    rows::check_keys(session, &targets, on_existing)?;
-    let mut arrangement = Arrangement::choose(session, &targets)?;
     observer.note(&format!("triggers and foreign keys: {}", arrangement.describe()));
     arrangement.apply(session)?;
     if on_existing == OnExisting::Truncate {
         rows::empty(session, &targets)?;
     }
+    let through = rows::LoadedThrough::before(session, &targets)?;
 
     let total = targets.iter().map(|target| target.entry.content.bytes).sum();
     observer.phase("loading the rows", Some(total));
@@ -79,16 +83,17 @@ fn in_transaction(
         let target = &targets[position];
         loaded += rows::load(session, reader, target, on_existing, observer, interrupt)?;
     }
-    rows::prove_loaded_through(session, &targets, on_existing)?;
+    through.prove(session, &targets)?;
     arrangement.settle(session, &targets, observer)?;
     let with_large_objects = options.selection.is_everything();
     let count = match with_large_objects {
         true => restore_large_objects(session, reader, options, on_existing, observer, interrupt)?,
         false => 0,
     };
-    refresh(session, reader, observer)?;
+    let stale = refresh(session, reader, &targets, observer)?;
     // Last, because a role that does not own a sequence can only set it beside the transaction.
-    let sequences = set_sequences(session, reader, options, &targets, on_existing, observer)?;
+    let sequences =
+        set_sequences(session, reader, options, &targets, on_existing, observer, interrupt)?;
     Ok(Summary {
         archive: manifest.name.clone(),
         database: session.facts.database.clone(),
@@ -99,11 +104,20 @@ fn in_transaction(
         large_objects: count,
         objects: 0,
         way: Some(arrangement.describe()),
+        proof: match on_existing {
+            OnExisting::Error | OnExisting::Truncate => Proof::Equal,
+            OnExisting::Append => Proof::Added,
+            OnExisting::Skip => Proof::AddedNew,
+            OnExisting::Upsert => Proof::Contained,
+        },
+        skipped: targets.iter().map(|target| target.entry.content.rows).sum::<u64>() - loaded,
+        stale,
         elapsed: Duration::ZERO,
     })
 }
 
 /// Sets the sequences that go with the loaded tables: by the column that owns them, or by name.
+/// Those that can only be set beside the transaction come after all others.
 fn set_sequences(
     session: &mut Session,
     reader: &ArchiveReader,
@@ -111,15 +125,18 @@ fn set_sequences(
     targets: &[Target<'_>],
     on_existing: OnExisting,
     observer: &dyn Observer,
+    interrupt: &Interrupt,
 ) -> Result<usize> {
     let loaded: BTreeSet<&QualifiedName> =
-        targets.iter().map(|target| &target.entry.name).collect();
+        targets.iter().flat_map(|target| target.above.iter().chain([&target.entry.name])).collect();
+    let used = used_sequences(&reader.schema()?, &loaded);
     let there = catalog::sequences(&mut session.client)?;
     let mut set = 0;
+    let mut at_once = Vec::new();
     for archived in &reader.manifest().sequences {
         let goes_along = match &archived.owned_by {
-            Some(owner) => loaded.contains(&owner.table) || is_above_loaded(targets, &owner.table),
-            None => options.selection.is_everything(),
+            Some(owner) if loaded.contains(&owner.table) => true,
+            _ => options.selection.is_everything() || used.contains(&archived.name),
         };
         if !goes_along {
             continue;
@@ -132,16 +149,43 @@ fn set_sequences(
             observer.warn(&format!("there is no sequence {} to set", archived.name));
             continue;
         };
-        let (value, called) = match on_existing {
+        let position = match on_existing {
             OnExisting::Error | OnExisting::Truncate => (archived.last_value, archived.is_called),
             OnExisting::Append | OnExisting::Skip | OnExisting::Upsert => {
                 farther(archived, sequence)
             }
         };
-        crate::pg::rows::set_sequence(session, sequence, value, called)?;
+        if !crate::pg::rows::set_sequence(session, sequence, position)? {
+            at_once.push((sequence, position));
+        }
         set += 1;
     }
+    interrupt.check()?;
+    for (sequence, position) in at_once {
+        crate::pg::rows::set_sequence_at_once(session, sequence, position)?;
+    }
     Ok(set)
+}
+
+/// Sequences that defaults of loaded tables take their values from, whoever owns them.
+fn used_sequences(
+    objects: &[SchemaObject],
+    loaded: &BTreeSet<&QualifiedName>,
+) -> BTreeSet<QualifiedName> {
+    let of_loaded = |object: &&SchemaObject| {
+        object.class == ObjectClass::Default
+            && object.part_of.as_ref().is_some_and(|table| loaded.contains(table))
+    };
+    objects
+        .iter()
+        .filter(of_loaded)
+        .flat_map(|default| &default.depends_on)
+        .map(|position| &objects[*position])
+        .filter(|object| object.class == ObjectClass::Sequence)
+        .filter_map(|sequence| {
+            Some(QualifiedName::new(sequence.schema.clone()?, sequence.name.clone()))
+        })
+        .collect()
 }
 
 /// The position of the two that has given out more values, in the direction of the count.
@@ -154,16 +198,30 @@ fn farther(one: &SequenceState, other: &SequenceState) -> (i64, bool) {
     (farthest.last_value, farthest.is_called)
 }
 
-/// Whether a partitioned table is above loaded partitions: identity sequences belong to it.
-fn is_above_loaded(targets: &[Target<'_>], table: &QualifiedName) -> bool {
-    targets.iter().any(|target| target.above.contains(table))
-}
-
-/// Fills the materialized views that were filled in the source, where they are.
-fn refresh(session: &mut Session, reader: &ArchiveReader, observer: &dyn Observer) -> Result<()> {
+/// Fills anew the materialized views that were filled in the source and read loaded tables, and
+/// gives the names of those that could not be.
+fn refresh(
+    session: &mut Session,
+    reader: &ArchiveReader,
+    targets: &[Target<'_>],
+    observer: &dyn Observer,
+) -> Result<Vec<String>> {
+    let objects = reader.schema()?;
+    let loaded: BTreeSet<&QualifiedName> =
+        targets.iter().flat_map(|target| target.above.iter().chain([&target.entry.name])).collect();
+    // Objects stand after what they depend on.
+    let mut reads = vec![false; objects.len()];
+    for (position, object) in objects.iter().enumerate() {
+        let is_loaded = object.class == ObjectClass::Table
+            && loaded.iter().any(|table| {
+                object.schema.as_ref() == Some(&table.schema) && object.name == table.name
+            });
+        reads[position] = is_loaded || object.depends_on.iter().any(|needed| reads[*needed]);
+    }
+    let mut stale = Vec::new();
     session.execute("SET LOCAL row_security = on")?;
-    for object in reader.schema()? {
-        if object.class != ObjectClass::MaterializedViewData {
+    for (object, reads) in objects.iter().zip(reads) {
+        if object.class != ObjectClass::MaterializedViewData || !reads {
             continue;
         }
         for statement in &object.statements {
@@ -173,11 +231,14 @@ fn refresh(session: &mut Session, reader: &ArchiveReader, observer: &dyn Observe
                 session.execute("ROLLBACK TO SAVEPOINT before_refresh")?;
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 observer.warn(&format!("{error}: {}", cause.unwrap_or_default()));
+                let schema = object.schema.clone().unwrap_or_default();
+                stale.push(QualifiedName::new(schema, object.name.clone()).to_string());
             }
             session.execute("RELEASE SAVEPOINT before_refresh")?;
         }
     }
-    session.execute("SET LOCAL row_security = off")
+    session.execute("SET LOCAL row_security = off")?;
+    Ok(stale)
 }
 
 fn restore_large_objects(

@@ -1,17 +1,14 @@
 //! An archive into an empty database: schema, rows, large objects, sequences, indexes and
 //! constraints, privileges, ANALYZE, proof.
 
-use super::{Options, Summary, load, prove};
-use crate::archive::manifest::Manifest;
+use super::{Options, Proof, Summary, load, preflight, prove};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
-use crate::model::name::enumerate;
 use crate::model::schema::{AccessList, ObjectClass, Purpose, SchemaObject, Section};
-use crate::model::server::ServerFacts;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::pg::session::{self, Session};
-use crate::pg::{access, catalog, target};
+use crate::pg::{access, target};
 use std::time::Duration;
 
 /// Restores into `database`, or into the one that the connection names.
@@ -21,31 +18,33 @@ pub fn into_empty(
     database: Option<&str>,
     observer: &dyn Observer,
     interrupt: &Interrupt,
-) -> Result<Summary> {
+) -> Result<Summary, Failure> {
     let manifest = reader.manifest();
     let objects = reader.schema()?;
     let mut session = Session::open(&options.connection, database, session::Purpose::Write)?;
     interrupt.register(&session);
     session.check_not_pooled()?;
+    target::lock(&mut session)?;
     if target::is_marked(&mut session.client)? {
         observer.note("an earlier restore into this database has not ended: emptying it first");
         target::empty(&mut session)?;
     }
-    preflight(&mut session, manifest, &objects, options)?;
+    preflight::empty_database(&mut session, manifest, &objects, options)?;
     if session.facts.superuser {
         observer.warn("restoring as a superuser: functions that the old database's owners wrote run with all rights");
     }
     target::mark(&mut session, &manifest.name)?;
     let restored = restore(reader, &objects, &mut session, options, database, observer, interrupt);
     match restored {
-        Ok(summary) => Ok(summary),
-        Err(Failure::Early(error)) => Err(give_up(options, database, interrupt.reason(error))),
-        Err(Failure::Late(error)) => Err(error),
+        Err(Failure::Early(error)) => {
+            Err(Failure::Early(give_up(options, database, interrupt.reason(error))))
+        }
+        restored => restored,
     }
 }
 
 /// Whether what is there is worth keeping.
-enum Failure {
+pub enum Failure {
     /// Rows are missing: the database is emptied again.
     Early(Error),
     /// All rows are there and proved; objects that come after them failed. The mark stays.
@@ -58,7 +57,16 @@ impl From<Error> for Failure {
     }
 }
 
-/// Empties the database again, so that it is as before.
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Early(error) | Failure::Late(error) => error,
+        }
+    }
+}
+
+/// Empties the database again, so that it is as before. The session that restored still holds the
+/// lock on the database meanwhile; it may itself be cancelled or broken.
 fn give_up(options: &Options, database: Option<&str>, error: Error) -> Error {
     let emptied = Session::open(&options.connection, database, session::Purpose::Write)
         .and_then(|mut session| target::empty(&mut session));
@@ -105,12 +113,16 @@ fn restore(
         observer.phase("granting privileges", None);
         let wanted: Vec<AccessList> =
             objects.iter().filter_map(|object| object.access.clone()).collect();
-        access::apply(
+        let granted = access::apply(
             &mut session.client,
             manifest.source.major(),
             &wanted,
             access::Scope::WholeDatabase,
-        )?;
+        );
+        if let Err(error) = granted {
+            interrupt.check()?;
+            failed.push(format!("privileges: {}", reason(&error)));
+        }
     }
     // A materialized view is filled with its owner's rights, to whom row-level security applies.
     session.execute("SET row_security = on")?;
@@ -134,74 +146,11 @@ fn restore(
         large_objects: manifest.large_objects.count,
         objects: objects.len(),
         way: None,
+        proof: Proof::Equal,
+        skipped: 0,
+        stale: Vec::new(),
         elapsed: Duration::ZERO,
     })
-}
-
-/// What cannot work is said before anything is written.
-fn preflight(
-    session: &mut Session,
-    manifest: &Manifest,
-    objects: &[SchemaObject],
-    options: &Options,
-) -> Result<()> {
-    check_version(&session.facts, &manifest.source)?;
-    let found = target::user_objects(session)?;
-    if !found.is_empty() {
-        return Err(Error::refused(format!(
-            "database \"{}\" is not empty: {}",
-            session.facts.database,
-            enumerate(&found)
-        ))
-        .hint("restore into an empty database, load rows alone with --data-only, or replace the database with --create --swap"));
-    }
-    let roles = needed_roles(manifest, objects, options);
-    let missing = catalog::missing_roles(&mut session.client, &roles)?;
-    if !missing.is_empty() {
-        return Err(Error::refused(format!("the server has no role {}", enumerate(&missing)))
-            .hint("create the roles, or restore with --no-owner --no-privileges"));
-    }
-    let extensions: Vec<String> = objects
-        .iter()
-        .filter(|object| object.class == ObjectClass::Extension)
-        .map(|object| object.name.clone())
-        .collect();
-    let missing = catalog::missing_extensions(&mut session.client, &extensions)?;
-    if !missing.is_empty() {
-        return Err(Error::refused(format!("the server has no extension {}", enumerate(&missing)))
-            .hint("install the extensions on the server first"));
-    }
-    Ok(())
-}
-
-fn needed_roles(manifest: &Manifest, objects: &[SchemaObject], options: &Options) -> Vec<String> {
-    let mut roles = std::collections::BTreeSet::new();
-    let large_objects = &manifest.large_objects.objects;
-    if !options.no_owner {
-        roles.extend(objects.iter().filter_map(|object| object.owner.clone()));
-        roles.extend(large_objects.iter().map(|object| object.owner.clone()));
-    }
-    if !options.no_privileges {
-        let lists = objects.iter().filter_map(|object| object.access.as_ref());
-        let lists = lists.chain(large_objects.iter().filter_map(|object| object.access.as_ref()));
-        for grant in lists.flat_map(|access| &access.grants) {
-            roles.insert(grant.grantor.clone());
-            roles.extend(grant.grantee.clone());
-        }
-    }
-    roles.into_iter().collect()
-}
-
-fn check_version(target: &ServerFacts, source: &ServerFacts) -> Result<()> {
-    if target.major() >= source.major() {
-        return Ok(());
-    }
-    Err(Error::refused(format!(
-        "the archive is of PostgreSQL {}, and the server is {}, which is older",
-        source.major(),
-        target.server_version
-    ))
-    .hint("restore into the same or a newer major version"))
 }
 
 /// Runs an object's statements one by one over the extended protocol, which takes no more than
@@ -241,11 +190,15 @@ fn create_late(
     for object in again {
         interrupt.check()?;
         if let Err(error) = create(session, object, options) {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            failed.push(format!("{object}: {}", cause.unwrap_or_else(|| error.to_string())));
+            failed.push(format!("{object}: {}", reason(&error)));
         }
     }
     Ok(())
+}
+
+/// The cause of a failure, without what was being done.
+fn reason(error: &Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn report(session: &Session, failed: Vec<String>) -> Error {

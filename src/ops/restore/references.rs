@@ -107,6 +107,11 @@ impl Arrangement {
         }
     }
 
+    /// Whether foreign keys will be altered, which needs the tables alone.
+    pub fn alters_keys(&self) -> bool {
+        self.way == Way::Owner && !self.cyclic.is_empty()
+    }
+
     /// Positions of the tables in the order in which they are loaded.
     pub fn order(&self) -> Vec<usize> {
         self.order.concat()

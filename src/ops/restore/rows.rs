@@ -17,23 +17,23 @@ use crate::pg::session::Session;
 use crate::rules::row_digest::RowDigester;
 use std::collections::BTreeMap;
 
-/// Rows can be matched with others only by a key.
+/// Rows can be matched with others only by a primary key, and not where the server decides which
+/// partition they lie in.
 ///
 /// # Errors
-/// Names the tables without one.
-pub fn check_keys(
+/// Names the tables with which it cannot be done.
+pub fn check_ways(
     session: &mut Session,
     targets: &[Target<'_>],
     on_existing: OnExisting,
 ) -> Result<()> {
+    if !matches!(on_existing, OnExisting::Skip | OnExisting::Upsert) {
+        return Ok(());
+    }
     let mut without = Vec::new();
     for target in targets {
-        let has_key = match on_existing {
-            OnExisting::Skip => rows::has_key(&mut session.client, target.oid)?,
-            OnExisting::Upsert => !rows::primary_key(&mut session.client, target.oid)?.is_empty(),
-            _ => true,
-        };
-        if !has_key {
+        let keyless = rows::primary_key(&mut session.client, target.oid)?.is_empty();
+        if keyless || target.entry.load_through.is_some() {
             without.push(target.entry.name.to_string());
         }
     }
@@ -41,7 +41,7 @@ pub fn check_keys(
         return Ok(());
     }
     Err(Error::refused(format!(
-        "rows cannot be told apart without a key in {}",
+        "rows cannot be told apart without a primary key of the table itself in {}",
         enumerate(&without)
     ))
     .hint("leave these tables out with --exclude-table, or choose truncate or append"))
@@ -87,36 +87,37 @@ pub fn load(
 ) -> Result<u64> {
     let entry = target.entry;
     let encoding = reader.manifest().source.encoding.clone();
+    // Names are read before the session's encoding changes.
+    let key = rows::primary_key(&mut session.client, target.oid)?;
+    let fixed = rows::fixed_columns(&mut session.client, target.oid)?;
     session.use_encoding(&encoding)?;
-    let rows = match on_existing {
-        OnExisting::Error | OnExisting::Truncate => {
-            let into = entry.load_through.as_ref().unwrap_or(&entry.name);
-            let rows = copy_in(session, reader, entry, into, observer, interrupt)?;
-            if entry.load_through.is_none() {
-                expect(entry, content(session, entry)?, entry.content)?;
-            }
+    let rows = match (on_existing, &entry.load_through) {
+        // Proved when all partitions are loaded.
+        (_, Some(root)) => copy_in(session, reader, entry, root, observer, interrupt)?,
+        (OnExisting::Error | OnExisting::Truncate, None) => {
+            let rows = copy_in(session, reader, entry, &entry.name, observer, interrupt)?;
+            expect(&entry.name, content(session, entry)?, entry.content)?;
             rows
         }
-        OnExisting::Append => {
+        (OnExisting::Append, None) => {
             let before = content(session, entry)?;
             let rows = copy_in(session, reader, entry, &entry.name, observer, interrupt)?;
-            expect(entry, content(session, entry)?, sum(before, entry.content))?;
+            expect(&entry.name, content(session, entry)?, sum(before, entry.content))?;
             rows
         }
-        OnExisting::Skip => {
+        (OnExisting::Skip, None) => {
             let before = content(session, entry)?;
             stage(session, reader, entry, observer, interrupt)?;
-            let put = insert_new(session, entry)?;
-            expect(entry, content(session, entry)?, sum(before, put))?;
+            let sql = rows::insert_new_sql(session, &entry.name, &entry.columns, &key);
+            let put = read(session, &sql, entry)?;
+            expect(&entry.name, content(session, entry)?, sum(before, put))?;
             rows::unstage(session)?;
             put.rows
         }
-        OnExisting::Upsert => {
-            let key = rows::primary_key(&mut session.client, target.oid)?;
+        (OnExisting::Upsert, None) => {
             stage(session, reader, entry, observer, interrupt)?;
-            let fixed = rows::fixed_columns(&mut session.client, target.oid)?;
             let sql = rows::upsert_sql(session, &entry.name, &entry.columns, &key, &fixed);
-            expect(entry, read(session, &sql, entry)?, entry.content)?;
+            expect(&entry.name, read(session, &sql, entry)?, entry.content)?;
             rows::unstage(session)?;
             entry.content.rows
         }
@@ -125,30 +126,43 @@ pub fn load(
     Ok(rows)
 }
 
-/// Rows that went through a partitioned table are where that has put them: only the sum of its
-/// partitions can be compared.
-pub fn prove_loaded_through(
-    session: &mut Session,
-    targets: &[Target<'_>],
-    on_existing: OnExisting,
-) -> Result<()> {
-    if !matches!(on_existing, OnExisting::Error | OnExisting::Truncate) {
-        return Ok(());
+/// Tables whose rows go through a partitioned table are where that has put them: only the sum of
+/// its partitions can be compared, with the sum before and what the archive adds.
+pub struct LoadedThrough {
+    expected: BTreeMap<QualifiedName, Content>,
+}
+
+impl LoadedThrough {
+    /// Reads what is there before the load.
+    pub fn before(session: &mut Session, targets: &[Target<'_>]) -> Result<Self> {
+        let mut expected = sums(session, targets)?;
+        for target in targets {
+            if let Some(sum) = target.entry.load_through.as_ref().and_then(|r| expected.get_mut(r))
+            {
+                *sum += target.entry.content;
+            }
+        }
+        Ok(Self { expected })
     }
-    let mut sums: BTreeMap<&QualifiedName, (Content, Content)> = BTreeMap::new();
+
+    /// Compares with what is there after it.
+    pub fn prove(&self, session: &mut Session, targets: &[Target<'_>]) -> Result<()> {
+        let there = sums(session, targets)?;
+        self.expected.iter().try_for_each(|(root, expected)| {
+            expect(root, there.get(root).copied().unwrap_or_default(), *expected)
+        })
+    }
+}
+
+fn sums(session: &mut Session, targets: &[Target<'_>]) -> Result<BTreeMap<QualifiedName, Content>> {
+    let mut sums: BTreeMap<QualifiedName, Content> = BTreeMap::new();
     for target in targets {
         if let Some(root) = &target.entry.load_through {
-            let (there, archived) = sums.entry(root).or_default();
-            *there += content(session, target.entry)?;
-            *archived += target.entry.content;
+            let there = content(session, target.entry)?;
+            *sums.entry(root.clone()).or_default() += there;
         }
     }
-    for (root, (there, archived)) in sums {
-        if there != archived {
-            return Err(differs(root, there, archived));
-        }
-    }
-    Ok(())
+    Ok(sums)
 }
 
 fn stage(
@@ -178,11 +192,6 @@ fn copy_in(
     load::load(reader, session, &sql, entry, &chunks, observer, interrupt)
 }
 
-fn insert_new(session: &mut Session, entry: &TableEntry) -> Result<Content> {
-    let sql = rows::insert_new_sql(session, &entry.name, &entry.columns);
-    read(session, &sql, entry)
-}
-
 fn read(session: &mut Session, sql: &str, entry: &TableEntry) -> Result<Content> {
     let mut rows = RowDigester::default();
     copy::run_copy_out(session, sql, &format!("cannot read table {}", entry.name), |piece| {
@@ -209,8 +218,8 @@ fn sum(mut one: Content, other: Content) -> Content {
     one
 }
 
-fn expect(entry: &TableEntry, there: Content, expected: Content) -> Result<()> {
-    if there == expected { Ok(()) } else { Err(differs(&entry.name, there, expected)) }
+fn expect(table: &QualifiedName, there: Content, expected: Content) -> Result<()> {
+    if there == expected { Ok(()) } else { Err(differs(table, there, expected)) }
 }
 
 fn differs(table: &QualifiedName, there: Content, expected: Content) -> Error {

@@ -1,11 +1,13 @@
 //! Restore beside the target: a new database is filled and proved under another name, and takes
 //! the target's name in one transaction. There is no moment of half a database.
 
-use super::{Options, Summary, full};
+use super::full::{self, Failure};
+use super::{Options, Summary};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
+use crate::pg::ident::quote;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::{connect, database};
 use chrono::Utc;
@@ -50,10 +52,24 @@ pub fn run(
     let staged = database::suffixed(&target, &format!("_pgark_{now}"));
     let kept = database::suffixed(&target, &format!("_before_{now}"));
     database::create(&mut session, &staged, &reader.manifest().source, owner.as_deref())?;
+    if owner.is_some() {
+        for lost in database::copy_settings(&mut session, &target, &staged)? {
+            observer.warn(&format!(
+                "a setting of \"{target}\" cannot be given to the new database: {lost}"
+            ));
+        }
+    }
     let restored = full::into_empty(reader, options, Some(&staged), observer, interrupt);
     let mut summary = match restored {
         Ok(summary) => summary,
-        Err(error) => {
+        // The rows are there and proved: they are worth more than a clean table of databases.
+        Err(Failure::Late(error)) => {
+            return Err(error.hint(format!(
+                "the restored database is \"{staged}\"; mend it there, DROP SCHEMA pgark_restore_unfinished CASCADE in it, and then {}",
+                rename_by_hand(&target, &staged, &kept, owner.is_some())
+            )));
+        }
+        Err(Failure::Early(error)) => {
             return Err(match database::remove(&mut session, &staged) {
                 Ok(()) => error,
                 Err(_) => error.hint(format!("DROP DATABASE \"{staged}\", which is left over")),
@@ -67,12 +83,22 @@ pub fn run(
     };
     rename(&mut session, &renames, &target, how).map_err(|error| {
         error.hint(format!(
-            "the restored and proved database is \"{staged}\"; when nobody is connected: ALTER DATABASE \"{target}\" RENAME TO \"{kept}\"; ALTER DATABASE \"{staged}\" RENAME TO \"{target}\""
+            "the restored and proved database is \"{staged}\"; when nobody is connected, {}",
+            rename_by_hand(&target, &staged, &kept, owner.is_some())
         ))
     })?;
     summary.kept_as = owner.map(|_| kept);
     summary.database = target;
     Ok(summary)
+}
+
+fn rename_by_hand(target: &str, staged: &str, kept: &str, exists: bool) -> String {
+    let (target, staged, kept) = (quote(target), quote(staged), quote(kept));
+    let first = match exists {
+        true => format!("ALTER DATABASE {target} RENAME TO {kept}; "),
+        false => String::new(),
+    };
+    format!("{first}ALTER DATABASE {staged} RENAME TO {target}")
 }
 
 /// What would make the swap fail in the end is said at the beginning.

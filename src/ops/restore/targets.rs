@@ -48,7 +48,7 @@ pub fn find<'a>(
     for (oid, column) in rows::required_columns(&mut session.client)? {
         required.entry(oid).or_default().push(column);
     }
-    let mut problems = Vec::new();
+    let mut problems = broken_trees(manifest, &chosen);
     let mut targets = Vec::new();
     for entry in chosen {
         let Some(table) = by_name.get(&entry.name) else {
@@ -81,10 +81,11 @@ pub fn find<'a>(
     .hint("bring the schema to the archive's state (the archive has the migrations), or leave tables out with --exclude-table"))
 }
 
-/// Locks the targets against all writers, so that what is checked stays so.
-pub fn lock(session: &mut Session, targets: &[Target<'_>]) -> Result<()> {
+/// Locks the targets against all writers, so that what is checked stays so; `alone`, against
+/// readers too.
+pub fn lock(session: &mut Session, targets: &[Target<'_>], alone: bool) -> Result<()> {
     let names: Vec<&QualifiedName> = targets.iter().map(|target| &target.entry.name).collect();
-    rows::lock(session, &names)
+    rows::lock(session, &names, alone)
 }
 
 /// # Errors
@@ -160,6 +161,23 @@ fn without_equal_ledgers<'a>(
         }
     }
     Ok(chosen)
+}
+
+/// Rows that go through a partitioned table may end in any of its partitions: they are restored
+/// together or not at all.
+fn broken_trees(manifest: &Manifest, chosen: &[&TableEntry]) -> Vec<String> {
+    let roots: BTreeSet<_> =
+        chosen.iter().filter_map(|entry| entry.load_through.as_ref()).collect();
+    let left_out = |entry: &&TableEntry| {
+        entry.load_through.as_ref().is_some_and(|root| roots.contains(root))
+            && !chosen.iter().any(|other| other.name == entry.name)
+    };
+    let missing = manifest.tables.iter().filter(|entry| entry.data).filter(left_out);
+    missing
+        .map(|entry| {
+            format!("partition {} must be restored with the others of its table", entry.name)
+        })
+        .collect()
 }
 
 fn mismatches(entry: &TableEntry, table: &CatalogTable, required: &[String]) -> Vec<String> {

@@ -1,0 +1,127 @@
+//! What cannot work is said before anything is written.
+
+use super::Options;
+use crate::archive::manifest::Manifest;
+use crate::error::{Error, Result};
+use crate::model::name::enumerate;
+use crate::model::schema::{AccessList, ObjectClass, SchemaObject};
+use crate::model::server::ServerFacts;
+use crate::ops::restore::Mode;
+use crate::pg::session::Session;
+use crate::pg::{catalog, target};
+use std::collections::BTreeSet;
+
+/// Checks a database that is to be filled.
+///
+/// # Errors
+/// [`Kind::Refused`](crate::error::Kind::Refused) when the server is older, the database is not
+/// empty, roles or extensions are missing, or the role may not act for the owners.
+pub fn empty_database(
+    session: &mut Session,
+    manifest: &Manifest,
+    objects: &[SchemaObject],
+    options: &Options,
+) -> Result<()> {
+    check_version(&session.facts, &manifest.source)?;
+    let found = target::user_objects(session)?;
+    if !found.is_empty() {
+        return Err(Error::refused(format!(
+            "database \"{}\" is not empty: {}",
+            session.facts.database,
+            enumerate(&found)
+        ))
+        .hint("restore into an empty database, load rows alone with --data-only, or replace the database with --create --swap"));
+    }
+    check_roles(session, manifest, objects, options)?;
+    let extensions: Vec<String> = objects
+        .iter()
+        .filter(|object| object.class == ObjectClass::Extension)
+        .map(|object| object.name.clone())
+        .collect();
+    let missing = catalog::missing_extensions(&mut session.client, &extensions)?;
+    if !missing.is_empty() {
+        return Err(Error::refused(format!("the server has no extension {}", enumerate(&missing)))
+            .hint("install the extensions on the server first"));
+    }
+    Ok(())
+}
+
+/// The roles that owners and privileges name must be there, and the restoring role must be able
+/// to act for owners and for those who granted.
+pub fn check_roles(
+    session: &mut Session,
+    manifest: &Manifest,
+    objects: &[SchemaObject],
+    options: &Options,
+) -> Result<()> {
+    let Roles { named, acted_for } = roles(manifest, objects, options);
+    let missing = catalog::missing_roles(&mut session.client, &named)?;
+    if !missing.is_empty() {
+        return Err(Error::refused(format!("the server has no role {}", enumerate(&missing)))
+            .hint("create the roles, or restore with --no-owner --no-privileges"));
+    }
+    let foreign = catalog::foreign_roles(&mut session.client, &acted_for)?;
+    if !foreign.is_empty() {
+        return Err(Error::refused(format!(
+            "\"{}\" may not act for {}, who own or granted what is to be restored",
+            session.facts.role,
+            enumerate(&foreign)
+        ))
+        .hint(
+            "restore as a superuser or a member of these roles, or with --no-owner --no-privileges",
+        ));
+    }
+    Ok(())
+}
+
+struct Roles {
+    named: Vec<String>,
+    acted_for: Vec<String>,
+}
+
+fn roles(manifest: &Manifest, objects: &[SchemaObject], options: &Options) -> Roles {
+    let mut owners = BTreeSet::new();
+    let mut grantees = BTreeSet::new();
+    let large_objects = match options.selection.is_everything() {
+        true => &manifest.large_objects.objects[..],
+        false => &[],
+    };
+    let with_schema = !matches!(options.mode, Mode::DataOnly(_));
+    let objects = if with_schema { objects } else { &[] };
+    if !options.no_owner {
+        owners.extend(objects.iter().filter_map(|object| object.owner.clone()));
+        owners.extend(large_objects.iter().map(|object| object.owner.clone()));
+    }
+    if !options.no_privileges {
+        let lists = objects.iter().filter_map(|object| object.access.as_ref());
+        let lists = lists.chain(large_objects.iter().filter_map(|object| object.access.as_ref()));
+        for list in lists {
+            grantees.extend(list.grants.iter().filter_map(|grant| grant.grantee.clone()));
+            owners.extend(granted_for(list, options.no_owner));
+        }
+    }
+    let acted_for: Vec<String> = owners.iter().cloned().collect();
+    let named = owners.union(&grantees).cloned().collect();
+    Roles { named, acted_for }
+}
+
+/// Who granted, apart from the owner where the restoring role takes the owner's place.
+fn granted_for(list: &AccessList, no_owner: bool) -> impl Iterator<Item = String> {
+    list.grants
+        .iter()
+        .map(|grant| &grant.grantor)
+        .filter(move |grantor| !no_owner || **grantor != list.owner)
+        .cloned()
+}
+
+fn check_version(target: &ServerFacts, source: &ServerFacts) -> Result<()> {
+    if target.major() >= source.major() {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "the archive is of PostgreSQL {}, and the server is {}, which is older",
+        source.major(),
+        target.server_version
+    ))
+    .hint("restore into the same or a newer major version"))
+}
