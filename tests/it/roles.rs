@@ -238,11 +238,11 @@ fn who_cannot_connect_is_told_so_and_no_secret_is_shown() {
     repo.ok(&["backup", "--url", &url("right", &source.name), "--quiet", "--name", "good"]);
     let archived = repo.files();
     assert!(archived.iter().all(|(_, bytes)| !bytes.windows(5).any(|part| part == b"right")));
-    let gone = format!("host=/nowhere port=5432 dbname=x user=r8_password password=hunter2");
+    let gone = "host=/nowhere port=5432 dbname=x user=r8_password password=hunter2";
     for (url, words) in [
         (url("hunter2", &source.name), "password authentication failed"),
-        (url("right", "no_such_database").replace("right", "right"), "no_such_database"),
-        (gone.clone(), "/nowhere"),
+        (url("right", "no_such_database"), "no_such_database"),
+        (gone.to_owned(), "/nowhere"),
     ] {
         for arguments in [
             vec!["backup", "--url", &url],

@@ -262,7 +262,7 @@ impl Run {
 /// `pg_dump --schema-only` of a database, from the newest PostgreSQL on the machine.
 pub fn pg_dump_schema(database: &Database) -> String {
     let output = Command::new(server().pg_dump())
-        .args(["--schema-only", "--restrict-key=x", "--dbname", &database.url()])
+        .args(["--schema-only", "--restrict-key=x", "--encoding=UTF8", "--dbname", &database.url()])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
