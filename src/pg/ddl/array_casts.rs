@@ -33,38 +33,42 @@ pub(super) fn keep(sql: &str) -> String {
     kept
 }
 
-/// Position of `wanted` outside of strings, quoted names, dollar quotes and comments.
-fn find(text: &str, wanted: &str) -> Option<usize> {
-    let mut position = 0;
-    while position < text.len() {
-        match quoted(&text[position..]) {
-            Some(length) => position += length,
-            None if text[position..].starts_with(wanted) => return Some(position),
-            None => position += text[position..].chars().next().map_or(1, char::len_utf8),
+/// What stands in `text` outside of strings, quoted names, dollar quotes and comments: positions
+/// and characters, with the depth of parentheses and brackets before and after each.
+fn unquoted(text: &str) -> impl Iterator<Item = Unquoted> {
+    let (mut position, mut depth) = (0, 0_i32);
+    std::iter::from_fn(move || {
+        while let Some(length) = quoted(&text[position..]) {
+            position += length;
         }
-    }
-    None
+        let character = text[position..].chars().next()?;
+        let before = depth;
+        match character {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth -= 1,
+            _ => {}
+        }
+        let found = Unquoted { position, character, before, after: depth };
+        position += character.len_utf8();
+        Some(found)
+    })
+}
+
+struct Unquoted {
+    position: usize,
+    character: char,
+    before: i32,
+    after: i32,
+}
+
+/// Position of `wanted` outside of quotes.
+fn find(text: &str, wanted: &str) -> Option<usize> {
+    unquoted(text).map(|at| at.position).find(|position| text[*position..].starts_with(wanted))
 }
 
 /// Length of the elements up to the bracket that closes the array.
 fn end_of_array(text: &str) -> Option<usize> {
-    let mut depth = 0_usize;
-    let mut position = 0;
-    while position < text.len() {
-        if let Some(length) = quoted(&text[position..]) {
-            position += length;
-            continue;
-        }
-        let character = text[position..].chars().next()?;
-        match character {
-            '[' | '(' => depth += 1,
-            ']' if depth == 0 => return Some(position),
-            ']' | ')' => depth = depth.checked_sub(1)?,
-            _ => {}
-        }
-        position += character.len_utf8();
-    }
-    None
+    unquoted(text).find(|at| at.after < 0).filter(|at| at.character == ']').map(|at| at.position)
 }
 
 /// The type that every element is cast to, if it is one.
@@ -72,7 +76,8 @@ fn element_type(elements: &str) -> Option<&str> {
     let mut found: Option<&str> = None;
     let mut rest = elements;
     loop {
-        let end = top_level(rest, ",").unwrap_or(rest.len());
+        let comma = unquoted(rest).find(|at| at.before == 0 && at.character == ',');
+        let end = comma.map_or(rest.len(), |at| at.position);
         let element = rest[..end].trim();
         let cast = last_cast(element)?;
         if found.is_some_and(|other| other != cast) {
@@ -101,48 +106,7 @@ fn last_cast(element: &str) -> Option<&str> {
 
 /// Length of the parenthesis at the beginning of `text`.
 fn closing(text: &str) -> Option<usize> {
-    let mut depth = 0_usize;
-    let mut position = 0;
-    while position < text.len() {
-        if let Some(length) = quoted(&text[position..]) {
-            position += length;
-            continue;
-        }
-        let character = text[position..].chars().next()?;
-        position += character.len_utf8();
-        match character {
-            '(' | '[' => depth += 1,
-            ')' | ']' => depth = depth.checked_sub(1)?,
-            _ => {}
-        }
-        if depth == 0 {
-            return Some(position);
-        }
-    }
-    None
-}
-
-/// Position of `wanted` outside of quotes, parentheses and brackets.
-fn top_level(text: &str, wanted: &str) -> Option<usize> {
-    let mut depth = 0_usize;
-    let mut position = 0;
-    while position < text.len() {
-        if let Some(length) = quoted(&text[position..]) {
-            position += length;
-            continue;
-        }
-        if depth == 0 && text[position..].starts_with(wanted) {
-            return Some(position);
-        }
-        let character = text[position..].chars().next()?;
-        match character {
-            '(' | '[' => depth += 1,
-            ')' | ']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        position += character.len_utf8();
-    }
-    None
+    unquoted(text).find(|at| at.after == 0).map(|at| at.position + at.character.len_utf8())
 }
 
 /// Length of the quoted thing at the beginning of `text`: a string, a quoted name, a dollar
