@@ -117,17 +117,23 @@ impl Session {
         Ok(session)
     }
 
-    /// Rows travel in `encoding` from here on; identifiers in later statements must be ASCII
-    /// unless it is `UTF8` or `SQL_ASCII`.
+    /// Rows travel in `encoding` from here on; see [`Self::takes_plain_names`].
+    ///
+    /// `SQL_ASCII` means bytes as they are. COPY would not look at them then, and would put bytes
+    /// that are no UTF-8 into a UTF-8 database: they travel in the database's own encoding.
     pub fn use_encoding(&mut self, encoding: &str) -> Result<()> {
+        let own = self.facts.encoding.clone();
+        let encoding = if encoding == "SQL_ASCII" { own.as_str() } else { encoding };
         self.execute(&format!("SET client_encoding = {}", ident::literal(encoding)))?;
         encoding.clone_into(&mut self.client_encoding);
         Ok(())
     }
 
-    /// Whether statements may hold names beyond ASCII as they are: they are sent as UTF-8.
+    /// Whether statements may hold names beyond ASCII as they are: they are sent as UTF-8. If not,
+    /// they need Unicode escapes, which a database without an encoding does not know.
     pub fn takes_plain_names(&self) -> bool {
         matches!(self.client_encoding.as_str(), "UTF8" | "SQL_ASCII")
+            || self.facts.encoding == "SQL_ASCII"
     }
 
     /// A name as SQL, whatever the encoding in use.

@@ -6,7 +6,7 @@
 
 use super::catalog::{self, CatalogTable};
 use super::failure::server;
-use super::ident::{literal, quote_ascii, quote_qualified};
+use super::ident::{literal, quote_qualified};
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::model::name::QualifiedName;
@@ -191,7 +191,7 @@ pub fn join(session: &mut Session, snapshot: &str) -> Result<()> {
 /// [`Kind::Locked`] when the lock is not free; the session's transaction goes on.
 pub fn lock_at_once(session: &mut Session, table: &QualifiedName) -> Result<()> {
     session.execute("SAVEPOINT before_lock")?;
-    let name = format!("{}.{}", quote_ascii(&table.schema), quote_ascii(&table.name));
+    let name = format!("{}.{}", session.quote(&table.schema), session.quote(&table.name));
     let statement = format!("LOCK TABLE ONLY {name} IN ACCESS SHARE MODE NOWAIT");
     match session.client.batch_execute(&statement) {
         Ok(()) => session.execute("RELEASE SAVEPOINT before_lock"),

@@ -99,11 +99,14 @@ pub fn read_all<W: Write>(
             Parcel::Later(_) => Ok(()),
         })?;
     }
-    leader.execute("SET client_encoding = 'UTF8'")?;
+    leader.use_encoding("UTF8")?;
     let tables = plan.tables.iter().zip(chunks).map(|(table, mut chunks)| {
         // Workers end in any order; the manifest has an order of its own.
-        chunks
-            .sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.member.member.cmp(&y.member.member)));
+        // By length first: `000001` is before `000001-02`, and `000001-99` before `000001-100`.
+        chunks.sort_by_cached_key(|(range, chunk)| {
+            let member = &chunk.member.member;
+            (*range, member.len(), member.clone())
+        });
         let chunks: Vec<Chunk> = chunks.into_iter().map(|(_, chunk)| chunk).collect();
         let mut content = Content::default();
         chunks.iter().for_each(|chunk| content += chunk.content);

@@ -14,11 +14,6 @@ use crate::pg::ident::{literal, quote, quote_qualified};
 use crate::pg::session::{Purpose, Session};
 use crate::pg::{access, large_objects};
 
-/// Whether statements of a session in this encoding may hold names beyond ASCII as they are.
-pub fn names_are_plain(encoding: &str) -> bool {
-    matches!(encoding, "UTF8" | "SQL_ASCII")
-}
-
 /// Loads the rows of all tables with several workers, and gives their number.
 pub fn load_all(
     reader: &ArchiveReader,
@@ -60,7 +55,7 @@ pub fn load_all(
             let sql = copy_in_sql(
                 table.load_through.as_ref().unwrap_or(&table.name),
                 &table.columns,
-                names_are_plain(encoding),
+                session.takes_plain_names(),
             );
             let count = load(reader, session, &sql, table, &[chunk], observer, interrupt)?;
             emit(count)
@@ -114,7 +109,7 @@ fn load_in_rounds(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<u64> {
-    let plain = names_are_plain(&reader.manifest().source.encoding);
+    let plain = session.takes_plain_names();
     let mut open: Vec<&TableEntry> = tables.to_vec();
     let mut rows = 0;
     while !open.is_empty() {

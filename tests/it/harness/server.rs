@@ -93,6 +93,7 @@ impl Server {
     }
 
     /// Where the server's programs are.
+    #[allow(dead_code, reason = "tests that start a psql of their own need it")]
     pub fn binaries(&self) -> &Path {
         &self.binaries
     }

@@ -98,7 +98,8 @@ fn p13_storage_parameters_of_keys_are_kept_and_tablespaces_named() {
     let folder = crate::harness::server().folder().join(&space);
     let path = folder.display();
     // The server makes the folder itself, so that it is its user's.
-    source.execute(&format!("COPY (SELECT 1) TO PROGRAM 'mkdir -m 700 ''{path}'''"));
+    source
+        .execute(&format!("COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; mkdir -m 700 ''{path}'''"));
     admin(&format!("CREATE TABLESPACE {space} LOCATION '{path}'"));
     source.execute(&format!("ALTER INDEX kp SET TABLESPACE {space}"));
     let repo = Repo::new();
