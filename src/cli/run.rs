@@ -13,6 +13,7 @@ use crate::rules::pattern::Pattern;
 use crate::rules::selection::{Selection, nearest};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -23,7 +24,11 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     let common = common(&arguments.verb);
     let progress = Progress::new(common.quiet || common.json);
     let interrupt = Arc::new(Interrupt::default());
-    let result = listen(&interrupt).and_then(|()| dispatch(arguments, &progress, &interrupt));
+    let result = listen(&interrupt).and_then(|()| {
+        // A defect must not look like anything else; what is half done is undone while unwinding.
+        catch_unwind(AssertUnwindSafe(|| dispatch(arguments, &progress, &interrupt)))
+            .unwrap_or_else(|_| Err(Error::failed("pgark broke off; this is a defect of pgark")))
+    });
     progress.finish();
     match result {
         Ok(code) => code,

@@ -320,3 +320,119 @@ fn partitions_are_replaced_whole_and_a_foreign_key_to_them_holds() {
     restore(&repo, &target.url(), &["--on-existing", "truncate"]).expect_code(0);
     assert_equal(&repo, &target);
 }
+
+#[test]
+fn sequences_that_defaults_use_without_owning_them_go_along() {
+    let schema =
+        "CREATE SEQUENCE shared; CREATE TABLE t (id int DEFAULT nextval('shared') PRIMARY KEY);
+        CREATE TABLE other ();";
+    let source = Database::with(&format!(
+        "{schema} INSERT INTO t SELECT nextval('shared') FROM generate_series(1, 50)"
+    ));
+    let (target, repo) = (Database::with(schema), Repo::new());
+    repo.backup(&source, &[]);
+    restore(&repo, &target.url(), &["--table", "t"]).expect_code(0);
+    target.execute("INSERT INTO t DEFAULT VALUES");
+    assert_eq!(target.one("SELECT max(id) FROM t"), "51");
+}
+
+#[test]
+fn an_interrupted_restore_leaves_sequences_where_they_were() {
+    let schema = "CREATE TABLE t (id serial PRIMARY KEY);";
+    let source = Database::with(&format!(
+        "{schema} INSERT INTO t SELECT nextval('t_id_seq') FROM generate_series(1, 5)"
+    ));
+    let (target, repo) = (Database::with(schema), Repo::new());
+    target.execute("SELECT setval('t_id_seq', 778)");
+    repo.backup(&source, &[]);
+    let mut application = target.client();
+    // A transaction that took a number holds a lock that RESTART waits for.
+    application.batch_execute("BEGIN; SELECT nextval('t_id_seq')").unwrap();
+    let url = target.url();
+    let child = repo
+        .command(&["restore", "latest", "--data-only", "--url", &url])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    Run::from(child.wait_with_output().unwrap()).expect_code(130).says(&["nothing was changed"]);
+    application.batch_execute("COMMIT").unwrap();
+    assert_eq!(target.one("SELECT last_value FROM t_id_seq"), "779");
+}
+
+#[test]
+fn names_beyond_ascii_in_a_latin1_database_can_be_upserted() {
+    let latin1 = "TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'";
+    let (source, target) = (Database::create(latin1), Database::create(latin1));
+    let schema = "CREATE TABLE maße (größe int PRIMARY KEY, straße text);";
+    source.execute(&format!("{schema} INSERT INTO maße VALUES (1, 'Zülpicher'), (2, 'neu')"));
+    target.execute(&format!("{schema} INSERT INTO maße VALUES (1, 'alt')"));
+    let repo = Repo::new();
+    repo.backup(&source, &[]);
+    restore(&repo, &target.url(), &["--on-existing", "upsert"]).expect_code(0);
+    assert_equal(&repo, &target);
+}
+
+#[test]
+fn only_views_that_read_loaded_tables_are_filled_and_stale_ones_are_told() {
+    role("matview_guest", "");
+    let schema = "CREATE TABLE a (id int); CREATE TABLE b (id int);
+        CREATE MATERIALIZED VIEW va AS SELECT count(*) AS n FROM a; CREATE MATERIALIZED VIEW vb AS SELECT random() AS n FROM b;
+        GRANT ALL ON a, b TO matview_guest;";
+    let source = Database::with(&format!(
+        "{schema} INSERT INTO a SELECT generate_series(1, 9); REFRESH MATERIALIZED VIEW va;
+        INSERT INTO b VALUES (1); REFRESH MATERIALIZED VIEW vb"
+    ));
+    let (target, repo) = (Database::with(schema), Repo::new());
+    target.execute("INSERT INTO b VALUES (1); REFRESH MATERIALIZED VIEW vb");
+    let untouched = target.one("SELECT n FROM vb");
+    repo.backup(&source, &[]);
+    let run =
+        restore(&repo, &target.url_as("matview_guest"), &["--table", "a", "--json"]).expect_code(3);
+    assert!(run.stdout.contains("public.va"), "{}", run.stdout);
+    restore(&repo, &target.url(), &["--table", "a", "--on-existing", "truncate"]).expect_code(0);
+    assert_eq!(target.one("SELECT n FROM va"), "9");
+    assert_eq!(target.one("SELECT n FROM vb"), untouched, "it reads no loaded table");
+}
+
+#[test]
+fn rows_hashed_by_an_enum_go_through_their_table_in_every_way() {
+    let schema = "CREATE TYPE e AS ENUM ('a', 'b', 'c', 'd', 'e', 'f'); CREATE TABLE h (k e, v int) PARTITION BY HASH (k);
+        CREATE TABLE h0 PARTITION OF h FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+        CREATE TABLE h1 PARTITION OF h FOR VALUES WITH (MODULUS 2, REMAINDER 1);";
+    let source = Database::with(&format!(
+        "{schema} INSERT INTO h SELECT x, 1 FROM unnest(enum_range(NULL::e)) x, generate_series(1, 10)"
+    ));
+    let repo = Repo::new();
+    repo.backup(&source, &[]);
+    for way in ["error", "truncate", "append"] {
+        let target = Database::with(schema);
+        restore(&repo, &target.url(), &["--on-existing", way]).expect_code(0);
+        assert_equal(&repo, &target);
+    }
+    let target = Database::with(schema);
+    restore(&repo, &target.url(), &["--table", "h0"])
+        .expect_code(15)
+        .says(&["partition public.h1 must be restored with the others"]);
+}
+
+#[test]
+fn each_way_says_what_it_has_proved() {
+    let (_source, target, repo) = overlapping();
+    let run = restore(&repo, &target.url(), &["--on-existing", "skip"]).expect_code(0);
+    assert!(run.stdout.contains("6 rows were left out, whose keys were there"), "{}", run.stdout);
+    assert!(!run.stdout.contains("sequences are the archive's"), "{}", run.stdout);
+}
+
+#[test]
+fn skip_fails_where_a_row_clashes_with_another_key_than_the_primary() {
+    let schema = "CREATE TABLE u (id int PRIMARY KEY, email text UNIQUE);";
+    let source = Database::with(&format!("{schema} INSERT INTO u VALUES (1, 'a@b.c')"));
+    let target = Database::with(&format!("{schema} INSERT INTO u VALUES (2, 'a@b.c')"));
+    let repo = Repo::new();
+    repo.backup(&source, &[]);
+    restore(&repo, &target.url(), &["--on-existing", "skip"]).expect_code(1).says(&["u_email_key"]);
+    assert_eq!(target.one("SELECT count(*) FROM u"), "1");
+}

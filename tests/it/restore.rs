@@ -1,6 +1,7 @@
 //! `pgark restore` into empty and new databases, and what it refuses.
 
-use crate::harness::{Database, Repo, admin, connect, server};
+use crate::harness::{Database, Repo, admin, connect, role, server};
+use std::process::Stdio;
 use std::time::Duration;
 
 const TABLES: &str = "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p int REFERENCES p);
@@ -182,7 +183,8 @@ fn an_unfinished_restore_is_emptied_and_begun_again() {
             std::thread::sleep(Duration::from_millis(1500));
         }
     });
-    let mut child = repo.command(&[&command[..], &[&url]].concat()).spawn().unwrap();
+    let mut child =
+        repo.command(&[&command[..], &[&url]].concat()).stderr(Stdio::null()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(1000));
     child.kill().unwrap();
     child.wait().unwrap();
@@ -196,4 +198,136 @@ fn an_unfinished_restore_is_emptied_and_begun_again() {
     repo.run(&["compare", "latest", "--with", &url]).expect_code(15).says(&["half restored"]);
     repo.ok(&[&command[..], &[&url]].concat()).says(&["has not ended: emptying it first"]);
     repo.ok(&["compare", "latest", "--with", &url]);
+}
+
+#[test]
+fn a_second_restore_into_the_same_database_is_locked_out() {
+    let (source, repo, target) = (source(), Repo::new(), Database::empty());
+    repo.backup(&source, &[]);
+    let mut blocker = target.client();
+    let mut child = {
+        // The first restore waits for this lock when it empties or fills the table.
+        let mut command =
+            repo.command(&["restore", "latest", "--jobs", "1", "--url", &target.url()]);
+        let watcher = std::thread::spawn(move || {
+            while blocker
+                .batch_execute("BEGIN; LOCK TABLE public.p IN ACCESS EXCLUSIVE MODE")
+                .is_err()
+            {
+                blocker.batch_execute("ROLLBACK").unwrap();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            std::thread::sleep(Duration::from_secs(9));
+            blocker.batch_execute("ROLLBACK").unwrap();
+        });
+        (command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(), watcher)
+    };
+    std::thread::sleep(Duration::from_millis(1500));
+    repo.run(&["restore", "latest", "--url", &target.url()])
+        .expect_code(11)
+        .says(&["another restore into database"]);
+    assert!(child.0.wait().unwrap().success());
+    child.1.join().unwrap();
+    repo.ok(&["compare", "latest", "--with", &target.url()]);
+}
+
+#[test]
+fn large_objects_make_a_database_not_empty_and_are_never_removed() {
+    let (source, repo) = (source(), Repo::new());
+    let target = Database::with("SELECT lo_from_bytea(7, 'precious')");
+    repo.backup(&source, &[]);
+    repo.run(&["restore", "latest", "--url", &target.url()])
+        .expect_code(15)
+        .says(&["is not empty: 1 large objects"]);
+    assert_eq!(target.one("SELECT convert_from(lo_get(7), 'UTF8')"), "precious");
+}
+
+#[test]
+fn after_a_failure_the_schema_public_and_the_database_are_as_before() {
+    role("public_owner", "");
+    let source = Database::with(
+        "ALTER SCHEMA public OWNER TO public_owner; COMMENT ON SCHEMA public IS 'theirs';
+         GRANT CREATE ON SCHEMA public TO public_owner; REVOKE ALL ON SCHEMA public FROM PUBLIC;
+         CREATE TABLE t (id int); INSERT INTO t VALUES (1);
+         CREATE FUNCTION fail(int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'not here'; END $$;
+         ALTER TABLE t ADD CHECK (fail(id)) NOT VALID;
+         UPDATE pg_constraint SET convalidated = true WHERE conrelid = 't'::regclass",
+    );
+    source.execute(&format!("COMMENT ON DATABASE {} IS 'theirs'", source.name));
+    let (repo, target) = (Repo::new(), Database::empty());
+    target.execute(&format!("COMMENT ON DATABASE {} IS 'ours'", target.name));
+    let state = "SELECT concat_ws(' ', pg_get_userbyid(nspowner), nspacl, obj_description(n.oid, 'pg_namespace'),
+        shobj_description(d.oid, 'pg_database'), datacl) FROM pg_namespace n, pg_database d
+        WHERE nspname = 'public' AND datname = current_database()";
+    let before = target.one(state);
+    repo.backup(&source, &[]);
+    repo.run(&["restore", "latest", "--url", &target.url()])
+        .expect_code(1)
+        .says(&["empty as before"]);
+    assert_eq!(target.one(state), before);
+}
+
+#[test]
+fn create_keeps_a_database_whose_rows_are_proved_and_says_how_to_go_on() {
+    let source = Database::with(
+        "CREATE TABLE ref (id int PRIMARY KEY); CREATE TABLE ch (k int CONSTRAINT fk REFERENCES ref);
+         SET session_replication_role = replica; INSERT INTO ch VALUES (99)",
+    );
+    let (repo, target) = (Repo::new(), Database::with("CREATE TABLE old ()"));
+    repo.backup(&source, &[]);
+    repo.run(&["restore", "latest", "--url", &target.url(), "--create", "--swap"])
+        .expect_code(1)
+        .says(&["all rows", "RENAME TO"]);
+    let staged = databases_like(&format!("{}_pgark_%", target.name));
+    assert_eq!(staged.len(), 1);
+    let kept: i32 =
+        connect(&staged[0], "postgres").query_one("SELECT k FROM ch", &[]).unwrap().get(0);
+    assert_eq!(kept, 99);
+    assert_eq!(target.one("SELECT to_regclass('old')"), "old");
+    admin(&format!("DROP DATABASE {}", staged[0]));
+}
+
+#[test]
+fn the_new_database_has_the_old_ones_settings() {
+    role("settings_user", "");
+    let (source, repo, target) = (source(), Repo::new(), Database::empty());
+    admin(&format!("ALTER DATABASE {} SET search_path = s, public", target.name));
+    admin(&format!("ALTER DATABASE {} CONNECTION LIMIT 42", target.name));
+    admin(&format!(
+        "ALTER ROLE settings_user IN DATABASE {} SET statement_timeout = '5s'",
+        target.name
+    ));
+    let settings = "SELECT string_agg(concat_ws(' ', setrole::regrole, setconfig), '; ' ORDER BY setrole) || datconnlimit
+        FROM pg_db_role_setting, pg_database d WHERE setdatabase = d.oid AND datname = current_database()
+        GROUP BY datconnlimit";
+    let before = target.one(settings);
+    repo.backup(&source, &[]);
+    repo.ok(&["restore", "latest", "--url", &target.url(), "--create", "--swap"]);
+    assert_eq!(target.one(settings), before);
+    for kept in databases_like(&format!("{}_before%", target.name)) {
+        admin(&format!("DROP DATABASE {kept}"));
+    }
+}
+
+#[test]
+fn roles_that_cannot_be_acted_for_are_named_before_anything_is_written() {
+    role("acted_owner", "");
+    role("acted_other", "");
+    let source = Database::with("CREATE TABLE t (id int); ALTER TABLE t OWNER TO acted_other");
+    let (repo, target) = (Repo::new(), Database::empty());
+    admin(&format!("ALTER DATABASE {} OWNER TO acted_owner", target.name));
+    repo.backup(&source, &[]);
+    let before = objects(&target);
+    repo.run(&["restore", "latest", "--url", &target.url_as("acted_owner")])
+        .expect_code(15)
+        .says(&["may not act for acted_other", "--no-owner"]);
+    assert_eq!(objects(&target), before);
+    repo.ok(&[
+        "restore",
+        "latest",
+        "--no-owner",
+        "--no-privileges",
+        "--url",
+        &target.url_as("acted_owner"),
+    ]);
 }
