@@ -41,7 +41,7 @@ fn words(reason: &DbError) -> String {
 }
 
 fn kind(code: &SqlState) -> Kind {
-    if *code == SqlState::LOCK_NOT_AVAILABLE {
+    if *code == SqlState::LOCK_NOT_AVAILABLE || *code == SqlState::T_R_DEADLOCK_DETECTED {
         return Kind::Locked;
     }
     match &code.code()[..2] {

@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 const ATTEMPTS: usize = 5;
 
 /// How long one request waits for its locks. Whoever comes after a waiting request waits too, so
-/// it gives way soon and asks again.
-const LOCK_ATTEMPT: Duration = Duration::from_secs(2);
+/// it gives way soon and asks again: sooner than `deadlock_timeout`, which is 1 s by default, so that
+/// no application's transaction is ended for waiting for a backup in a circle.
+const LOCK_ATTEMPT: Duration = Duration::from_millis(800);
 
 /// Bytes of SQL per LOCK statement.
 const LOCK_BATCH: usize = 100_000;
@@ -142,7 +143,9 @@ fn lock(
             {
                 return Ok(false);
             }
-            if code != Some(SqlState::LOCK_NOT_AVAILABLE) || Instant::now() >= deadline {
+            let in_the_way = code == Some(SqlState::LOCK_NOT_AVAILABLE)
+                || code == Some(SqlState::T_R_DEADLOCK_DETECTED);
+            if !in_the_way || Instant::now() >= deadline {
                 let failure = server("cannot lock the tables", error);
                 return Err(match failure.kind() {
                     Kind::Locked => failure.hint(format!(

@@ -12,6 +12,8 @@ mod harness;
 mod data_only;
 /// The example application is what it says.
 mod example;
+/// What a review found.
+mod findings;
 /// Databases as they should not be: names, values, sizes, encodings.
 mod odd_databases;
 /// The twenty pitfalls of logical backups: the naive form fails, pgark does not.
