@@ -79,8 +79,9 @@ fn default_jobs() -> u16 {
 /// How long to wait for locks.
 #[derive(Debug, Args)]
 pub struct Locks {
-    /// How many seconds to wait for locks on tables.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    /// How many seconds to wait for locks on tables, 1 to 2147483.
+    // The server counts its own timeouts in milliseconds, in 31 bits.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=2_147_483))]
     pub lock_timeout: u64,
 }
 

@@ -29,3 +29,14 @@ fn a_backup_that_the_server_picks_to_end_a_deadlock_asks_for_its_locks_again() {
     let log = std::fs::read_to_string(server().folder().join("log")).unwrap();
     assert!(log.contains("deadlock detected"), "the server had to end it");
 }
+
+#[test]
+fn a_patience_beyond_all_bounds_is_wrong_usage() {
+    let source = Database::with("CREATE TABLE t (x int)");
+    let (repo, url) = (Repo::new(), source.url());
+    for patience in ["18446744073709551615", "2147484", "0"] {
+        let run = repo.run(&["backup", "--url", &url, "--lock-timeout", patience]);
+        run.expect_code(2).says(&["--lock-timeout", "2147483"]);
+    }
+    repo.ok(&["backup", "--url", &url, "--lock-timeout", "2147483"]);
+}
