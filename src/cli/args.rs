@@ -41,7 +41,7 @@ pub struct Common {
     /// Print the result as JSON on standard output.
     #[arg(long)]
     pub json: bool,
-    /// Say nothing but errors.
+    /// Say nothing but warnings and errors.
     #[arg(long, short)]
     pub quiet: bool,
 }

@@ -40,3 +40,9 @@ fn a_patience_beyond_all_bounds_is_wrong_usage() {
     }
     repo.ok(&["backup", "--url", &url, "--lock-timeout", "2147483"]);
 }
+
+#[test]
+fn quiet_says_in_its_help_that_warnings_are_printed() {
+    let run = Repo::new().ok(&["backup", "--help"]);
+    assert!(run.stdout.contains("Say nothing but warnings and errors"), "{}", run.stdout);
+}
