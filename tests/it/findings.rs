@@ -46,3 +46,24 @@ fn quiet_says_in_its_help_that_warnings_are_printed() {
     let run = Repo::new().ok(&["backup", "--help"]);
     assert!(run.stdout.contains("Say nothing but warnings and errors"), "{}", run.stdout);
 }
+
+#[test]
+fn rows_do_not_reach_error_messages() {
+    let source = Database::with(
+        "CREATE TABLE users (id int, email text);
+         INSERT INTO users VALUES (1, 'secret@example.org'), (2, 'secret@example.org')",
+    );
+    let repo = Repo::new();
+    repo.backup(&source, &[]);
+    for (target, said) in [
+        ("CREATE TABLE users (id int, email text UNIQUE)", "SQLSTATE 23505"),
+        ("CREATE TABLE users (id int, email text CHECK (id > 2))", "SQLSTATE 23514"),
+        ("CREATE TABLE users (id int, email text CHECK (email::int > 0))", "SQLSTATE 22P02"),
+    ] {
+        let target = Database::with(target);
+        let run = repo.run(&["restore", "latest", "--url", &target.url(), "--data-only"]);
+        assert_ne!(run.code, 0);
+        assert!(!run.stderr.contains("secret"), "{}", run.stderr);
+        run.says(&[said, "COPY users, line "]);
+    }
+}
