@@ -1,8 +1,16 @@
 //! What a review of the first version found, one test for each.
 
 use crate::harness::{Database, Repo, Run, server};
+use pgark::model::connection::Connection;
+use pgark::pg::session::{Purpose, Session};
+use pgark::pg::snapshot;
 use std::process::Stdio;
 use std::time::Duration;
+
+fn open(database: &Database) -> Session {
+    let connection = Connection { string: database.url(), ..Connection::default() };
+    Session::open(&connection, None, Purpose::Catalog).unwrap()
+}
 
 #[test]
 fn a_backup_that_the_server_picks_to_end_a_deadlock_asks_for_its_locks_again() {
@@ -66,4 +74,35 @@ fn rows_do_not_reach_error_messages() {
         assert!(!run.stderr.contains("secret"), "{}", run.stderr);
         run.says(&[said, "COPY users, line "]);
     }
+}
+
+#[test]
+fn the_catalogs_fingerprint_sees_every_change_of_a_definition_and_no_temporary_table() {
+    let database = Database::with("CREATE TABLE t (x text, y int); CREATE SEQUENCE s");
+    let (mut session, mut client) = (open(&database), database.client());
+    let mut before = snapshot::catalog_fingerprint(&mut session).unwrap();
+    let mut changed = |sql: &str| {
+        client.batch_execute(sql).unwrap();
+        let after = snapshot::catalog_fingerprint(&mut session).unwrap();
+        std::mem::replace(&mut before, after.clone()) != after
+    };
+    for sql in [
+        "ALTER TABLE t ALTER x SET STORAGE external",
+        "ALTER TABLE t ALTER x SET STATISTICS 7",
+        "CREATE INDEX i ON t (y)",
+        "ALTER TABLE t REPLICA IDENTITY FULL",
+        "ALTER SEQUENCE s INCREMENT 5",
+        "COMMENT ON COLUMN t.x IS 'new'",
+    ] {
+        assert!(changed(sql), "{sql}");
+    }
+    for sql in [
+        "CREATE TEMPORARY TABLE tmp (x serial PRIMARY KEY, y text DEFAULT 'a');
+         COMMENT ON TABLE tmp IS 'x'",
+        "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "INSERT INTO t VALUES ('a', 1); SELECT nextval('s'); ANALYZE t",
+    ] {
+        assert!(!changed(sql), "{sql}");
+    }
+    assert!(changed("CREATE TABLE u () INHERITS (t)") && changed("ALTER TABLE u NO INHERIT t"));
 }

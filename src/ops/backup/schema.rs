@@ -14,10 +14,14 @@ use crate::rules::selection::Choice;
 use crate::rules::{object_selection, order};
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::time::Duration;
 /// How often the catalogs are read anew when definitions changed meanwhile.
 const ATTEMPTS: usize = 3;
 
 /// A snapshot and the schema under it.
+/// How long to wait before that: definitions that change come in a row.
+const PAUSE: Duration = Duration::from_millis(200);
+
 pub struct Taken {
     pub snapshot: Snapshot,
     /// The snapshot's tables.
@@ -60,7 +64,10 @@ pub fn take(leader: &mut Session, options: &Options, interrupt: &Interrupt) -> R
     target::check_unmarked(leader)?;
     let mut watcher = Session::open(&options.connection, None, Purpose::Catalog)?;
     interrupt.register(&watcher);
-    for _ in 0..ATTEMPTS {
+    for attempts in 0..ATTEMPTS {
+        if attempts > 0 {
+            std::thread::sleep(PAUSE);
+        }
         if let Some(taken) = attempt(leader, &mut watcher, options, interrupt)? {
             return Ok(taken);
         }
