@@ -1,11 +1,13 @@
 //! What a review of the first version found, one test for each.
 
 use crate::harness::{Database, Repo, Run, server};
+use pgark::error::Kind;
 use pgark::model::connection::Connection;
+use pgark::ops::interrupt::Interrupt;
 use pgark::pg::session::{Purpose, Session};
 use pgark::pg::snapshot;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn open(database: &Database) -> Session {
     let connection = Connection { string: database.url(), ..Connection::default() };
@@ -105,4 +107,21 @@ fn the_catalogs_fingerprint_sees_every_change_of_a_definition_and_no_temporary_t
         assert!(!changed(sql), "{sql}");
     }
     assert!(changed("CREATE TABLE u () INHERITS (t)") && changed("ALTER TABLE u NO INHERIT t"));
+}
+
+#[test]
+fn a_statement_that_begins_after_the_signal_is_cancelled_too() {
+    let database = Database::empty();
+    let (interrupt, mut session) = (Interrupt::default(), open(&database));
+    interrupt.register(&session);
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| interrupt.raise(15));
+        std::thread::sleep(Duration::from_millis(400));
+        let failed = session.execute("SELECT pg_catalog.pg_sleep(60)").unwrap_err();
+        assert_eq!(interrupt.reason(failed).kind(), Kind::Interrupted(15));
+    });
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    // The run has heard of it: what cleans up is left in peace.
+    session.execute("SELECT pg_catalog.pg_sleep(1.5)").unwrap();
 }
