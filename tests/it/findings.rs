@@ -1,9 +1,10 @@
 //! What a review of the first version found, one test for each.
 
 use crate::harness::{Database, Repo, Run, server};
-use pgark::error::Kind;
+use pgark::error::{Error, Kind};
 use pgark::model::connection::Connection;
 use pgark::ops::interrupt::Interrupt;
+use pgark::ops::pool;
 use pgark::pg::session::{Purpose, Session};
 use pgark::pg::snapshot;
 use std::process::Stdio;
@@ -124,4 +125,42 @@ fn a_statement_that_begins_after_the_signal_is_cancelled_too() {
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     // The run has heard of it: what cleans up is left in peace.
     session.execute("SELECT pg_catalog.pg_sleep(1.5)").unwrap();
+}
+
+#[test]
+fn the_failure_of_one_worker_ends_the_queries_of_the_others_at_once() {
+    let database = Database::empty();
+    let interrupt = Interrupt::default();
+    let mut leader = open(&database);
+    interrupt.register(&leader);
+    let fails = |worker_fails: bool| {
+        let begun = Instant::now();
+        let error = pool::run(
+            2,
+            vec![60, 0],
+            &interrupt,
+            || {
+                let session = open(&database);
+                interrupt.register(&session);
+                Ok(session)
+            },
+            |session, seconds, emit| {
+                // Both workers are at work when it fails.
+                std::thread::sleep(Duration::from_millis(300));
+                match seconds {
+                    0 if worker_fails => Err(Error::failed("broken")),
+                    0 => emit(()),
+                    _ => session.execute(&format!("SELECT pg_catalog.pg_sleep({seconds})")),
+                }
+            },
+            |()| Err(Error::failed("full disk")),
+        )
+        .unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+        error.to_string()
+    };
+    assert_eq!(fails(true), "broken");
+    assert_eq!(fails(false), "full disk");
+    interrupt.check().unwrap();
+    leader.execute("SELECT 1").unwrap();
 }
