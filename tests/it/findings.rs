@@ -164,3 +164,36 @@ fn the_failure_of_one_worker_ends_the_queries_of_the_others_at_once() {
     interrupt.check().unwrap();
     leader.execute("SELECT 1").unwrap();
 }
+
+/// A folder with an Alembic project whose configuration names this URL.
+fn project(url: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("migrations/versions")).unwrap();
+    let file = |name: &str, text: &str| {
+        let mut file = std::fs::File::create(folder.path().join(name)).unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    };
+    file(
+        "alembic.ini",
+        &format!("[alembic]\nscript_location = migrations\nsqlalchemy.url = {url}\n"),
+    );
+    file("migrations/env.py", "");
+    file("migrations/versions/0001.py", "");
+    folder
+}
+
+#[test]
+fn a_password_in_a_migration_project_is_warned_of_and_not_shown() {
+    let source = Database::with("CREATE TABLE alembic_version (version_num varchar(32))");
+    let repo = Repo::new();
+    let backup = |url: &str, name: &str| {
+        let project = project(url);
+        let folder = project.path().to_str().unwrap();
+        repo.ok(&["backup", "--url", &source.url(), "--migrations", folder, "--name", name])
+    };
+    let run = backup("postgresql://app:geheim@db.example/shop", "secret");
+    let run = run.says(&["alembic.ini", "password"]);
+    assert!(!run.stderr.contains("geheim") && !run.stdout.contains("geheim"));
+    let run = backup("postgresql://app@db.example/shop", "open");
+    assert!(!run.stderr.contains("password"), "{}", run.stderr);
+}
