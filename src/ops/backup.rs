@@ -119,6 +119,9 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     let mtime = u64::try_from(started.timestamp()).unwrap_or_default();
     let mut archive = ArchiveWriter::new(staged.writer()?, mtime);
     let mut files = Vec::new();
+    if bundle.is_some() && ledgers.is_empty() {
+        observer.warn("the migration project's files are in the archive, and no table that the role can read holds its state (alembic_version)");
+    }
     let text = schema_text::write(&taken.objects, &name);
     files.push(archive.add("README.txt", by_hand::readme(&name, &leader.facts).as_bytes())?);
     files.push(archive.add(PRE_DATA, text.pre_data.as_bytes())?);

@@ -1,5 +1,6 @@
 //! What a review of the first version found, one test for each.
 
+use crate::harness::carried::manifest;
 use crate::harness::{Database, Repo, Run, server};
 use pgark::error::{Error, Kind};
 use pgark::model::connection::Connection;
@@ -196,4 +197,24 @@ fn a_password_in_a_migration_project_is_warned_of_and_not_shown() {
     assert!(!run.stderr.contains("geheim") && !run.stdout.contains("geheim"));
     let run = backup("postgresql://app@db.example/shop", "open");
     assert!(!run.stderr.contains("password"), "{}", run.stderr);
+}
+
+#[test]
+fn a_ledger_is_known_whatever_the_width_of_its_column_and_missed_aloud() {
+    let project = project("driver://");
+    let folder = project.path().to_str().unwrap();
+    for column in ["varchar(32)", "varchar(255)", "varchar", "text"] {
+        let source = Database::with(&format!(
+            "CREATE TABLE alembic_version (version_num {column} PRIMARY KEY);
+             INSERT INTO alembic_version VALUES ('0001')"
+        ));
+        let repo = Repo::new();
+        let run = repo.ok(&["backup", "--url", &source.url(), "--migrations", folder]);
+        assert!(!run.stderr.contains("alembic_version"), "{}", run.stderr);
+        assert_eq!(manifest(&repo)["ledgers"][0]["revisions"][0], "0001", "{column}");
+    }
+    let repo = Repo::new();
+    let source = Database::with("CREATE TABLE t (x int)");
+    let run = repo.ok(&["backup", "--url", &source.url(), "--migrations", folder]);
+    run.says(&["warning", "alembic_version"]);
 }
