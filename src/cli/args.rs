@@ -163,7 +163,8 @@ pub struct Selection {
 /// After every restore the content of all tables is computed again and compared with the manifest.
 #[derive(Debug, Args)]
 pub struct Restore {
-    /// Path of the archive, its name, a unique beginning of it, latest, or latest:DATABASE.
+    /// Path of the archive, its name, a unique beginning of it, latest:DATABASE, or latest
+    /// where all archives are of one database.
     pub archive: String,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -239,7 +240,7 @@ impl From<Existing> for OnExisting {
 /// against the one in manifests/, and the chain to the previous manifest. Lists all findings.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Archives: paths, names, unique beginnings, latest.
+    /// Archives: paths, names, unique beginnings, latest:DATABASE, latest.
     #[arg(required = true)]
     pub archives: Vec<String>,
     #[command(flatten)]
@@ -256,7 +257,7 @@ pub struct Verify {
 /// everything is equal, 4 when not.
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// Path of the archive, its name, a unique beginning of it, or latest.
+    /// Path of the archive, its name, a unique beginning of it, latest:DATABASE, or latest.
     pub archive: String,
     /// What to compare with: a connection string, or another archive.
     #[arg(long, value_name = "URL|ARCHIVE")]

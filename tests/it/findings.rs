@@ -218,3 +218,21 @@ fn a_ledger_is_known_whatever_the_width_of_its_column_and_missed_aloud() {
     let run = repo.ok(&["backup", "--url", &source.url(), "--migrations", folder]);
     run.says(&["warning", "alembic_version"]);
 }
+
+#[test]
+fn latest_of_several_databases_is_an_error_that_names_the_choices() {
+    let (blog, shop) = (Database::with("CREATE TABLE b (x int)"), Database::empty());
+    let (target, repo) = (Database::empty(), Repo::new());
+    shop.execute("CREATE TABLE s (x int)");
+    repo.backup(&shop, &["--name", "first"]);
+    repo.ok(&["restore", "latest", "--url", &target.url()]);
+    repo.backup(&blog, &["--name", "second"]);
+    let other = Database::empty();
+    let (of_blog, of_shop) = (format!("latest:{}", blog.name), format!("latest:{}", shop.name));
+    let run = repo.run(&["restore", "latest", "--url", &other.url()]).expect_code(2);
+    run.says(&["several databases", &of_blog, &of_shop]);
+    assert_eq!(other.one("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), "0");
+    repo.ok(&["restore", &of_shop, "--url", &other.url()]);
+    assert_eq!(other.one("SELECT to_regclass('s') IS NOT NULL"), "true");
+    repo.run(&["compare", "latest:none", "--with", &other.url()]).expect_code(10).says(&["none"]);
+}
