@@ -13,7 +13,7 @@ use crate::rules::pattern::Pattern;
 use crate::rules::selection::{Selection, nearest};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,12 +81,8 @@ fn dispatch(arguments: &Arguments, progress: &Progress, interrupt: &Interrupt) -
             Ok(ExitCode::Done)
         }
         Verb::Verify(args) => {
-            let archives: Vec<PathBuf> = args
-                .archives
-                .iter()
-                .map(|wanted| locate::archive(wanted, &args.common.repo))
-                .collect::<Result<_>>()?;
-            let reports = verify::run(&archives, usize::from(args.jobs.jobs), progress, interrupt)?;
+            let (repo, jobs) = (&args.common.repo, usize::from(args.jobs.jobs));
+            let reports = verify::run(&args.archives, repo, jobs, progress, interrupt)?;
             progress.finish();
             report::verify(&reports, args.common.json, args.common.quiet)
         }

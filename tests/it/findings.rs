@@ -236,3 +236,38 @@ fn latest_of_several_databases_is_an_error_that_names_the_choices() {
     assert_eq!(other.one("SELECT to_regclass('s') IS NOT NULL"), "true");
     repo.run(&["compare", "latest:none", "--with", &other.url()]).expect_code(10).says(&["none"]);
 }
+
+#[test]
+fn one_archive_that_cannot_be_verified_does_not_keep_the_others_from_it() {
+    let source = Database::with("CREATE TABLE t AS SELECT 1 AS x");
+    let repo = Repo::new();
+    for name in ["good", "gone", "newer"] {
+        repo.backup(&source, &["--name", name]);
+    }
+    let sound = |run: &Run| assert!(run.stdout.contains("good.tar: sound"), "{}", run.stdout);
+    let run = repo.run(&["verify", "unknown", "good"]).expect_code(10);
+    sound(&run);
+    assert!(run.stdout.contains("there is no archive \"unknown\""), "{}", run.stdout);
+
+    // A newer format: of the manifest in manifests/ and, by its length, of the one inside.
+    for file in ["backups/newer.tar", "manifests/newer.json"] {
+        let path = repo.path().join(file);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let version = b"\"version\": 1";
+        let at = bytes.windows(version.len()).position(|w| w == version).unwrap();
+        bytes[at + version.len() - 1] = b'9';
+        std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        std::io::Write::write_all(&mut std::fs::File::create(&path).unwrap(), &bytes).unwrap();
+    }
+    let run = repo.run(&["verify", "newer", "unknown", "good"]).expect_code(15);
+    sound(&run);
+    assert!(run.stdout.contains("format version 9"), "{}", run.stdout);
+
+    std::fs::remove_file(repo.path().join("backups/gone.tar")).unwrap();
+    let run = repo.run(&["verify", "unknown", "newer", "gone", "good"]).expect_code(13);
+    sound(&run);
+    assert!(run.stdout.contains("gone.tar: DAMAGED"), "{}", run.stdout);
+    let run = repo.run(&["verify", "gone", "good", "--json"]).expect_code(13);
+    let said: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(said["archives"][1]["sound"], true);
+}
