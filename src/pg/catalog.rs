@@ -314,6 +314,14 @@ pub fn extension_tables_with_rows(client: &mut Client) -> Result<Vec<(QualifiedN
     Ok(found)
 }
 
+/// How many large objects there are.
+pub fn count_large_objects(client: &mut Client) -> Result<u64> {
+    let row = client
+        .query_one("SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata", &[])
+        .map_err(|error| server("cannot count the large objects", error))?;
+    Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
+}
+
 /// Which of `roles` the server does not have.
 pub fn missing_roles(client: &mut Client, roles: &[String]) -> Result<Vec<String>> {
     let wanted: Vec<String> = roles.iter().map(|role| format!("({})", literal(role))).collect();

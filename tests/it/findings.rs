@@ -271,3 +271,39 @@ fn one_archive_that_cannot_be_verified_does_not_keep_the_others_from_it() {
     let said: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(said["archives"][1]["sound"], true);
 }
+
+#[test]
+fn large_objects_are_never_left_out_without_a_word() {
+    let source = Database::with(
+        "CREATE TABLE t (x int); SELECT lo_from_bytea(0, 'one'), lo_from_bytea(0, 'two')",
+    );
+    for selection in [["-t", "*"], ["-n", "public"]] {
+        let repo = Repo::new();
+        let mut arguments = vec!["backup", "--url"];
+        let url = source.url();
+        arguments.push(&url);
+        arguments.extend(selection);
+        repo.ok(&arguments).says(&["2 large objects"]);
+        let manifest = manifest(&repo);
+        assert_eq!(manifest["left_out"].to_string(), "[\"2 large objects\"]");
+        assert_eq!(manifest["whole"], false);
+    }
+    let repo = Repo::new();
+    repo.backup(&source, &["--exclude-data", "t"]);
+    let manifest = manifest(&repo);
+    assert_eq!(
+        (&manifest["whole"], &manifest["large_objects"]["count"]),
+        (&true.into(), &2.into())
+    );
+}
+
+#[test]
+fn an_archive_without_some_rows_is_still_compared_as_the_whole_database() {
+    let source = Database::with("CREATE TABLE t AS SELECT 1 AS x; CREATE TABLE u (x int)");
+    let repo = Repo::new();
+    repo.backup(&source, &["--exclude-data", "t"]);
+    repo.ok(&["compare", "latest", "--with", &source.url()]);
+    source.execute("CREATE TABLE later (x int)");
+    let run = repo.run(&["compare", "latest", "--with", &source.url()]).expect_code(4);
+    assert!(run.stdout.contains("public.later: is not in the archive"), "{}", run.stdout);
+}
