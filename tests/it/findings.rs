@@ -307,3 +307,49 @@ fn an_archive_without_some_rows_is_still_compared_as_the_whole_database() {
     let run = repo.run(&["compare", "latest", "--with", &source.url()]).expect_code(4);
     assert!(run.stdout.contains("public.later: is not in the archive"), "{}", run.stdout);
 }
+
+const GUARDED: &str = "CREATE TABLE a (x int); CREATE TABLE b (x int, y int);
+    CREATE SCHEMA s; CREATE TABLE s.c (x int);
+    ALTER TABLE b ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON b USING (x > 0);
+    CREATE STATISTICS st ON x, y FROM b;
+    CREATE RULE r AS ON DELETE TO s.c DO INSTEAD NOTHING;
+    CREATE PUBLICATION p FOR TABLE a";
+
+#[test]
+fn an_exclusion_does_not_drop_row_security_of_the_tables_that_stay() {
+    let source = Database::with(GUARDED);
+    let (repo, url) = (Repo::new(), source.url());
+    let named = ["policy own on public.b", "row-security public.b", "publication p"];
+    let refused = |arguments: &[&str], named: &[&str], unnamed: &[&str]| {
+        let mut all = vec!["backup", "--url", &url];
+        all.extend(arguments);
+        let run = repo.run(&all).expect_code(15).says(&["cannot carry"]).says(named);
+        for text in unnamed {
+            assert!(!run.stderr.contains(text), "\"{text}\" in:\n{}", run.stderr);
+        }
+        assert_eq!(repo.files(), []);
+    };
+    refused(&["-T", "a"], &named, &[]);
+    refused(&["-T", "a"], &["rule r on s.c", "extended-statistics public.st"], &[]);
+    refused(&["-N", "s"], &named, &["rule r"]);
+    refused(&["-T", "b"], &["publication p", "rule r on s.c"], &["policy", "statistics"]);
+    refused(&["-t", "b"], &["policy own on public.b", "statistics"], &["publication", "rule"]);
+    refused(&["-n", "s"], &["rule r on s.c"], &["publication", "policy"]);
+    // What is allowed is listed, and what was not asked for too.
+    repo.run(&["backup", "--url", &url, "-n", "s", "--allow-missing", "rule"]).expect_code(3);
+    let manifest = manifest(&repo);
+    assert!(manifest["not_carried"].to_string().contains("r on s.c"));
+    let left_out = manifest["left_out"].to_string();
+    assert!(left_out.contains("policy own on public.b") && left_out.contains("publication p"));
+    assert_eq!(manifest["whole"], false);
+}
+
+#[test]
+fn a_selection_that_nothing_uncarried_belongs_to_needs_no_permission() {
+    let source = Database::with(GUARDED);
+    let repo = Repo::new();
+    repo.ok(&["backup", "--url", &source.url(), "-t", "a"]);
+    let manifest = manifest(&repo);
+    assert_eq!(manifest["not_carried"].to_string(), "[]");
+    assert!(manifest["left_out"].to_string().contains("row-security public.b"));
+}
