@@ -51,6 +51,7 @@ pub mod rules {
     pub mod order;
     pub mod pattern;
     pub mod row_digest;
+    pub mod secrets;
     pub mod selection;
 }
 

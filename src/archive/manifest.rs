@@ -45,8 +45,11 @@ pub struct Manifest {
     pub objects: Vec<ObjectEntry>,
     /// Objects that the archive does not hold because the operator allowed it.
     pub not_carried: Vec<NotCarried>,
-    /// Objects that the operator's selection left out, as people write them.
+    /// What the operator's selection left out, as people write it.
     pub left_out: Vec<String>,
+    /// Whether no selection by table or schema was made: every table, sequence and large object of
+    /// the database is in the archive. Rows may be left out all the same, as tables' `data` says.
+    pub whole: bool,
     /// The tables.
     pub tables: Vec<TableEntry>,
     /// The sequences with their positions.

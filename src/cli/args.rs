@@ -41,7 +41,7 @@ pub struct Common {
     /// Print the result as JSON on standard output.
     #[arg(long)]
     pub json: bool,
-    /// Say nothing but errors.
+    /// Say nothing but warnings and errors.
     #[arg(long, short)]
     pub quiet: bool,
 }
@@ -79,8 +79,9 @@ fn default_jobs() -> u16 {
 /// How long to wait for locks.
 #[derive(Debug, Args)]
 pub struct Locks {
-    /// How many seconds to wait for locks on tables.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    /// How many seconds to wait for locks on tables, 1 to 2147483.
+    // The server counts its own timeouts in milliseconds, in 31 bits.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=2_147_483))]
     pub lock_timeout: u64,
 }
 
@@ -162,7 +163,8 @@ pub struct Selection {
 /// After every restore the content of all tables is computed again and compared with the manifest.
 #[derive(Debug, Args)]
 pub struct Restore {
-    /// Path of the archive, its name, a unique beginning of it, latest, or latest:DATABASE.
+    /// Path of the archive, its name, a unique beginning of it, latest:DATABASE, or latest
+    /// where all archives are of one database.
     pub archive: String,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -238,7 +240,7 @@ impl From<Existing> for OnExisting {
 /// against the one in manifests/, and the chain to the previous manifest. Lists all findings.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Archives: paths, names, unique beginnings, latest.
+    /// Archives: paths, names, unique beginnings, latest:DATABASE, latest.
     #[arg(required = true)]
     pub archives: Vec<String>,
     #[command(flatten)]
@@ -255,7 +257,7 @@ pub struct Verify {
 /// everything is equal, 4 when not.
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// Path of the archive, its name, a unique beginning of it, or latest.
+    /// Path of the archive, its name, a unique beginning of it, latest:DATABASE, or latest.
     pub archive: String,
     /// What to compare with: a connection string, or another archive.
     #[arg(long, value_name = "URL|ARCHIVE")]

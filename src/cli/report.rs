@@ -142,10 +142,19 @@ fn proof(proof: restore::Proof) -> &'static str {
     }
 }
 
+/// Damage is worse than all that only kept archives from being verified; of that, the highest number
+/// counts.
+fn verdict(reports: &[verify::Report]) -> ExitCode {
+    let unusable = reports.iter().filter_map(|report| report.unusable).map(ExitCode::from);
+    if reports.iter().any(|report| report.unusable.is_none() && !report.findings.is_empty()) {
+        return ExitCode::Damaged;
+    }
+    unusable.max_by_key(|code| code.number()).unwrap_or(ExitCode::Done)
+}
+
 /// The result of `pgark verify`.
 pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<ExitCode> {
-    let sound = reports.iter().all(|report| report.findings.is_empty());
-    let code = if sound { ExitCode::Done } else { ExitCode::Damaged };
+    let code = verdict(reports);
     if as_json {
         let reports: Vec<Value> = reports
             .iter()
@@ -166,9 +175,12 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
                 })
             })
             .collect();
-        print_json(
-            &json!({"result": if sound { "done" } else { "damaged" }, "archives": reports}),
-        )?;
+        let result = match code {
+            ExitCode::Done => "done",
+            ExitCode::Damaged => "damaged",
+            _ => "failed",
+        };
+        print_json(&json!({"result": result, "exit_code": code.number(), "archives": reports}))?;
         return Ok(code);
     }
     for report in reports {
@@ -183,7 +195,12 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
                 ))?;
             }
         } else {
-            to_stdout(&format!("{archive}: DAMAGED, {} findings", report.findings.len()))?;
+            match report.unusable {
+                None => {
+                    to_stdout(&format!("{archive}: DAMAGED, {} findings", report.findings.len()))?;
+                }
+                Some(_) => to_stdout(&format!("{archive}: NOT VERIFIED"))?,
+            }
             for finding in &report.findings {
                 to_stdout(&format!("  {finding}"))?;
             }

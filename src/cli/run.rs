@@ -14,7 +14,7 @@ use crate::rules::selection::{Selection, nearest};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -94,12 +94,8 @@ fn dispatch(arguments: &Arguments, progress: &Progress, interrupt: &Interrupt) -
             })
         }
         Verb::Verify(args) => {
-            let archives: Vec<PathBuf> = args
-                .archives
-                .iter()
-                .map(|wanted| locate::archive(wanted, &args.common.repo))
-                .collect::<Result<_>>()?;
-            let reports = verify::run(&archives, usize::from(args.jobs.jobs), progress, interrupt)?;
+            let (repo, jobs) = (&args.common.repo, usize::from(args.jobs.jobs));
+            let reports = verify::run(&args.archives, repo, jobs, progress, interrupt)?;
             progress.finish();
             report::verify(&reports, args.common.json, args.common.quiet)
         }

@@ -197,7 +197,7 @@ pub struct Grant {
     pub grantable: bool,
 }
 
-/// An object that the archive does not carry, and why.
+/// An object that the archive does not carry, and where it is: a selection decides by that.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NotCarried {
@@ -205,4 +205,10 @@ pub struct NotCarried {
     pub class: ObjectClass,
     /// Its name as people write it.
     pub name: String,
+    /// The schema that it lies in, or that what it belongs to lies in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub schema: Option<String>,
+    /// The relation, in that schema, that it is or belongs to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub table: Option<String>,
 }

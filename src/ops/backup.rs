@@ -109,12 +109,25 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     interrupt.register(&leader);
     leader.check_not_pooled()?;
     target::check_unmarked(&mut leader)?;
-    let taken = schema::take(&mut leader, options, interrupt)?;
+    let mut taken = schema::take(&mut leader, options, interrupt)?;
+    if !taken.with_large_objects {
+        // They belong to no table and to no schema.
+        let count = catalog::count_large_objects(&mut leader.client)?;
+        if count > 0 {
+            observer.warn(&format!(
+                "{count} large objects are left out: --table and --schema do not take them"
+            ));
+            taken.left_out.push(format!("{count} large objects"));
+        }
+    }
     for object in &taken.not_carried {
         observer.warn(&format!("not in the archive, as allowed: {} {}", object.class, object.name));
     }
     let bundle = migrations::collect(&options.migrations, observer)?;
     let ledgers = migrations::ledgers(&mut leader, &taken.tables)?;
+    if bundle.is_some() && ledgers.is_empty() {
+        observer.warn("the migration project's files are in the archive, and no table that the role can read holds its state (alembic_version)");
+    }
     let plan = plan::make(&taken.tables, &taken.choices, leader.facts.major());
 
     let name = match &options.name {
@@ -180,6 +193,7 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         objects: text.objects,
         not_carried: taken.not_carried,
         left_out: taken.left_out,
+        whole: options.selection.is_everything(),
         tables,
         sequences,
         large_objects: rows.large_objects,

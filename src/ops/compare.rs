@@ -111,7 +111,7 @@ pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) ->
     let tables = left.tables.len();
     join_loaded_through(manifest, &mut left);
     join_loaded_through(manifest, &mut right);
-    let differences = differences(&left, &right, manifest.left_out.is_empty());
+    let differences = differences(&left, &right, manifest.whole);
     Ok(Summary {
         archive: manifest.name.clone(),
         with,
@@ -230,7 +230,7 @@ pub fn with_restored(
     let mut left = from_manifest(manifest);
     join_loaded_through(manifest, &mut left);
     join_loaded_through(manifest, &mut right);
-    Ok(differences(&left, &right, manifest.left_out.is_empty()))
+    Ok(differences(&left, &right, manifest.whole))
 }
 
 fn from_database(
@@ -271,7 +271,7 @@ fn read_live(
             table.condition = entry.condition.clone();
             to_scan.push(table.clone());
         }
-        if in_archive.contains_key(&table.name) || manifest.left_out.is_empty() {
+        if in_archive.contains_key(&table.name) || manifest.whole {
             tables.insert(table.name, SideTable { columns, content: None });
         }
     }

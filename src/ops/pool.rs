@@ -4,10 +4,16 @@
 
 use super::interrupt::Interrupt;
 use crate::error::{Error, Result};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How soon a failure of one worker is seen, and how often the others' queries are then cancelled:
+/// a cancel request that comes between two statements is lost.
+const GLANCE: Duration = Duration::from_millis(50);
+const CANCEL_AGAIN: Duration = Duration::from_secs(1);
 
 /// Hands over one result; fails when the run is ending for another reason.
 pub type Emit<'a, R> = &'a mut dyn FnMut(R) -> Result<()>;
@@ -16,7 +22,8 @@ pub type Emit<'a, R> = &'a mut dyn FnMut(R) -> Result<()>;
 /// `work` does one task, `consume` gets the results, on the calling thread.
 ///
 /// # Errors
-/// The first failure of any of the three; the others stop as soon as they can.
+/// The first failure of any of the three; the others stop as soon as they can: what their sessions
+/// are at, if they registered them with `interrupt`, is cancelled.
 pub fn run<T: Send, R: Send, S>(
     workers: usize,
     tasks: Vec<T>,
@@ -26,6 +33,8 @@ pub fn run<T: Send, R: Send, S>(
     mut consume: impl FnMut(R) -> Result<()>,
 ) -> Result<()> {
     let workers = workers.min(tasks.len());
+    // Sessions that were there before are not the workers'.
+    let registered = interrupt.registered();
     let queue = Mutex::new(VecDeque::from(tasks));
     let failure: Mutex<Option<Error>> = Mutex::new(None);
     let stop = AtomicBool::new(false);
@@ -39,6 +48,9 @@ pub fn run<T: Send, R: Send, S>(
         let mut state = open()?;
         loop {
             interrupt.check()?;
+            if stop.load(Ordering::SeqCst) {
+                return Ok(());
+            }
             let next = queue.lock().map_err(|_| panicked())?.pop_front();
             let Some(task) = next else { return Ok(()) };
             let mut emit = |result| {
@@ -49,9 +61,6 @@ pub fn run<T: Send, R: Send, S>(
                 results.send(result).map_err(|_| Error::failed("the run is ending"))
             };
             work(&mut state, task, &mut emit)?;
-            if stop.load(Ordering::SeqCst) {
-                return Ok(());
-            }
         }
     };
     std::thread::scope(|scope| {
@@ -68,12 +77,26 @@ pub fn run<T: Send, R: Send, S>(
             })
             .collect();
         drop(sender);
-        for result in receiver {
-            if let Err(error) = consume(result) {
-                // Workers that wait to hand something over see the closed channel.
-                fail(error);
-                break;
+        while !stop.load(Ordering::SeqCst) {
+            match receiver.recv_timeout(GLANCE) {
+                Ok(result) => {
+                    if let Err(error) = consume(result) {
+                        fail(error);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
             }
+        }
+        // Workers that wait to hand something over see the closed channel.
+        drop(receiver);
+        let mut cancelled: Option<Instant> = None;
+        while stop.load(Ordering::SeqCst) && threads.iter().any(|thread| !thread.is_finished()) {
+            if cancelled.is_none_or(|last| last.elapsed() >= CANCEL_AGAIN) {
+                interrupt.cancel_since(registered);
+                cancelled = Some(Instant::now());
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
         for thread in threads {
             if thread.join().is_err() {

@@ -2,6 +2,7 @@
 //! collected; the first does not stop the search for others.
 
 use super::interrupt::Interrupt;
+use super::locate;
 use super::observer::Observer;
 use super::pool;
 use crate::archive::manifest::{Chunk, LargeObjects, Manifest, Member};
@@ -53,49 +54,61 @@ pub struct Report {
     pub rows: u64,
     /// What is wrong.
     pub findings: Vec<Finding>,
+    /// Why it could not be verified at all, where that is not damage.
+    pub unusable: Option<Kind>,
     /// What could not be checked, and is not wrong by itself.
     pub notes: Vec<String>,
 }
 
-/// Verifies archives one after the other.
+/// Verifies the archives that `wanted` names, one after the other. One that cannot be found or read
+/// has a report that says so, and the others are verified all the same.
 ///
 /// # Errors
-/// Only when an archive cannot be read at all; what is wrong with one is in its report.
+/// [`Kind::Interrupted`] alone.
 pub fn run(
-    archives: &[PathBuf],
+    wanted: &[String],
+    folder: &Path,
     jobs: usize,
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Vec<Report>> {
-    archives
-        .iter()
-        .map(|archive| {
-            observer.phase(&format!("verifying {}", archive.display()), None);
-            let repository = repository_of(archive);
-            let name = archive.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-            let listed = match &repository {
-                Some(repository) => repository.manifest(name)?,
-                None => None,
-            };
-            let checked = check_file(archive, listed.as_deref(), jobs, observer, interrupt);
-            let mut report = match checked {
-                // Listed, so it was there: that it is gone is what verification is to find.
-                Err(error) if error.kind() == Kind::NotFound && listed.is_some() => {
-                    let mut report = Report::of(archive);
-                    report.finding("archive", "its file is missing");
-                    report
-                }
-                result => result?,
-            };
-            if listed.is_none() {
-                report.notes.push(String::from(
-                    "it has no manifest in manifests/, so only the one inside was used",
-                ));
-            }
-            check_chain(&mut report, name, repository.as_ref())?;
-            Ok(report)
-        })
-        .collect()
+    let report = |wanted: &String| {
+        let located = locate::archive(wanted, folder);
+        let path = located.as_ref().map_or_else(|_| PathBuf::from(wanted), PathBuf::clone);
+        let checked = located.and_then(|archive| check(&archive, jobs, observer, interrupt));
+        match checked {
+            Err(error) if matches!(error.kind(), Kind::Interrupted(_)) => Err(error),
+            Err(error) => Ok(Report::unusable(&path, &error)),
+            Ok(report) => Ok(report),
+        }
+    };
+    wanted.iter().map(report).collect()
+}
+
+fn check(
+    archive: &Path,
+    jobs: usize,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Report> {
+    observer.phase(&format!("verifying {}", archive.display()), None);
+    let repository = repository_of(archive);
+    let name = archive.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+    let listed = match &repository {
+        Some(repository) => repository.manifest(name)?,
+        None => None,
+    };
+    if listed.is_some() && !archive.exists() {
+        return Err(Error::damaged("its manifest is in manifests/, and its file is gone"));
+    }
+    let mut report = check_file(archive, listed.as_deref(), jobs, observer, interrupt)?;
+    if listed.is_none() {
+        report.notes.push(String::from(
+            "it has no manifest in manifests/, so only the one inside was used",
+        ));
+    }
+    check_chain(&mut report, name, repository.as_ref())?;
+    Ok(report)
 }
 
 /// The repository whose `backups/` an archive lies in.
@@ -213,8 +226,18 @@ impl Report {
             members: 0,
             rows: 0,
             findings: Vec::new(),
+            unusable: None,
             notes: Vec::new(),
         }
+    }
+
+    /// Of an archive that could not be found or read.
+    fn unusable(archive: &Path, error: &Error) -> Self {
+        let mut report = Self::of(archive);
+        let hint = error.next_step().map(|hint| format!("; {hint}")).unwrap_or_default();
+        report.finding("archive", format!("{}{hint}", full(error)));
+        report.unusable = (error.kind() != Kind::Damaged).then(|| error.kind());
+        report
     }
 
     fn finding(&mut self, place: impl Into<String>, problem: impl Into<String>) {

@@ -241,8 +241,9 @@ pub fn sequences(client: &mut Client) -> Result<Vec<SequenceState>> {
     Ok(sequences)
 }
 
-/// Tables that look like Alembic's version table: one column `version_num varchar(32)`, whatever
-/// their name and schema (research: alembic.md section 3).
+/// Tables that look like Alembic's version table: one column `version_num`, a varchar of any length
+/// (projects with long revision names widen it) or a text, whatever their name and schema
+/// (research: alembic.md section 3).
 pub fn alembic_ledgers(client: &mut Client) -> Result<Vec<QualifiedName>> {
     let rows = client
         .query(
@@ -251,8 +252,8 @@ pub fn alembic_ledgers(client: &mut Client) -> Result<Vec<QualifiedName>> {
              JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
              WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
                AND (SELECT pg_catalog.count(*) = 1 AND pg_catalog.bool_and(a.attname = 'version_num'
-                      AND a.atttypid = 'pg_catalog.varchar'::pg_catalog.regtype
-                      AND a.atttypmod = 36)
+                      AND a.atttypid IN ('pg_catalog.varchar'::pg_catalog.regtype,
+                                         'pg_catalog.text'::pg_catalog.regtype))
                     FROM pg_catalog.pg_attribute AS a
                     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
              ORDER BY 1, 2",
@@ -311,6 +312,14 @@ pub fn extension_tables_with_rows(client: &mut Client) -> Result<Vec<(QualifiedN
         }
     }
     Ok(found)
+}
+
+/// How many large objects there are.
+pub fn count_large_objects(client: &mut Client) -> Result<u64> {
+    let row = client
+        .query_one("SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata", &[])
+        .map_err(|error| server("cannot count the large objects", error))?;
+    Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
 }
 
 /// Which of `roles` the server does not have.

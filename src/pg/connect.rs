@@ -11,6 +11,15 @@ use std::time::Duration;
 /// How long one attempt to connect may take when the connection does not say.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// After how much silence the server is asked for a sign of life, and how long what was sent may
+/// stay unacknowledged, when the connection does not say: a server that vanished must not hold a
+/// run for hours.
+const KEEPALIVES_IDLE: Duration = Duration::from_secs(60);
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What `get_keepalives_idle` gives where the connection does not say.
+const DRIVERS_KEEPALIVES_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
+
 /// Opens a connection to `database`, or to the database that the connection itself names.
 ///
 /// # Errors
@@ -113,6 +122,12 @@ fn config(connection: &Connection) -> Result<Config> {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_TIMEOUT);
     }
+    if config.get_keepalives_idle() == DRIVERS_KEEPALIVES_IDLE {
+        config.keepalives_idle(KEEPALIVES_IDLE);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(TCP_USER_TIMEOUT);
+    }
     check_encryption(&config, default("sslmode").map(String::as_str))?;
     config.ssl_mode(SslMode::Disable);
     Ok(config)
@@ -144,4 +159,23 @@ fn check_encryption(config: &Config, environment: Option<&str>) -> Result<()> {
             .hint("use a unix socket, a local port forwarded over ssh, or sslmode=prefer on a trusted network"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timeouts(string: &str) -> (Duration, Duration) {
+        let connection = Connection { string: string.to_owned(), ..Connection::default() };
+        let config = config(&connection).unwrap();
+        (config.get_keepalives_idle(), *config.get_tcp_user_timeout().unwrap())
+    }
+
+    #[test]
+    fn a_server_that_vanished_is_noticed_unless_the_connection_says_otherwise() {
+        let seconds = Duration::from_secs;
+        assert_eq!(timeouts("host=h user=u"), (seconds(60), seconds(120)));
+        let said = "host=h user=u keepalives_idle=7 tcp_user_timeout=9";
+        assert_eq!(timeouts(said), (seconds(7), seconds(9)));
+    }
 }

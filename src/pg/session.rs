@@ -204,6 +204,7 @@ impl Session {
 }
 
 /// Cancels a session's query from another thread.
+#[derive(Clone)]
 pub struct Canceller(CancelToken);
 
 impl Canceller {

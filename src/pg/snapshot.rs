@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 const ATTEMPTS: usize = 5;
 
 /// How long one request waits for its locks. Whoever comes after a waiting request waits too, so
-/// it gives way soon and asks again.
-const LOCK_ATTEMPT: Duration = Duration::from_secs(2);
+/// it gives way soon and asks again: sooner than `deadlock_timeout`, which is 1 s by default, so that
+/// no application's transaction is ended for waiting for a backup in a circle.
+const LOCK_ATTEMPT: Duration = Duration::from_millis(800);
 
 /// Bytes of SQL per LOCK statement.
 const LOCK_BATCH: usize = 100_000;
@@ -142,7 +143,9 @@ fn lock(
             {
                 return Ok(false);
             }
-            if code != Some(SqlState::LOCK_NOT_AVAILABLE) || Instant::now() >= deadline {
+            let in_the_way = code == Some(SqlState::LOCK_NOT_AVAILABLE)
+                || code == Some(SqlState::T_R_DEADLOCK_DETECTED);
+            if !in_the_way || Instant::now() >= deadline {
                 let failure = server("cannot lock the tables", error);
                 return Err(match failure.kind() {
                     Kind::Locked => failure.hint(format!(
@@ -206,13 +209,16 @@ pub fn lock_at_once(session: &mut Session, table: &QualifiedName) -> Result<()> 
 /// session means that no definition changed while the catalogs were read. `pg_get_viewdef` and
 /// its like read the current catalogs, not the snapshot's.
 pub fn catalog_fingerprint(session: &mut Session) -> Result<String> {
-    let part = |catalog: &str, filter: &str| {
+    let part_by = |catalog: &str, key: &[&str], filter: &str| {
+        let key: Vec<String> = key.iter().map(|column| format!("x.{column}::text")).collect();
         format!(
             "SELECT '{catalog}' AS c, pg_catalog.count(*) AS n,
-               coalesce(pg_catalog.sum(pg_catalog.hashtextextended(x.oid::text || ' ' || x.xmin::text, 0)), 0) AS h
-             FROM pg_catalog.{catalog} AS x {filter}"
+               coalesce(pg_catalog.sum(pg_catalog.hashtextextended({} || ' ' || x.xmin::text, 0)), 0) AS h
+             FROM pg_catalog.{catalog} AS x {filter}",
+            key.join(" || ' ' || ")
         )
     };
+    let part = |catalog: &str, filter: &str| part_by(catalog, &["oid"], filter);
     let not_temporary = "WHERE x.relpersistence <> 't'";
     let owner_not_temporary = |column: &str| {
         format!(
@@ -223,9 +229,18 @@ pub fn catalog_fingerprint(session: &mut Session) -> Result<String> {
     let table_not_temporary = |column: &str| {
         format!("JOIN pg_catalog.pg_class AS r ON r.oid = x.{column} WHERE r.relpersistence <> 't'")
     };
+    // The largest of the catalogs: only what a user can define, and no columns of indexes and
+    // TOAST tables, which change with their own rows in pg_class.
+    let defined_columns = format!(
+        "{} AND x.attrelid >= 16384 AND x.attnum > 0 AND r.relkind NOT IN ('i', 'I', 't')",
+        table_not_temporary("attrelid")
+    );
+    let comments = "WHERE NOT (x.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND EXISTS (
+               SELECT FROM pg_catalog.pg_class AS r
+               WHERE r.oid = x.objoid AND r.relpersistence = 't'))";
     let parts = [
         part("pg_class", not_temporary),
-        part("pg_proc", ""),
+        part("pg_proc", &owner_not_temporary("pronamespace")),
         part("pg_type", &owner_not_temporary("typnamespace")),
         part("pg_constraint", &owner_not_temporary("connamespace")),
         part("pg_trigger", &table_not_temporary("tgrelid")),
@@ -235,6 +250,11 @@ pub fn catalog_fingerprint(session: &mut Session) -> Result<String> {
         part("pg_namespace", "WHERE x.nspname !~ '^pg_(toast_)?temp_'"),
         part("pg_extension", ""),
         part("pg_policy", ""),
+        part_by("pg_attribute", &["attrelid", "attnum"], &defined_columns),
+        part_by("pg_index", &["indexrelid"], &table_not_temporary("indrelid")),
+        part_by("pg_inherits", &["inhrelid", "inhparent"], &table_not_temporary("inhrelid")),
+        part_by("pg_sequence", &["seqrelid"], &table_not_temporary("seqrelid")),
+        part_by("pg_description", &["classoid", "objoid", "objsubid"], comments),
     ];
     let sql = format!(
         "SELECT pg_catalog.string_agg(p.c || ' ' || p.n || ' ' || p.h, ';' ORDER BY p.c) FROM ({}) AS p",

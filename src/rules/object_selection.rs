@@ -3,7 +3,7 @@
 use super::selection::{Choice, Selection};
 use crate::error::{Error, Result};
 use crate::model::name::QualifiedName;
-use crate::model::schema::{ObjectClass, SchemaObject};
+use crate::model::schema::{NotCarried, ObjectClass, SchemaObject};
 
 /// The objects that are kept, renumbered, and what was left out, for the manifest.
 pub struct Selected {
@@ -89,6 +89,42 @@ pub fn select(
         }
     }
     Ok(split(objects, &seeds, &fates))
+}
+
+/// What becomes of an object that no archive carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uncarried {
+    /// It would be missing: the backup refuses, unless that is allowed.
+    Missing,
+    /// It is not among what was asked for.
+    NotChosen,
+    /// It belongs to something that was left out by name, and goes with it.
+    Gone,
+}
+
+/// Decides on an object that no archive carries, so that a selection does not drop it in silence.
+/// `choice` gives what was decided about the relation of this name.
+pub fn uncarried(
+    object: &NotCarried,
+    selection: &Selection,
+    choice: impl Fn(&QualifiedName) -> Option<Choice>,
+) -> Uncarried {
+    let taken = match (&object.schema, &object.table) {
+        (Some(schema), Some(table)) => {
+            let name = QualifiedName::new(schema, table);
+            match choice(&name) {
+                Some(choice) => choice != Choice::LeftOut,
+                None => selection.takes_relation(&name),
+            }
+        }
+        (Some(schema), None) => selection.takes_schema(schema),
+        (None, _) => selection.is_inclusive(),
+    };
+    match (taken, selection.is_inclusive()) {
+        (true, _) => Uncarried::Missing,
+        (false, true) => Uncarried::Gone,
+        (false, false) => Uncarried::NotChosen,
+    }
 }
 
 fn keep_needed(objects: &[SchemaObject], fates: &mut [Fate], position: usize) {

@@ -47,6 +47,16 @@ impl Selection {
         !any(&self.exclude_schemas) && (self.is_inclusive() || any(&self.schemas))
     }
 
+    /// Whether the patterns take a relation of this name.
+    pub fn takes_relation(&self, name: &QualifiedName) -> bool {
+        let by_name = |patterns: &[Pattern]| patterns.iter().any(|p| p.matches(name));
+        let by_schema =
+            |patterns: &[Pattern]| patterns.iter().any(|p| p.matches_schema(&name.schema));
+        (self.is_inclusive() || by_name(&self.tables) || by_schema(&self.schemas))
+            && !by_name(&self.exclude_tables)
+            && !by_schema(&self.exclude_schemas)
+    }
+
     /// Decides on every table. `parents` gives a partition's partitioned table: whatever is
     /// decided by name for that goes for its partitions too, since their rows are its rows.
     ///

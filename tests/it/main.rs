@@ -21,6 +21,8 @@ mod damage;
 mod data_only;
 /// The example application is what it says.
 mod example;
+/// What a review found.
+mod findings;
 /// The specification of the format, and the tests it names.
 mod format;
 /// Disks without room.

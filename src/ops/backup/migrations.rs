@@ -7,6 +7,7 @@ use crate::ops::observer::Observer;
 use crate::pg::catalog::{self, CatalogTable};
 use crate::pg::session::Session;
 use crate::rules::alembic_config::{self, AlembicConfig};
+use crate::rules::secrets;
 use crate::store::project_files::{self, ProjectFile};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -79,6 +80,14 @@ pub fn collect(project: &Project, observer: &dyn Observer) -> Result<Option<Coll
     }
     let files: Vec<ProjectFile> =
         paths.iter().map(|path| project_files::read(&root, path)).collect::<Result<_>>()?;
+    for file in files.iter().filter(|file| is_configuration(&file.path)) {
+        if secrets::holds_password(&String::from_utf8_lossy(&file.content)) {
+            observer.warn(&format!(
+                "{} holds a connection string with a password, and goes into the archive as it is",
+                root.join(&file.path).display()
+            ));
+        }
+    }
     let bundle = MigrationBundle {
         tool: String::from("alembic"),
         config: config_file,
@@ -87,6 +96,11 @@ pub fn collect(project: &Project, observer: &dyn Observer) -> Result<Option<Coll
         files: Vec::new(),
     };
     Ok(Some(Collected { bundle, files }))
+}
+
+/// Whether connection strings are usually written into such files.
+fn is_configuration(path: &str) -> bool {
+    [".ini", ".toml", ".env", ".py"].iter().any(|ending| path.ends_with(ending))
 }
 
 type Found = (PathBuf, Option<String>, AlembicConfig);

@@ -2,20 +2,25 @@
 
 use super::Options;
 use crate::error::{Error, Kind, Result};
-use crate::model::name::{QualifiedName, enumerate};
+use crate::model::name::{Printable, QualifiedName, enumerate};
 use crate::model::schema::{NotCarried, ObjectClass, SchemaObject};
 use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
 use crate::pg::catalog::{self, CatalogTable};
+use crate::pg::ddl;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::snapshot::{self, Snapshot};
-use crate::pg::{ddl, target};
+use crate::rules::object_selection::Uncarried;
 use crate::rules::selection::Choice;
 use crate::rules::{object_selection, order};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// How often the catalogs are read anew when definitions changed meanwhile.
 const ATTEMPTS: usize = 3;
+
+/// How long to wait before that: definitions that change come in a row.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// A snapshot and the schema under it.
 pub struct Taken {
@@ -57,10 +62,12 @@ impl Taken {
 /// Takes locks and snapshot and reads the schema, again and again until no definition changed
 /// while it was read.
 pub fn take(leader: &mut Session, options: &Options, interrupt: &Interrupt) -> Result<Taken> {
-    target::check_unmarked(leader)?;
     let mut watcher = Session::open(&options.connection, None, Purpose::Catalog)?;
     interrupt.register(&watcher);
-    for _ in 0..ATTEMPTS {
+    for attempts in 0..ATTEMPTS {
+        if attempts > 0 {
+            std::thread::sleep(PAUSE);
+        }
         if let Some(taken) = attempt(leader, &mut watcher, options, interrupt)? {
             return Ok(taken);
         }
@@ -95,28 +102,41 @@ fn attempt(
         return Ok(None);
     }
     let schema = schema?;
-    let everything = options.selection.is_everything();
-    let mut not_carried = if everything { schema.not_carried } else { Vec::new() };
-    if everything {
-        not_carried.extend(extension_rows(leader)?);
-    }
-    check_carried(&not_carried, &options.allow_missing)?;
-    let mut objects = order::restore_order(schema.objects)?;
+    let mut not_carried = schema.not_carried;
+    not_carried.extend(extension_rows(leader)?);
     let mut left_out = Vec::new();
     let mut sequences = None;
     let mut roles = schema.roles;
-    if !everything {
+    let mut objects;
+    if options.selection.is_everything() {
+        check_carried(&not_carried, &options.allow_missing)?;
+        objects = order::restore_order(schema.objects)?;
+    } else {
+        objects = order::restore_order(schema.objects)?;
         let by_name: BTreeMap<&QualifiedName, Choice> =
             tables.iter().map(|table| &table.name).zip(choices.iter().copied()).collect();
+        let before = relations(&objects);
         let selected = object_selection::select(objects, &options.selection, |name| {
             by_name.get(name).copied()
         })?;
         (objects, left_out) = (selected.objects, selected.left_out);
-        let is_sequence = |object: &&SchemaObject| object.class == ObjectClass::Sequence;
-        let name = |object: &SchemaObject| {
-            Some(QualifiedName::new(object.schema.clone()?, object.name.clone()))
+        let kept = relations(&objects);
+        let of_view = |name: &QualifiedName| match (before.contains(name), kept.contains(name)) {
+            (false, _) => None,
+            (true, true) => Some(Choice::Whole),
+            (true, false) => Some(Choice::LeftOut),
         };
-        sequences = Some(objects.iter().filter(is_sequence).filter_map(name).collect());
+        not_carried.retain(|object| {
+            let choice = |name: &QualifiedName| by_name.get(name).copied().or(of_view(name));
+            let fate = object_selection::uncarried(object, &options.selection, choice);
+            if fate == Uncarried::NotChosen {
+                left_out.push(format!("{} {}", object.class, Printable(&object.name)));
+            }
+            fate == Uncarried::Missing
+        });
+        check_carried(&not_carried, &options.allow_missing)?;
+        let is_sequence = |object: &&SchemaObject| object.class == ObjectClass::Sequence;
+        sequences = Some(objects.iter().filter(is_sequence).filter_map(own_name).collect());
         roles = roles_of(&objects);
     }
     let without_rows = tables.iter().zip(&choices).filter(|(_, c)| **c == Choice::WithoutRows);
@@ -140,8 +160,22 @@ fn extension_rows(leader: &mut Session) -> Result<Vec<NotCarried>> {
     let left = |(table, extension): (QualifiedName, String)| NotCarried {
         class: ObjectClass::ExtensionDelta,
         name: format!("rows of {table}, which belongs to extension {extension}"),
+        schema: Some(table.schema),
+        table: Some(table.name),
     };
     Ok(tables.into_iter().map(left).collect())
+}
+
+fn own_name(object: &SchemaObject) -> Option<QualifiedName> {
+    Some(QualifiedName::new(object.schema.clone()?, object.name.clone()))
+}
+
+/// Names of tables and views.
+fn relations(objects: &[SchemaObject]) -> BTreeSet<QualifiedName> {
+    use ObjectClass::{MaterializedView, Table, View};
+    let is_relation =
+        |object: &&SchemaObject| matches!(object.class, Table | View | MaterializedView);
+    objects.iter().filter(is_relation).filter_map(own_name).collect()
 }
 
 fn roles_of(objects: &[SchemaObject]) -> Vec<String> {

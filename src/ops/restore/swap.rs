@@ -70,7 +70,10 @@ pub fn run(
             )));
         }
         Err(Failure::Early(error)) => {
-            return Err(match database::remove(&mut session, &staged) {
+            // The session that is registered for interruption may go on being cancelled.
+            let removed = Session::open(&options.connection, Some(how.maintenance), Purpose::Write)
+                .and_then(|mut session| database::remove(&mut session, &staged));
+            return Err(match removed {
                 Ok(()) => error,
                 Err(_) => error.hint(format!("DROP DATABASE \"{staged}\", which is left over")),
             });

@@ -189,8 +189,32 @@ impl Collection {
 
     /// Reports an object that is not carried; `key` is its row, where it has one.
     pub fn leave_out(&mut self, class: ObjectClass, key: Option<Key>, name: impl Into<String>) {
+        self.leave_out_of(class, key, name, None, None);
+    }
+
+    /// Reports an object that is not carried, and that lies in `schema` or belongs to a relation.
+    pub fn leave_out_of(
+        &mut self,
+        class: ObjectClass,
+        key: Option<Key>,
+        name: impl Into<String>,
+        schema: Option<String>,
+        table: Option<String>,
+    ) {
         self.left_out.extend(key);
-        self.not_carried.insert(NotCarried { class, name: name.into() });
+        self.not_carried.insert(NotCarried { class, name: name.into(), schema, table });
+    }
+
+    /// Reports something that is not carried, and that is or belongs to the relation `whole`.
+    pub fn leave_out_on(
+        &mut self,
+        whole: &QualifiedName,
+        class: ObjectClass,
+        key: Option<Key>,
+        name: impl Into<String>,
+    ) {
+        let (schema, table) = (whole.schema.clone(), whole.name.clone());
+        self.leave_out_of(class, key, name, Some(schema), Some(table));
     }
 
     pub fn object(&self, draft: usize) -> &SchemaObject {

@@ -248,7 +248,7 @@ pub(super) fn collect(
             'f' | 't' => {}
             letter => {
                 let name = format!("constraint {} on {} ({letter})", constraint.name, table.name);
-                out.leave_out(ObjectClass::Unknown, Some(constraint.key()), name);
+                out.leave_out_on(&table.name, ObjectClass::Unknown, Some(constraint.key()), name);
             }
         }
     }

@@ -49,12 +49,14 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
             'f' | 'w' => (ObjectClass::Function, "FUNCTION"),
             'p' => (ObjectClass::Procedure, "PROCEDURE"),
             'a' => {
-                out.leave_out(ObjectClass::Aggregate, Some(key), format!("{schema}.{shown}"));
+                let (text, schema) = (format!("{schema}.{shown}"), Some(schema.to_owned()));
+                out.leave_out_of(ObjectClass::Aggregate, Some(key), text, schema, None);
                 continue;
             }
             letter => {
                 let text = format!("routine {schema}.{shown} ({letter})");
-                out.leave_out(ObjectClass::Unknown, Some(key), text);
+                let schema = Some(schema.to_owned());
+                out.leave_out_of(ObjectClass::Unknown, Some(key), text, schema, None);
                 continue;
             }
         };

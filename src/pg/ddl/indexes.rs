@@ -31,7 +31,8 @@ pub(super) fn collect(
     for index in &read(client, relations)? {
         if !index.usable {
             let name = format!("{} on {}", index.relation.name, index.table.name);
-            out.leave_out(ObjectClass::InvalidIndex, Some(index.relation.key()), name);
+            let (class, key) = (ObjectClass::InvalidIndex, index.relation.key());
+            out.leave_out_on(&index.table.name, class, Some(key), name);
             continue;
         }
         let draft = if index.of_constraint {

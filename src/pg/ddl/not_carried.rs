@@ -8,21 +8,27 @@ use crate::error::Result;
 use crate::model::schema::ObjectClass;
 use postgres::Client;
 
-/// Classes that are not carried: each query gives `oid` (null where no row is claimed) and `name`.
+/// Classes that are not carried: each query gives `oid` (null where no row is claimed), `name`, and
+/// the `schema` and `relation` that it belongs to, where there is one.
 /// Rows below 16384 come from initdb.
 fn classes() -> Vec<(ObjectClass, u32, String)> {
     let in_schema = |catalog: &str, prefix: &str, name: &str| {
         format!(
-            "SELECT o.oid, n.nspname || '.' || {name} AS name FROM pg_catalog.{catalog} AS o
+            "SELECT o.oid, n.nspname || '.' || {name} AS name, n.nspname::text AS schema,
+                    NULL::text AS relation FROM pg_catalog.{catalog} AS o
              JOIN pg_catalog.pg_namespace AS n ON n.oid = o.{prefix}namespace WHERE {USER_SCHEMA}"
         )
     };
     let outside = |catalog: &str, name: &str| {
-        format!("SELECT o.oid, {name} AS name FROM pg_catalog.{catalog} AS o WHERE o.oid >= 16384")
+        format!(
+            "SELECT o.oid, {name} AS name, NULL::text AS schema, NULL::text AS relation
+             FROM pg_catalog.{catalog} AS o WHERE o.oid >= 16384"
+        )
     };
     let on_relation = |catalog: &str, relation: &str, name: &str, condition: &str| {
         format!(
-            "SELECT o.oid, {name} || ' on ' || n.nspname || '.' || c.relname AS name
+            "SELECT o.oid, {name} || ' on ' || n.nspname || '.' || c.relname AS name,
+                    n.nspname::text AS schema, c.relname::text AS relation
              FROM pg_catalog.{catalog} AS o JOIN pg_catalog.pg_class AS c ON c.oid = o.{relation}
              JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
              WHERE {USER_SCHEMA} AND {condition}"
@@ -48,34 +54,49 @@ fn classes() -> Vec<(ObjectClass, u32, String)> {
     let opclass = by_access_method("o.opcname", "opcmethod");
     let opfamily = by_access_method("o.opfname", "opfmethod");
     let defaults = "SELECT NULL::pg_catalog.oid AS oid, 'for ' || pg_get_userbyid(d.defaclrole)
-         || coalesce(' in ' || n.nspname, '') || ' on ' || d.defaclobjtype::text AS name
+         || coalesce(' in ' || n.nspname, '') || ' on ' || d.defaclobjtype::text AS name,
+             n.nspname::text AS schema, NULL::text AS relation
          FROM pg_catalog.pg_default_acl AS d
          LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = d.defaclnamespace";
     let label = "SELECT NULL::pg_catalog.oid AS oid, l.provider || ' on '
-             || pg_describe_object(l.classoid, l.objoid, l.objsubid) AS name
+             || pg_describe_object(l.classoid, l.objoid, l.objsubid) AS name,
+             n.nspname::text AS schema, c.relname::text AS relation
          FROM pg_catalog.pg_seclabel AS l
+         LEFT JOIN pg_catalog.pg_class AS c ON l.classoid = 1259 AND c.oid = l.objoid
+         LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
          UNION ALL
-         SELECT NULL, l.provider || ' on the database' FROM pg_catalog.pg_shseclabel AS l
+         SELECT NULL, l.provider || ' on the database', NULL, NULL FROM pg_catalog.pg_shseclabel AS l
          JOIN pg_catalog.pg_database AS d ON d.oid = l.objoid AND l.classoid = 1262
          WHERE d.datname = current_database()";
     let setting = "SELECT NULL::pg_catalog.oid AS oid, split_part(setting, '=', 1)
              || CASE WHEN s.setrole <> 0 THEN ' for ' || pg_get_userbyid(s.setrole) ELSE '' END
-             AS name
+             AS name, NULL::text AS schema, NULL::text AS relation
          FROM pg_catalog.pg_db_role_setting AS s
          JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
          CROSS JOIN unnest(s.setconfig) AS setting
          WHERE d.datname = current_database()";
-    let subscription = "SELECT NULL::pg_catalog.oid AS oid, s.subname::text AS name
+    let subscription = "SELECT NULL::pg_catalog.oid AS oid, s.subname::text AS name,
+             NULL::text AS schema, NULL::text AS relation
          FROM pg_catalog.pg_subscription AS s
          JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid
          WHERE d.datname = current_database()";
-    let mapping = "SELECT NULL::pg_catalog.oid AS oid, m.usename || ' on ' || m.srvname AS name
+    let mapping = "SELECT NULL::pg_catalog.oid AS oid, m.usename || ' on ' || m.srvname AS name,
+             NULL::text AS schema, NULL::text AS relation
          FROM pg_catalog.pg_user_mappings AS m";
     let row_security = format!(
-        "SELECT NULL::pg_catalog.oid AS oid, n.nspname || '.' || c.relname AS name
+        "SELECT NULL::pg_catalog.oid AS oid, n.nspname || '.' || c.relname AS name,
+             n.nspname::text AS schema, c.relname::text AS relation
          FROM pg_catalog.pg_class AS c
          JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
          WHERE (c.relrowsecurity OR c.relforcerowsecurity) AND {USER_SCHEMA}"
+    );
+    let statistics = format!(
+        "SELECT o.oid, sn.nspname || '.' || o.stxname AS name, n.nspname::text AS schema,
+             c.relname::text AS relation
+         FROM pg_catalog.pg_statistic_ext AS o
+         JOIN pg_catalog.pg_namespace AS sn ON sn.oid = o.stxnamespace
+         JOIN pg_catalog.pg_class AS c ON c.oid = o.stxrelid
+         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE {USER_SCHEMA}"
     );
     use ObjectClass as Class;
     vec![
@@ -86,7 +107,7 @@ fn classes() -> Vec<(ObjectClass, u32, String)> {
         (Class::DatabaseSetting, 0, setting.to_owned()),
         (Class::DefaultPrivileges, 0, defaults.to_owned()),
         (Class::EventTrigger, 3466, outside("pg_event_trigger", "o.evtname")),
-        (Class::ExtendedStatistics, 3381, in_schema("pg_statistic_ext", "stx", "o.stxname")),
+        (Class::ExtendedStatistics, 3381, statistics),
         (Class::ForeignDataWrapper, 2328, outside("pg_foreign_data_wrapper", "o.fdwname")),
         (Class::ForeignServer, 1417, outside("pg_foreign_server", "o.srvname")),
         (Class::Language, 2612, outside("pg_language", "o.lanname")),
@@ -125,13 +146,15 @@ pub(super) fn collect(
         for row in rows::query(client, &class.to_string(), &format!("{sql} ORDER BY 2"))? {
             let key = row.get::<Option<u32>>("oid")?.map(|oid| Key { catalog, oid });
             if key.is_none_or(|key| graph.extension_of(key).is_none()) {
-                out.leave_out(class, key, row.get::<&str>("name")?);
+                let (schema, relation) = (row.get("schema")?, row.get("relation")?);
+                out.leave_out_of(class, key, row.get::<&str>("name")?, schema, relation);
             }
         }
     }
     quote_all(client, "on")?;
     for relation in relations.of_kind(&['f']) {
-        out.leave_out(ObjectClass::ForeignTable, Some(relation.key()), relation.name.to_string());
+        let (name, key) = (relation.name.to_string(), Some(relation.key()));
+        out.leave_out_on(&relation.name, ObjectClass::ForeignTable, key, name);
     }
     Ok(())
 }

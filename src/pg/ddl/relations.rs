@@ -159,7 +159,10 @@ impl Relations {
                     coalesce(c.reloptions, '{{}}') AS options,
                     coalesce(toast.reloptions, '{{}}') AS toast_options,
                     nullif(am.amname, 'heap')::text AS access_method,
-                    ts.spcname::text AS tablespace, c.relreplident::text AS replica_identity,
+                    ts.spcname::text AS tablespace,
+                    (SELECT t.relname::text FROM pg_catalog.pg_index AS i
+                     JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
+                     WHERE i.indexrelid = c.oid) AS indexed, c.relreplident::text AS replica_identity,
                     CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, -1) END AS of_type,
                     c.relispopulated AS populated,
                     CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END AS partition_key,
@@ -183,7 +186,10 @@ impl Relations {
             let name = QualifiedName::new(row.get::<String>("schema")?, row.get::<&str>("name")?);
             if let Some(tablespace) = row.get::<Option<String>>("tablespace")? {
                 let text = format!("{name} in tablespace {tablespace}");
-                out.leave_out(ObjectClass::Tablespace, None, text);
+                // An index lies in the schema of its table.
+                let table: Option<String> = row.get("indexed")?;
+                let whole = QualifiedName::new(&name.schema, table.unwrap_or(name.name.clone()));
+                out.leave_out_on(&whole, ObjectClass::Tablespace, None, text);
             }
             let relation = Relation {
                 oid,
@@ -261,7 +267,7 @@ impl Relations {
             };
             if !" sv".contains(column.generated) || !" ad".contains(column.identity) {
                 let name = format!("generation or identity of {}.{}", relation.name, column.name);
-                out.leave_out(ObjectClass::Unknown, None, name);
+                out.leave_out_on(&relation.name, ObjectClass::Unknown, None, name);
             }
             self.columns.entry(oid).or_default().push(column);
         }
@@ -283,7 +289,7 @@ impl Relations {
             let (child, parent) = (row.get("child")?, row.get("parent")?);
             if let (true, Some(relation)) = (row.get("pending")?, self.by_oid.get(&child)) {
                 let name = format!("pending detach of partition {}", relation.name);
-                out.leave_out(ObjectClass::Unknown, None, name);
+                out.leave_out_on(&relation.name, ObjectClass::Unknown, None, name);
             }
             self.parents.entry(child).or_default().push(parent);
             self.children.entry(parent).or_default().push(child);

@@ -118,7 +118,7 @@ fn enable(out: &mut Collection, draft: usize, relation: &Relation, trigger: &Tri
         'A' => "ENABLE ALWAYS",
         letter => {
             let text = format!("state {letter} of trigger {} on {}", trigger.name, relation.name);
-            out.leave_out(ObjectClass::Unknown, None, text);
+            out.leave_out_on(&relation.name, ObjectClass::Unknown, None, text);
             return;
         }
     };

@@ -72,16 +72,34 @@ pub(super) fn collect(
             'c' => collect_composite(out, relations, key, &name, &row)?,
             'r' if !row.get::<bool>("has_canonical")? => collect_range(out, key, &name, &row)?,
             'r' => {
-                out.leave_out(ObjectClass::RangeType, Some(key), name.to_string());
+                out.leave_out_of(
+                    ObjectClass::RangeType,
+                    Some(key),
+                    name.to_string(),
+                    Some(name.schema.clone()),
+                    None,
+                );
             }
             // A multirange comes with its range.
             'm' => {}
             'b' | 'p' => {
-                out.leave_out(ObjectClass::BaseType, Some(key), name.to_string());
+                out.leave_out_of(
+                    ObjectClass::BaseType,
+                    Some(key),
+                    name.to_string(),
+                    Some(name.schema.clone()),
+                    None,
+                );
             }
             letter => {
                 let text = format!("type {name} ({letter})");
-                out.leave_out(ObjectClass::Unknown, Some(key), text);
+                out.leave_out_of(
+                    ObjectClass::Unknown,
+                    Some(key),
+                    text,
+                    Some(name.schema.clone()),
+                    None,
+                );
             }
         }
     }

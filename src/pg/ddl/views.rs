@@ -160,7 +160,7 @@ pub(super) fn collect_data(
             .collect();
         if reads.iter().any(|read| relations.get(*read).is_some_and(|read| !read.populated)) {
             let text = format!("{} reads a materialized view without rows", view.name);
-            out.leave_out(ObjectClass::MaterializedViewData, None, text);
+            out.leave_out_on(&view.name, ObjectClass::MaterializedViewData, None, text);
             continue;
         }
         let mut draft =

@@ -268,6 +268,8 @@ fn p20_rows_of_a_table_that_was_given_to_an_extension_are_named() {
     let expected = serde_json::json!([{
         "class": "extension-delta",
         "name": "rows of public.loose, which belongs to extension citext",
+        "schema": "public",
+        "table": "loose",
     }]);
     assert_eq!(left, expected);
     let target = Database::empty();
