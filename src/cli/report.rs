@@ -156,6 +156,12 @@ fn verdict(reports: &[verify::Report]) -> ExitCode {
 pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<ExitCode> {
     let code = verdict(reports);
     if as_json {
+        let unusable = reports
+            .iter()
+            .filter(|report| report.unusable.is_some())
+            .flat_map(|report| &report.findings)
+            .map(|finding| finding.problem.clone())
+            .next();
         let reports: Vec<Value> = reports
             .iter()
             .map(|report| {
@@ -180,7 +186,12 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
             ExitCode::Damaged => "damaged",
             _ => "failed",
         };
-        print_json(&json!({"result": result, "exit_code": code.number(), "archives": reports}))?;
+        print_json(&json!({
+            "result": result,
+            "exit_code": code.number(),
+            "error": unusable,
+            "archives": reports,
+        }))?;
         return Ok(code);
     }
     for report in reports {
@@ -194,13 +205,12 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
                     HumanBytes(report.bytes)
                 ))?;
             }
-        } else {
-            match report.unusable {
-                None => {
-                    to_stdout(&format!("{archive}: DAMAGED, {} findings", report.findings.len()))?;
-                }
-                Some(_) => to_stdout(&format!("{archive}: NOT VERIFIED"))?,
+        } else if report.unusable.is_some() {
+            for finding in &report.findings {
+                to_stderr(&format!("pgark: error: {}", Printable(&finding.problem)));
             }
+        } else {
+            to_stdout(&format!("{archive}: DAMAGED, {} findings", report.findings.len()))?;
             for finding in &report.findings {
                 to_stdout(&format!("  {finding}"))?;
             }

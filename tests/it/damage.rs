@@ -418,7 +418,7 @@ fn the_manifest_beside_the_archive_and_the_chain_to_the_one_before_are_checked()
     assert!(run.stdout.contains("not the manifest that this archive followed"), "{}", run.stdout);
     std::fs::remove_file(repo.path().join("backups/a.tar")).unwrap();
     let run = repo.run(&["verify", "a", "b"]).expect_code(13);
-    assert!(run.stdout.contains("its file is missing"), "{}", run.stdout);
+    assert!(run.stdout.contains("its file is gone"), "{}", run.stdout);
     assert!(run.stdout.contains("not the manifest that this archive followed"), "all are verified");
 }
 

@@ -133,7 +133,7 @@ fn a_ledger_of_another_name_in_another_schema_is_found_by_its_shape() {
          CREATE TABLE ops.our_versions (version_num varchar(32) NOT NULL PRIMARY KEY);
          INSERT INTO ops.our_versions VALUES ('head_b'), ('head_a');
          CREATE TABLE decoy (version_num varchar(32), more int);
-         CREATE TABLE decoy2 (version_num text);",
+         CREATE TABLE decoy2 (version_num int);",
     );
     let archive = repo.backup(&database, &["--no-migrations"]);
     let manifest = Parts::of(&std::fs::read(archive).unwrap()).manifest();

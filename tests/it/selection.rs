@@ -165,7 +165,12 @@ fn objects_that_are_not_carried_are_refused_unless_allowed_by_class() {
     let run = repo.run(&["backup", "--url", &url, "--allow-missing", "rule"]).expect_code(3);
     run.says(&["rule r on public.u"]);
     let left = manifest(&repo)["not_carried"].clone();
-    assert_eq!(left, serde_json::json!([{ "class": "rule", "name": "r on public.u" }]));
+    assert_eq!(
+        left,
+        serde_json::json!([
+            { "class": "rule", "name": "r on public.u", "schema": "public", "table": "u" }
+        ])
+    );
     let target = Database::empty();
     repo.ok(&["restore", "latest", "--url", &target.url()]);
     assert_eq!(target.one("SELECT x FROM t"), "1");
