@@ -215,6 +215,24 @@ pub fn set_sequence(
     Ok(true)
 }
 
+/// Whether `setval` will take a value: the role may update the sequence, and the value lies within
+/// its bounds.
+pub fn may_set_sequence(client: &mut Client, sequence: &SequenceState, value: i64) -> Result<bool> {
+    client
+        .query_one(
+            "SELECT coalesce(pg_catalog.bool_and(
+               pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE')
+               AND pg_catalog.has_sequence_privilege(c.oid, 'UPDATE')
+               AND $2 BETWEEN s.seqmin AND s.seqmax), false)
+             FROM pg_catalog.pg_sequence AS s
+             JOIN pg_catalog.pg_class AS c ON c.oid = s.seqrelid
+             WHERE c.oid = $1::text::pg_catalog.regclass",
+            &[&quote_qualified(&sequence.name), &value],
+        )
+        .map(|row| row.get(0))
+        .map_err(|error| server(format!("cannot look up sequence {}", sequence.name), error))
+}
+
 /// Sets a sequence beside the transaction: a rollback does not undo it.
 pub fn set_sequence_at_once(
     session: &mut Session,

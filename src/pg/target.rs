@@ -154,6 +154,9 @@ pub fn user_objects(session: &mut Session) -> Result<Vec<String>> {
 /// that a run that is killed meanwhile leaves it.
 pub fn empty(session: &mut Session) -> Result<()> {
     let failed = |error| server("cannot empty the database", error);
+    if !is_marked(&mut session.client)? {
+        return Err(Error::refused("the database has no mark of a restore, and is not emptied"));
+    }
     // One statement at a time: dropping thousands of tables at once needs more locks than
     // servers have room for.
     let sql = format!(

@@ -9,7 +9,7 @@ use super::targets::{self, Target};
 use super::{OnExisting, Options, Proof, Summary, load, preflight, rows};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
-use crate::model::name::QualifiedName;
+use crate::model::name::{QualifiedName, enumerate};
 use crate::model::schema::{ObjectClass, SchemaObject};
 use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
@@ -90,7 +90,7 @@ fn in_transaction(
         true => restore_large_objects(session, reader, options, on_existing, observer, interrupt)?,
         false => 0,
     };
-    let stale = refresh(session, reader, &targets, observer)?;
+    let stale = refresh(session, reader, &targets, observer, interrupt)?;
     // Last, because a role that does not own a sequence can only set it beside the transaction.
     let sequences =
         set_sequences(session, reader, options, &targets, on_existing, observer, interrupt)?;
@@ -160,6 +160,20 @@ fn set_sequences(
         }
         set += 1;
     }
+    // A rollback would not undo these: what can refuse one of them is looked at before the first.
+    let mut refused = Vec::new();
+    for (sequence, (value, _)) in &at_once {
+        if !crate::pg::rows::may_set_sequence(&mut session.client, sequence, *value)? {
+            refused.push(sequence.name.to_string());
+        }
+    }
+    if !refused.is_empty() {
+        return Err(Error::refused(format!(
+            "there is no privilege to set sequences, or their bounds forbid it: {}",
+            enumerate(&refused)
+        ))
+        .hint("restore as the sequences' owner, or GRANT UPDATE on them"));
+    }
     interrupt.check()?;
     for (sequence, position) in at_once {
         crate::pg::rows::set_sequence_at_once(session, sequence, position)?;
@@ -205,6 +219,7 @@ fn refresh(
     reader: &ArchiveReader,
     targets: &[Target<'_>],
     observer: &dyn Observer,
+    interrupt: &Interrupt,
 ) -> Result<Vec<String>> {
     let objects = reader.schema()?;
     let loaded: BTreeSet<&QualifiedName> =
@@ -228,6 +243,7 @@ fn refresh(
             session.execute("SAVEPOINT before_refresh")?;
             if let Err(error) = session.run_single(&statement.sql, &format!("cannot fill {object}"))
             {
+                interrupt.check()?;
                 session.execute("ROLLBACK TO SAVEPOINT before_refresh")?;
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 observer.warn(&format!("{error}: {}", cause.unwrap_or_default()));

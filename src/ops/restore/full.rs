@@ -37,7 +37,7 @@ pub fn into_empty(
     let restored = restore(reader, &objects, &mut session, options, database, observer, interrupt);
     match restored {
         Err(Failure::Early(error)) => {
-            Err(Failure::Early(give_up(options, database, interrupt.reason(error))))
+            Err(Failure::Early(give_up(session, options, database, interrupt.reason(error))))
         }
         restored => restored,
     }
@@ -65,18 +65,37 @@ impl From<Failure> for Error {
     }
 }
 
-/// Empties the database again, so that it is as before. The session that restored still holds the
-/// lock on the database meanwhile; it may itself be cancelled or broken.
-fn give_up(options: &Options, database: Option<&str>, error: Error) -> Error {
-    let emptied = Session::open(&options.connection, database, session::Purpose::Write)
-        .and_then(|mut session| target::empty(&mut session));
+/// Empties the database again, so that it is as before. `restored` may be broken, or go on being
+/// cancelled: another session takes over its lock first, and touches a marked database alone.
+fn give_up(restored: Session, options: &Options, database: Option<&str>, error: Error) -> Error {
+    drop(restored);
+    let emptied = Session::open(&options.connection, database, session::Purpose::Write).and_then(
+        |mut session| {
+            target::lock(&mut session)?;
+            let marked = target::is_marked(&mut session.client)?;
+            if marked {
+                target::empty(&mut session)?;
+            }
+            Ok(marked)
+        },
+    );
     match emptied {
-        Ok(()) => error.while_doing("the restore failed, and the database is empty as before"),
-        Err(second) => error
-            .while_doing(format!(
-                "the restore failed, the database could not be emptied ({second}), and it is marked as half restored"
-            ))
-            .hint("run the restore again: it empties the database first"),
+        Ok(true) => error.while_doing("the restore failed, and the database is empty as before"),
+        Ok(false) => error.while_doing(
+            "the restore was cut off at its very end, or another one has emptied the database",
+        ),
+        Err(second) if second.kind() == Kind::Locked => {
+            error.while_doing("the restore failed, and another one is under way in the database")
+        }
+        Err(second) => {
+            let error = error.while_doing(format!(
+                "the restore failed, and the database could not be emptied ({second})"
+            ));
+            match database {
+                None => error.hint("run the restore again: it empties the database first"),
+                Some(_) => error,
+            }
+        }
     }
 }
 
@@ -120,6 +139,9 @@ fn restore(
             access::Scope::WholeDatabase,
         );
         if let Err(error) = granted {
+            if session.client.is_closed() {
+                return Err(Failure::Early(error));
+            }
             interrupt.check()?;
             failed.push(format!("privileges: {}", reason(&error)));
         }
@@ -183,13 +205,21 @@ fn create_late(
         interrupt.check()?;
         match create(session, object, options) {
             Ok(()) => {}
-            Err(error) if error.kind() == Kind::Server => return Err(error),
-            Err(_) => again.push(object),
+            // A lost connection is no fault of the object; an object may fail with any SQLSTATE.
+            Err(error) if session.client.is_closed() => return Err(error),
+            Err(_) => {
+                interrupt.check()?;
+                again.push(object);
+            }
         }
     }
     for object in again {
         interrupt.check()?;
         if let Err(error) = create(session, object, options) {
+            if session.client.is_closed() {
+                return Err(error);
+            }
+            interrupt.check()?;
             failed.push(format!("{object}: {}", reason(&error)));
         }
     }

@@ -52,19 +52,12 @@ pub fn run(
     let staged = database::suffixed(&target, &format!("_pgark_{now}"));
     let kept = database::suffixed(&target, &format!("_before_{now}"));
     database::create(&mut session, &staged, &reader.manifest().source, owner.as_deref())?;
-    if owner.is_some() {
-        for lost in database::copy_settings(&mut session, &target, &staged)? {
-            observer.warn(&format!(
-                "a setting of \"{target}\" cannot be given to the new database: {lost}"
-            ));
-        }
-    }
     let restored = full::into_empty(reader, options, Some(&staged), observer, interrupt);
     let mut summary = match restored {
         Ok(summary) => summary,
         // The rows are there and proved: they are worth more than a clean table of databases.
         Err(Failure::Late(error)) => {
-            return Err(error.hint(format!(
+            return Err(interrupt.reason(error).hint(format!(
                 "the restored database is \"{staged}\"; mend it there, DROP SCHEMA pgark_restore_unfinished CASCADE in it, and then {}",
                 rename_by_hand(&target, &staged, &kept, owner.is_some())
             )));
@@ -75,7 +68,9 @@ pub fn run(
                 .and_then(|mut session| database::remove(&mut session, &staged));
             return Err(match removed {
                 Ok(()) => error,
-                Err(_) => error.hint(format!("DROP DATABASE \"{staged}\", which is left over")),
+                Err(_) => interrupt
+                    .reason(error)
+                    .hint(format!("DROP DATABASE \"{staged}\", which is left over")),
             });
         }
     };
@@ -84,8 +79,20 @@ pub fn run(
         Some(_) => vec![(&target, &kept), (&staged, &target)],
         None => vec![(&staged, &target)],
     };
-    rename(&mut session, &renames, &target, how).map_err(|error| {
-        error.hint(format!(
+    let copied = match owner {
+        Some(_) => database::copy_settings(&mut session, &target, &staged),
+        None => Ok(Vec::new()),
+    };
+    let renamed = copied.and_then(|lost| {
+        for setting in lost {
+            observer.warn(&format!(
+                "a setting of \"{target}\" cannot be given to the new database: {setting}"
+            ));
+        }
+        rename(&mut session, &renames, &target, how)
+    });
+    renamed.map_err(|error| {
+        interrupt.reason(error).hint(format!(
             "the restored and proved database is \"{staged}\"; when nobody is connected, {}",
             rename_by_hand(&target, &staged, &kept, owner.is_some())
         ))

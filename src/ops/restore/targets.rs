@@ -84,7 +84,14 @@ pub fn find<'a>(
 /// Locks the targets against all writers, so that what is checked stays so; `alone`, against
 /// readers too.
 pub fn lock(session: &mut Session, targets: &[Target<'_>], alone: bool) -> Result<()> {
-    let names: Vec<&QualifiedName> = targets.iter().map(|target| &target.entry.name).collect();
+    // From the top down, as inserts through a partitioned table do.
+    let mut names: Vec<&QualifiedName> = Vec::new();
+    let above = targets.iter().flat_map(|target| target.above.iter().rev());
+    for name in above.chain(targets.iter().map(|target| &target.entry.name)) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     rows::lock(session, &names, alone)
 }
 
