@@ -436,3 +436,17 @@ fn skip_fails_where_a_row_clashes_with_another_key_than_the_primary() {
     restore(&repo, &target.url(), &["--on-existing", "skip"]).expect_code(1).says(&["u_email_key"]);
     assert_eq!(target.one("SELECT count(*) FROM u"), "1");
 }
+
+#[test]
+fn a_sequence_that_may_not_be_set_is_refused_before_any_other_is() {
+    role("sequence_guest", "");
+    let schema = "CREATE SEQUENCE s1; CREATE SEQUENCE s2;
+        CREATE TABLE t (id int DEFAULT nextval('s1')); CREATE TABLE u (id int DEFAULT nextval('s2'));
+        GRANT ALL ON t, u TO sequence_guest; GRANT ALL ON s1 TO sequence_guest; GRANT USAGE, SELECT ON s2 TO sequence_guest;";
+    let source = Database::with(&format!("{schema} SELECT setval('s1', 50), setval('s2', 50)"));
+    let (target, repo) = (Database::with(schema), Repo::new());
+    target.execute("SELECT setval('s1', 500)");
+    repo.backup(&source, &[]);
+    restore(&repo, &target.url_as("sequence_guest"), &[]).expect_code(15).says(&["public.s2"]);
+    assert_eq!(target.one("SELECT last_value FROM s1"), "500");
+}

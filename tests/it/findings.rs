@@ -354,3 +354,14 @@ fn a_selection_that_nothing_uncarried_belongs_to_needs_no_permission() {
     assert_eq!(manifest["not_carried"].to_string(), "[]");
     assert!(manifest["left_out"].to_string().contains("row-security public.b"));
 }
+
+#[test]
+fn an_archive_with_an_excluded_table_is_still_compared_by_its_large_objects() {
+    let source =
+        Database::with("CREATE TABLE t (); CREATE TABLE u (); SELECT lo_from_bytea(7001, 'x')");
+    let repo = Repo::new();
+    repo.backup(&source, &["-T", "u"]);
+    repo.ok(&["compare", "latest", "--with", &source.url()]);
+    source.execute("SELECT lo_unlink(7001)");
+    repo.run(&["compare", "latest", "--with", &source.url()]).expect_code(4);
+}

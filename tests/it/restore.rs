@@ -331,3 +331,20 @@ fn roles_that_cannot_be_acted_for_are_named_before_anything_is_written() {
         &target.url_as("acted_owner"),
     ]);
 }
+
+#[test]
+fn an_object_that_claims_a_lost_connection_does_not_throw_the_rows_away() {
+    let source = Database::with(
+        "CREATE TABLE t (id int); INSERT INTO t VALUES (1);
+         CREATE FUNCTION far() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+           IF current_database() LIKE 't%' AND EXISTS (SELECT FROM pg_namespace WHERE nspname = 'pgark_restore_unfinished')
+           THEN RAISE 'no remote server' USING ERRCODE = '08001'; END IF; RETURN 1; END $$;
+         CREATE MATERIALIZED VIEW v AS SELECT far()",
+    );
+    let (repo, target) = (Repo::new(), Database::empty());
+    repo.backup(&source, &[]);
+    repo.run(&["restore", "latest", "--url", &target.url()])
+        .expect_code(1)
+        .says(&["all rows", "no remote server"]);
+    assert_eq!(target.one("SELECT count(*) FROM t"), "1");
+}
