@@ -103,6 +103,11 @@ impl Error {
         self.kind
     }
 
+    /// The causes, the nearest first.
+    pub fn causes(&self) -> impl Iterator<Item = String> {
+        std::iter::successors(self.source(), |cause| (*cause).source()).map(ToString::to_string)
+    }
+
     /// What to do next, as a full sentence.
     pub fn next_step(&self) -> Option<&str> {
         self.hint.as_deref()

@@ -331,12 +331,7 @@ pub fn list(listed: &[Listed], as_json: bool) -> Result<()> {
 
 /// Prints a failure: the message, its causes once, and what to do next.
 pub fn error(error: &Error, as_json: bool) {
-    let mut causes = Vec::new();
-    let mut cause = std::error::Error::source(error);
-    while let Some(reason) = cause {
-        causes.push(reason.to_string());
-        cause = reason.source();
-    }
+    let causes: Vec<String> = error.causes().collect();
     if as_json {
         let value = json!({
             "result": "failed",

@@ -487,11 +487,6 @@ fn read(file: &File, slot: Slot) -> Result<Vec<u8>> {
 
 /// An error with its causes, on one line.
 fn full(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(reason) = cause {
-        text.push_str(&format!(": {reason}"));
-        cause = reason.source();
-    }
-    text
+    let words: Vec<String> = std::iter::once(error.to_string()).chain(error.causes()).collect();
+    words.join(": ")
 }

@@ -194,7 +194,7 @@ pub fn join(session: &mut Session, snapshot: &str) -> Result<()> {
 /// [`Kind::Locked`] when the lock is not free; the session's transaction goes on.
 pub fn lock_at_once(session: &mut Session, table: &QualifiedName) -> Result<()> {
     session.execute("SAVEPOINT before_lock")?;
-    let name = format!("{}.{}", session.quote(&table.schema), session.quote(&table.name));
+    let name = session.quote_qualified(table);
     let statement = format!("LOCK TABLE ONLY {name} IN ACCESS SHARE MODE NOWAIT");
     match session.client.batch_execute(&statement) {
         Ok(()) => session.execute("RELEASE SAVEPOINT before_lock"),

@@ -7,6 +7,7 @@
 use super::references::Arrangement;
 use super::targets::{self, Target};
 use super::{OnExisting, Options, Proof, Summary, load, preflight, rows};
+use crate::archive::manifest::Manifest;
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::name::{QualifiedName, enumerate};
@@ -90,10 +91,11 @@ fn in_transaction(
         true => restore_large_objects(session, reader, options, on_existing, observer, interrupt)?,
         false => 0,
     };
-    let stale = refresh(session, reader, &targets, observer, interrupt)?;
+    let objects = reader.schema()?;
+    let stale = refresh(session, &objects, &targets, observer, interrupt)?;
     // Last, because a role that does not own a sequence can only set it beside the transaction.
-    let sequences =
-        set_sequences(session, reader, options, &targets, on_existing, observer, interrupt)?;
+    let sequences = sequences_of(manifest, &objects, &targets, options);
+    let sequences = set_sequences(session, &sequences, on_existing, observer, interrupt)?;
     Ok(Summary {
         archive: manifest.name.clone(),
         database: session.facts.database.clone(),
@@ -116,31 +118,41 @@ fn in_transaction(
     })
 }
 
-/// Sets the sequences that go with the loaded tables: by the column that owns them, or by name.
-/// Those that can only be set beside the transaction come after all others.
+/// The loaded tables, and the partitioned tables above them.
+fn loaded_names<'a>(targets: &'a [Target<'_>]) -> BTreeSet<&'a QualifiedName> {
+    targets.iter().flat_map(|target| target.above.iter().chain([&target.entry.name])).collect()
+}
+
+/// The archive's sequences that go with the loaded tables: those that they own, that their
+/// defaults use, and all where everything is restored.
+fn sequences_of<'a>(
+    manifest: &'a Manifest,
+    objects: &[SchemaObject],
+    targets: &[Target<'_>],
+    options: &Options,
+) -> Vec<&'a SequenceState> {
+    let loaded = loaded_names(targets);
+    let used = used_sequences(objects, &loaded);
+    let goes_along = |archived: &&SequenceState| match &archived.owned_by {
+        Some(owner) if loaded.contains(&owner.table) => true,
+        _ => options.selection.is_everything() || used.contains(&archived.name),
+    };
+    manifest.sequences.iter().filter(goes_along).collect()
+}
+
+/// Sets sequences: found by the column that owns them, or by name. Those that can only be set
+/// beside the transaction come after all others.
 fn set_sequences(
     session: &mut Session,
-    reader: &ArchiveReader,
-    options: &Options,
-    targets: &[Target<'_>],
+    sequences: &[&SequenceState],
     on_existing: OnExisting,
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<usize> {
-    let loaded: BTreeSet<&QualifiedName> =
-        targets.iter().flat_map(|target| target.above.iter().chain([&target.entry.name])).collect();
-    let used = used_sequences(&reader.schema()?, &loaded);
     let there = catalog::sequences(&mut session.client)?;
     let mut set = 0;
     let mut at_once = Vec::new();
-    for archived in &reader.manifest().sequences {
-        let goes_along = match &archived.owned_by {
-            Some(owner) if loaded.contains(&owner.table) => true,
-            _ => options.selection.is_everything() || used.contains(&archived.name),
-        };
-        if !goes_along {
-            continue;
-        }
+    for archived in sequences {
         let same_column = |other: &&SequenceState| {
             archived.owned_by.is_some() && other.owned_by == archived.owned_by
         };
@@ -216,14 +228,12 @@ fn farther(one: &SequenceState, other: &SequenceState) -> (i64, bool) {
 /// gives the names of those that could not be.
 fn refresh(
     session: &mut Session,
-    reader: &ArchiveReader,
+    objects: &[SchemaObject],
     targets: &[Target<'_>],
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Vec<String>> {
-    let objects = reader.schema()?;
-    let loaded: BTreeSet<&QualifiedName> =
-        targets.iter().flat_map(|target| target.above.iter().chain([&target.entry.name])).collect();
+    let loaded = loaded_names(targets);
     // Objects stand after what they depend on.
     let mut reads = vec![false; objects.len()];
     for (position, object) in objects.iter().enumerate() {
@@ -245,7 +255,7 @@ fn refresh(
             {
                 interrupt.check()?;
                 session.execute("ROLLBACK TO SAVEPOINT before_refresh")?;
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                let cause = error.causes().next();
                 observer.warn(&format!("{error}: {}", cause.unwrap_or_default()));
                 let schema = object.schema.clone().unwrap_or_default();
                 stale.push(QualifiedName::new(schema, object.name.clone()).to_string());

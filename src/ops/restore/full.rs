@@ -228,7 +228,7 @@ fn create_late(
 
 /// The cause of a failure, without what was being done.
 fn reason(error: &Error) -> String {
-    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+    error.causes().next().unwrap_or_else(|| error.to_string())
 }
 
 fn report(session: &Session, failed: Vec<String>) -> Error {
