@@ -8,6 +8,7 @@ pub mod error;
 
 /// Nouns that every layer shares; no I/O.
 pub mod model {
+    pub mod catalog;
     pub mod connection;
     pub mod content;
     pub mod name;
@@ -30,10 +31,12 @@ pub mod cli {
 pub mod ops {
     pub mod backup;
     pub mod compare;
+    pub mod described;
     pub mod interrupt;
     pub mod list;
     pub mod locate;
     pub mod observer;
+    pub mod pace;
     pub mod plan;
     pub mod pool;
     pub mod restore;
@@ -47,16 +50,21 @@ pub mod rules {
     pub mod copy_text;
     pub mod large_object_digest;
     pub mod load_order;
+    pub mod lock_plan;
     pub mod object_selection;
     pub mod order;
     pub mod pattern;
+    pub mod renames;
+    pub mod role_names;
     pub mod row_digest;
+    pub mod schema_diff;
     pub mod secrets;
     pub mod selection;
 }
 
 /// The bytes of one archive: the only home of tar, zstd and SHA-256.
 pub mod archive {
+    pub mod descriptions;
     pub mod frame;
     pub mod hashing;
     pub mod manifest;
@@ -78,6 +86,7 @@ pub mod pg {
     pub mod access;
     pub mod catalog;
     pub mod connect;
+    pub mod copier;
     pub mod copy;
     pub mod database;
     pub mod ddl;
@@ -85,8 +94,11 @@ pub mod pg {
     pub mod ident;
     pub mod large_objects;
     pub mod references;
+    pub mod rights;
     pub mod rows;
     pub mod session;
+    pub mod settings;
     pub mod snapshot;
     pub mod target;
+    pub mod wire;
 }

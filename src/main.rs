@@ -2,9 +2,12 @@
 
 use clap::Parser;
 use pgark::cli::args::Arguments;
-use pgark::cli::run;
+use pgark::cli::{report, run};
 
 fn main() -> std::process::ExitCode {
-    let arguments = Arguments::parse();
-    std::process::ExitCode::from(run::run(&arguments).number())
+    let code = match Arguments::try_parse() {
+        Ok(arguments) => run::run(&arguments),
+        Err(error) => report::usage(&error),
+    };
+    std::process::ExitCode::from(code.number())
 }

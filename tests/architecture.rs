@@ -26,7 +26,8 @@ const BELOW: &[(&str, &[&str])] = &[
 const HOMES: &[(&str, &[&str])] = &[
     (r"\bclap::", &["cli", "main"]),
     (r"\bstd::env\b|\benv::(var|args|current_dir|temp_dir)", &["cli"]),
-    (r"\b(tokio_)?postgres::", &["pg"]),
+    (r"\b(tokio_)?postgres(_protocol)?::", &["pg"]),
+    (r"\b(rustls|webpki|socket2|tokio)::", &["pg"]),
     (r"\btar::(Builder|Header|Archive|Entry)", &["archive"]),
     (r"\bzstd::", &["archive"]),
     (r"\bsha2::", &["archive"]),

@@ -4,8 +4,8 @@
 use crate::error::{Error, Result};
 use crate::model::content::{Content, RowDigest};
 use crate::model::name::QualifiedName;
-use crate::model::schema::{AccessList, NotCarried, ObjectClass, Purpose, Section};
-use crate::model::server::ServerFacts;
+use crate::model::schema::{AccessList, NotCarried, ObjectClass, Purpose, Section, SecurityLabel};
+use crate::model::server::{DatabaseProperties, ServerFacts};
 use crate::model::table::{Column, SequenceState};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -33,19 +33,22 @@ pub struct Manifest {
     pub finished: DateTime<Utc>,
     /// The database and its server.
     pub source: ServerFacts,
+    /// What `CREATE DATABASE` says of the database apart from its encoding and locale.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub database: Option<DatabaseProperties>,
     /// The one moment that all rows come from.
     pub snapshot: Snapshot,
     /// What the operator asked for.
     pub options: BackupOptions,
     /// The previous archive of the same database in the same repository.
     pub previous: Option<Previous>,
-    /// Roles named by owners and privileges.
+    /// Roles named by owners, privileges and definitions.
     pub roles: Vec<String>,
     /// The objects of the schema in the order in which they are restored.
     pub objects: Vec<ObjectEntry>,
     /// Objects that the archive does not hold because the operator allowed it.
     pub not_carried: Vec<NotCarried>,
-    /// What the operator's selection left out, as people write it.
+    /// What the operator's selection left out, and what no archive can hold, as people write it.
     pub left_out: Vec<String>,
     /// Whether no selection by table or schema was made: every table, sequence and large object of
     /// the database is in the archive. Rows may be left out all the same, as tables' `data` says.
@@ -140,6 +143,8 @@ pub struct ObjectEntry {
     pub part_of: Option<QualifiedName>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tablespace: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub depends_on: Vec<usize>,
     pub statements: Vec<StatementEntry>,
@@ -245,6 +250,9 @@ pub struct LargeObject {
     /// Its privileges, where they are not the default.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub access: Option<AccessList>,
+    /// Its security labels.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub labels: Vec<SecurityLabel>,
 }
 
 /// The files of a migration project.

@@ -1,5 +1,6 @@
 //! Reads one archive: finds its members, and gives none whose bytes are not as the manifest says.
 
+use super::descriptions;
 use super::hashing::sha256;
 use super::manifest::{Manifest, Member, ObjectEntry};
 use super::tar_layout::{self, BLOCK, MemberHeader};
@@ -163,6 +164,11 @@ impl ArchiveReader {
         &self.manifest
     }
 
+    /// Changes the manifest as it is read from here on; the file stays as it is.
+    pub fn adapt(&mut self, change: impl FnOnce(&mut Manifest)) {
+        change(&mut self.manifest);
+    }
+
     /// The manifest's bytes.
     pub fn manifest_json(&self) -> &[u8] {
         &self.manifest_json
@@ -223,6 +229,24 @@ impl ArchiveReader {
             })
             .collect()
     }
+
+    /// The schema's objects with their statements and with what they are. `false`: the archive was
+    /// written before there were descriptions, or by a version of pgark that wrote others.
+    pub fn described_schema(&self) -> Result<(Vec<SchemaObject>, bool)> {
+        let mut objects = self.schema()?;
+        let Some(member) =
+            self.manifest.files.iter().find(|member| member.member == descriptions::MEMBER)
+        else {
+            return Ok((objects, false));
+        };
+        let Some(lists) = descriptions::read(&self.member(member)?, objects.len())? else {
+            return Ok((objects, false));
+        };
+        for (object, list) in objects.iter_mut().zip(lists) {
+            object.descriptions = list;
+        }
+        Ok((objects, true))
+    }
 }
 
 /// Member with the statements that come before the rows.
@@ -252,11 +276,13 @@ fn object(entry: &ObjectEntry, text: &[u8]) -> Result<SchemaObject> {
         name: entry.name.clone(),
         part_of: entry.part_of.clone(),
         owner: entry.owner.clone(),
+        tablespace: entry.tablespace.clone(),
         section: entry.section,
         depends_on: entry.depends_on.clone(),
         statements,
         placeholder: None,
         access: entry.access.clone(),
+        descriptions: Vec::new(),
     })
 }
 

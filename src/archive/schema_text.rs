@@ -37,6 +37,9 @@ pub fn write(objects: &[SchemaObject], archive: &str) -> SchemaText {
             Section::PostData => &mut post_data,
         };
         text.push_str(&format!("\n-- {object}\n"));
+        if let Some(tablespace) = &object.tablespace {
+            text.push_str(&set_tablespace(tablespace));
+        }
         let mut statements = Vec::with_capacity(object.statements.len());
         for statement in &object.statements {
             statements.push(StatementEntry {
@@ -48,6 +51,9 @@ pub fn write(objects: &[SchemaObject], archive: &str) -> SchemaText {
             // A statement may end in a line comment, which would swallow the semicolon.
             text.push_str(if statement.sql.contains("--") { "\n;\n" } else { ";\n" });
         }
+        if object.tablespace.is_some() {
+            text.push_str(&set_tablespace(""));
+        }
         entries.push(ObjectEntry {
             class: object.class,
             section: object.section,
@@ -55,10 +61,17 @@ pub fn write(objects: &[SchemaObject], archive: &str) -> SchemaText {
             name: object.name.clone(),
             part_of: object.part_of.clone(),
             owner: object.owner.clone(),
+            tablespace: object.tablespace.clone(),
             depends_on: object.depends_on.clone(),
             statements,
             access: object.access.clone(),
         });
     }
     SchemaText { pre_data, post_data, objects: entries }
+}
+
+/// Where the next relations go. Not a part of any statement, so that a restore can send them
+/// elsewhere.
+fn set_tablespace(name: &str) -> String {
+    format!("SET default_tablespace = '{}';\n", name.replace('\'', "''"))
 }

@@ -1,7 +1,11 @@
 //! The command line as it is typed. The help texts are the manual.
 
 use super::exit;
+use crate::model::connection::Asking;
 use crate::ops::restore::OnExisting;
+use crate::rules::schema_diff::Aspect;
+use bytesize::ByteSize;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -26,7 +30,7 @@ pub enum Verb {
     Restore(Restore),
     /// Check every byte of archives against their manifests, offline.
     Verify(Verify),
-    /// Compare an archive with a database or with another archive.
+    /// Compare an archive with a database or another archive, or the schemas of any two.
     Compare(Compare),
     /// List the archives of a repository.
     List(List),
@@ -51,8 +55,11 @@ pub struct Common {
 pub struct Server {
     /// Connection string: postgresql://user@host:5432/database, or host=… dbname=….
     ///
-    /// What it leaves open comes from PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGOPTIONS and
-    /// PGAPPNAME.
+    /// All parameters of libpq that concern a client are understood, as psql understands them:
+    /// several hosts, sslmode and its company, channel_binding, target_session_attrs, options,
+    /// service. What the string leaves open comes from the service file, from PGHOST, PGPORT, PGUSER,
+    /// PGPASSWORD, PGDATABASE, PGSSLMODE and libpq's other variables, and the password from .pgpass.
+    /// A password in the string can be seen in the system's list of processes.
     #[arg(
         long,
         value_name = "URL",
@@ -62,18 +69,66 @@ pub struct Server {
         hide_default_value = true
     )]
     pub url: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub password: PasswordPrompt,
+}
+
+/// Whether to ask for a password.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct PasswordPrompt {
+    /// Never ask for a password.
+    #[arg(long, short = 'w')]
+    pub no_password: bool,
+    /// Ask for the password before connecting.
+    ///
+    /// Without this, it is asked for when the server wants one and none was found.
+    #[arg(long = "password", short = 'W', conflicts_with = "no_password")]
+    pub ask_password: bool,
+}
+
+impl From<PasswordPrompt> for Asking {
+    fn from(prompt: PasswordPrompt) -> Self {
+        match (prompt.no_password, prompt.ask_password) {
+            (true, _) => Self::Never,
+            (_, true) => Self::First,
+            _ => Self::IfNeeded,
+        }
+    }
 }
 
 /// How many workers.
 #[derive(Debug, Args)]
 pub struct Jobs {
-    /// Number of workers, each with a connection of its own.
+    /// Number of workers, each with a connection of its own; by default one for each processor
+    /// of this machine, up to 8.
     #[arg(long, short, value_name = "N", default_value_t = default_jobs(), value_parser = clap::value_parser!(u16).range(1..=512))]
     pub jobs: u16,
 }
 
 fn default_jobs() -> u16 {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().min(8)) as u16
+}
+
+/// How much a run may disturb others.
+#[derive(Debug, Args)]
+pub struct Gentleness {
+    /// Move at most so many bytes of rows per second: 500K, 20M, 1GiB.
+    ///
+    /// All workers share the limit. A backup holds its snapshot longer then.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub rate_limit: Option<u64>,
+    /// Give way to other programs on this machine: 0 (not at all) to 19.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=19))]
+    pub nice: Option<u8>,
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    match text.parse::<ByteSize>() {
+        Ok(ByteSize(0)) => Err(String::from("nothing would ever move")),
+        Ok(size) => Ok(size.as_u64()),
+        Err(_) => Err(String::from("a number of bytes is wanted, such as 500K, 20M or 1GiB")),
+    }
 }
 
 /// How long to wait for locks.
@@ -137,6 +192,9 @@ pub struct Backup {
     pub name: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub gentleness: Gentleness,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub locks: Locks,
 }
 
@@ -175,6 +233,9 @@ pub struct Restore {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub jobs: Jobs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub gentleness: Gentleness,
     /// Load rows into the tables of an existing schema.
     #[arg(long, conflicts_with = "create")]
     pub data_only: bool,
@@ -199,9 +260,38 @@ pub struct Restore {
     /// Let the restoring role own everything.
     #[arg(long, short = 'O')]
     pub no_owner: bool,
-    /// Do not grant privileges.
+    /// Do not grant privileges, neither on what is restored nor on future objects.
     #[arg(long, short = 'x')]
     pub no_privileges: bool,
+    /// Give what belongs to one role to another: owners, privileges, policies, user mappings.
+    ///
+    /// Can be given several times, also with the same new role. A name with an equals sign in it
+    /// is written in double quotes.
+    #[arg(long, value_name = "OLD=NEW")]
+    pub role_map: Vec<String>,
+    /// Put what lay in one tablespace into another.
+    ///
+    /// Can be given several times. The tablespaces must be there.
+    #[arg(long, value_name = "OLD=NEW", conflicts_with = "no_tablespaces")]
+    pub tablespace_map: Vec<String>,
+    /// Put everything into the target database's own tablespace.
+    #[arg(long)]
+    pub no_tablespaces: bool,
+    /// Set no security labels, where their provider is not there.
+    #[arg(long)]
+    pub no_security_labels: bool,
+    /// Create the new database with another locale, where the server does not know the archive's.
+    ///
+    /// LOCALE is one of the operating system; icu:LOCALE and builtin:LOCALE name one of ICU or of
+    /// PostgreSQL itself. Text sorts by it, and indexes are built with it.
+    #[arg(long, value_name = "LOCALE", requires = "create")]
+    pub locale: Option<String>,
+    /// Restore without objects of a class, and without what needs them.
+    ///
+    /// For what the restoring role may not create: event-trigger, publication, subscription … The
+    /// summary lists them, and the exit code is 3.
+    #[arg(long, value_name = "CLASS", conflicts_with = "data_only")]
+    pub leave_out: Vec<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub locks: Locks,
@@ -255,13 +345,32 @@ pub struct Verify {
 ///
 /// Compares rows, content digests, columns, sequences and large objects. The exit code is 0 when
 /// everything is equal, 4 when not.
+///
+/// With --schema, compares instead what the objects are, property by property: of two archives, two
+/// databases, or one of each. Objects that cannot be compared are named, and the exit code is 3 if
+/// nothing else differs.
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// Path of the archive, its name, a unique beginning of it, latest:DATABASE, or latest.
-    pub archive: String,
-    /// What to compare with: a connection string, or another archive.
+    /// Path of the archive, its name, a unique beginning of it, latest:DATABASE, or latest. With
+    /// --schema also a connection string.
+    #[arg(value_name = "ARCHIVE|URL")]
+    pub what: String,
+    /// What to compare with: a connection string as in `pgark backup --help`, or
+    /// another archive.
     #[arg(long, value_name = "URL|ARCHIVE")]
     pub with: String,
+    /// Compare the schemas.
+    #[arg(long)]
+    pub schema: bool,
+    /// Compare the rows besides the schemas.
+    #[arg(long, requires = "schema")]
+    pub rows: bool,
+    /// Let the schemas differ in these aspects; can be given several times.
+    #[arg(long, value_name = "ASPECT", value_delimiter = ',', requires = "schema", value_parser = aspects())]
+    pub ignore: Vec<Aspect>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub password: PasswordPrompt,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub common: Common,
@@ -271,6 +380,13 @@ pub struct Compare {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub locks: Locks,
+}
+
+fn aspects() -> impl TypedValueParser<Value = Aspect> {
+    PossibleValuesParser::new(Aspect::IGNORABLE.map(Aspect::name)).try_map(|name| {
+        let found = Aspect::IGNORABLE.into_iter().find(|aspect| aspect.name() == name);
+        found.ok_or("there is no such aspect")
+    })
 }
 
 /// `pgark list`.

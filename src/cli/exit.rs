@@ -12,8 +12,8 @@ pub enum ExitCode {
     Failed,
     /// The command line or a connection string is wrong.
     Usage,
-    /// Done, but for objects that were allowed to be missing, or materialized views that could
-    /// not be filled anew.
+    /// Done, but for objects that were allowed to be missing, materialized views that could not be
+    /// filled anew, or settings of the database that the server refused.
     Omissions,
     /// What was compared is not equal.
     Differs,

@@ -1,9 +1,12 @@
 //! What is told while a run runs: a bar on a terminal, plain lines elsewhere, all of it on
 //! standard error.
 
+use crate::error::{Error, Kind, Result};
+use crate::model::connection::{Password, Person};
 use crate::ops::observer::Observer;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use std::io::{IsTerminal, Write};
+use signal_hook::consts::SIGINT;
+use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -124,6 +127,29 @@ impl Observer for Progress {
 
     fn warn(&self, text: &str) {
         self.say(&format!("pgark: warning: {text}"));
+    }
+}
+
+impl Person for Progress {
+    /// Asks on the terminal that pgark runs in, even where its input and output lead elsewhere.
+    fn password(&self, question: &str) -> Result<Option<Password>> {
+        let ask = || rpassword::prompt_password(question);
+        let typed = match &self.bar {
+            Some(bar) => bar.suspend(ask),
+            None => ask(),
+        };
+        match typed {
+            Ok(password) => Ok(Some(Password::new(password))),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                Err(Error::new(Kind::Interrupted(SIGINT), "interrupted by a signal"))
+            }
+            // No terminal, or its end.
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        Observer::warn(self, text);
     }
 }
 

@@ -6,12 +6,18 @@ use crate::archive::manifest::Manifest;
 use crate::error::{Error, Result};
 use crate::model::name::{Printable, enumerate};
 use crate::ops::list::Listed;
-use crate::ops::{backup, compare, restore, verify};
+use crate::ops::{backup, restore, verify};
+use crate::rules::secrets::hide;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::time::Duration;
+
+mod compare;
+mod schema_diff;
+
+pub use compare::compare;
 
 /// Writes to standard output. A reader that went away (`| head`) is no failure.
 pub fn to_stdout(text: &str) -> Result<()> {
@@ -67,7 +73,7 @@ pub fn backup(summary: &backup::Summary, as_json: bool, quiet: bool) -> Result<(
         took(summary.elapsed)
     )];
     if !manifest.left_out.is_empty() {
-        lines.push(format!("left out as selected: {}", enumerate(&manifest.left_out)));
+        lines.push(format!("left out: {}", enumerate(&manifest.left_out)));
     }
     if let Some(bundle) = &manifest.migrations {
         lines.push(format!("with {} files of the {} project", bundle.files.len(), bundle.tool));
@@ -95,10 +101,12 @@ pub fn restore(summary: &restore::Summary, as_json: bool, quiet: bool) -> Result
             "sequences": summary.sequences,
             "large_objects": summary.large_objects,
             "objects": summary.objects,
+            "left_out": summary.left_out,
             "way": summary.way,
             "proof": proof(summary.proof),
             "skipped": summary.skipped,
             "stale_materialized_views": summary.stale,
+            "refused_settings": summary.refused_settings,
             "seconds": summary.elapsed.as_secs_f64(),
         }));
     }
@@ -124,8 +132,17 @@ pub fn restore(summary: &restore::Summary, as_json: bool, quiet: bool) -> Result
             HumanCount(summary.skipped)
         ));
     }
+    if !summary.left_out.is_empty() {
+        lines.push(format!("left out: {}", enumerate(&summary.left_out)));
+    }
     if !summary.stale.is_empty() {
         lines.push(format!("not filled anew: {}", enumerate(&summary.stale)));
+    }
+    if !summary.refused_settings.is_empty() {
+        lines.push(format!(
+            "settings that the server refused: {}",
+            enumerate(&summary.refused_settings)
+        ));
     }
     lines.push(format!("proved: {}", proof(summary.proof)));
     to_stdout(&lines.join("\n"))
@@ -224,53 +241,6 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
     Ok(code)
 }
 
-/// The result of `pgark compare`.
-pub fn compare(summary: &compare::Summary, as_json: bool, quiet: bool) -> Result<ExitCode> {
-    let equal = summary.differences.is_empty();
-    let code = if equal { ExitCode::Done } else { ExitCode::Differs };
-    if as_json {
-        let differences: Vec<Value> = summary
-            .differences
-            .iter()
-            .map(|difference| json!({"object": difference.object, "what": difference.what}))
-            .collect();
-        print_json(&json!({
-            "result": if equal { "equal" } else { "differs" },
-            "archive": summary.archive,
-            "with": summary.with,
-            "tables": summary.tables,
-            "rows": summary.rows,
-            "sequences": summary.sequences,
-            "large_objects": summary.large_objects,
-            "differences": differences,
-        }))?;
-        return Ok(code);
-    }
-    if equal && !quiet {
-        to_stdout(&format!(
-            "equal: {} and {}: {} tables, {} rows, {} sequences, {} large objects",
-            summary.archive,
-            summary.with,
-            summary.tables,
-            HumanCount(summary.rows),
-            summary.sequences,
-            summary.large_objects
-        ))?;
-    }
-    for difference in &summary.differences {
-        to_stdout(&format!("{}: {}", difference.object, Printable(&difference.what)))?;
-    }
-    if !equal && !quiet {
-        to_stderr(&format!(
-            "pgark: {} and {} differ in {} places",
-            summary.archive,
-            summary.with,
-            summary.differences.len()
-        ));
-    }
-    Ok(code)
-}
-
 /// The result of `pgark list`.
 pub fn list(listed: &[Listed], as_json: bool) -> Result<()> {
     let rows =
@@ -331,24 +301,42 @@ pub fn list(listed: &[Listed], as_json: bool) -> Result<()> {
 
 /// Prints a failure: the message, its causes once, and what to do next.
 pub fn error(error: &Error, as_json: bool) {
-    let causes: Vec<String> = error.causes().collect();
+    // A connection string may have come as the name of an archive, or out of somebody's message.
+    let message = hide(&error.to_string());
+    let causes: Vec<String> = error.causes().map(|cause| hide(&cause)).collect();
+    let hint = error.next_step().map(hide);
     if as_json {
         let value = json!({
             "result": "failed",
             "exit_code": ExitCode::from(error.kind()).number(),
-            "error": error.to_string(),
+            "error": message,
             "causes": causes,
-            "hint": error.next_step(),
+            "hint": hint,
         });
         // The exit code tells too.
         drop(print_json(&value));
         return;
     }
-    to_stderr(&format!("pgark: error: {}", Printable(&error.to_string())));
+    to_stderr(&format!("pgark: error: {}", Printable(&message)));
     for reason in &causes {
         to_stderr(&format!("  because: {}", Printable(reason)));
     }
-    if let Some(hint) = error.next_step() {
+    if let Some(hint) = &hint {
         to_stderr(&format!("  hint: {}", Printable(hint)));
+    }
+}
+
+/// What is wrong with the command line; help and version, too, come as such.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    let said = error.render().to_string();
+    let shown = hide(&said);
+    match shown == said {
+        // With colours, and on standard output where it belongs there.
+        true => drop(error.print()),
+        false => to_stderr(shown.trim_end()),
+    }
+    match error.use_stderr() {
+        true => ExitCode::Usage,
+        false => ExitCode::Done,
     }
 }

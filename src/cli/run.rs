@@ -5,11 +5,15 @@ use super::exit::ExitCode;
 use super::progress::Progress;
 use super::{environment, report};
 use crate::error::{Error, Kind, Result};
+use crate::model::connection::Connection;
 use crate::model::schema::ObjectClass;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
+use crate::ops::pace::Paced;
 use crate::ops::{backup, compare, list, locate, restore, verify};
+use crate::pg::database::Locale;
 use crate::rules::pattern::Pattern;
+use crate::rules::renames::Renames;
 use crate::rules::selection::{Selection, nearest};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
@@ -22,7 +26,7 @@ use std::time::Duration;
 /// Runs what was asked for.
 pub fn run(arguments: &Arguments) -> ExitCode {
     let common = common(&arguments.verb);
-    let progress = Progress::new(common.quiet || common.json);
+    let progress = Arc::new(Progress::new(common.quiet || common.json));
     let interrupt = Arc::new(Interrupt::default());
     let result = listen(&interrupt).and_then(|()| {
         // A defect must not look like anything else; what is half done is undone while unwinding.
@@ -73,10 +77,19 @@ fn listen(interrupt: &Arc<Interrupt>) -> Result<()> {
     Ok(())
 }
 
-fn dispatch(arguments: &Arguments, progress: &Progress, interrupt: &Interrupt) -> Result<ExitCode> {
+fn dispatch(
+    arguments: &Arguments,
+    progress: &Arc<Progress>,
+    interrupt: &Interrupt,
+) -> Result<ExitCode> {
+    let person = Arc::clone(progress);
+    let progress = progress.as_ref();
     match &arguments.verb {
         Verb::Backup(args) => {
-            let summary = backup::run(&backup_options(args)?, progress, interrupt)?;
+            let options = backup_options(args, person)?;
+            let summary = gently(&args.gentleness, progress, interrupt, |observer| {
+                backup::run(&options, observer, interrupt)
+            })?;
             progress.finish();
             told(progress, report::backup(&summary, args.common.json, args.common.quiet));
             Ok(match summary.manifest.not_carried.is_empty() {
@@ -85,10 +98,16 @@ fn dispatch(arguments: &Arguments, progress: &Progress, interrupt: &Interrupt) -
             })
         }
         Verb::Restore(args) => {
-            let summary = restore::run(&restore_options(args)?, progress, interrupt)?;
+            let options = restore_options(args, person)?;
+            let summary = gently(&args.gentleness, progress, interrupt, |observer| {
+                restore::run(&options, observer, interrupt)
+            })?;
             progress.finish();
             told(progress, report::restore(&summary, args.common.json, args.common.quiet));
-            Ok(match summary.stale.is_empty() {
+            let nothing_left = summary.stale.is_empty()
+                && summary.refused_settings.is_empty()
+                && summary.left_out.is_empty();
+            Ok(match nothing_left {
                 true => ExitCode::Done,
                 false => ExitCode::Omissions,
             })
@@ -101,8 +120,10 @@ fn dispatch(arguments: &Arguments, progress: &Progress, interrupt: &Interrupt) -
         }
         Verb::Compare(args) => {
             let options = compare::Options {
-                archive: locate::archive(&args.archive, &args.common.repo)?,
-                with: other_side(&args.with, &args.common.repo)?,
+                left: compared(&args.what, args, Arc::clone(&person))?,
+                right: compared(&args.with, args, person)?,
+                rows: args.rows || !args.schema,
+                schema: args.schema.then(|| args.ignore.iter().copied().collect()),
                 jobs: usize::from(args.jobs.jobs),
                 lock_timeout: Duration::from_secs(args.locks.lock_timeout),
             };
@@ -117,6 +138,29 @@ fn dispatch(arguments: &Arguments, progress: &Progress, interrupt: &Interrupt) -
     }
 }
 
+/// Runs `verb` as gently as was asked for.
+fn gently<T>(
+    how: &args::Gentleness,
+    progress: &Progress,
+    interrupt: &Interrupt,
+    verb: impl FnOnce(&dyn Observer) -> Result<T>,
+) -> Result<T> {
+    if let Some(nice) = how.nice {
+        // Before any worker is there: on Linux, niceness is a thread's own, and inherited.
+        nice_by(i32::from(nice))?;
+    }
+    match how.rate_limit {
+        Some(limit) => verb(&Paced::new(limit, progress, interrupt)),
+        None => verb(progress),
+    }
+}
+
+fn nice_by(nice: i32) -> Result<()> {
+    rustix::process::nice(nice)
+        .map(drop)
+        .map_err(|error| Error::io("cannot give way to other programs", error.into()))
+}
+
 /// A backup or restore that is done is done, whether or not its summary could be printed.
 fn told(progress: &Progress, result: Result<()>) {
     if let Err(error) = result {
@@ -124,9 +168,13 @@ fn told(progress: &Progress, result: Result<()>) {
     }
 }
 
-fn backup_options(args: &args::Backup) -> Result<backup::Options> {
+fn connection(server: &args::Server, person: Arc<Progress>) -> Connection {
+    environment::connection(&server.url, server.password.into(), person)
+}
+
+fn backup_options(args: &args::Backup, person: Arc<Progress>) -> Result<backup::Options> {
     Ok(backup::Options {
-        connection: environment::connection(&args.server.url),
+        connection: connection(&args.server, person),
         repository: args.common.repo.clone(),
         name: args.name.clone(),
         jobs: usize::from(args.jobs.jobs),
@@ -147,14 +195,14 @@ fn backup_options(args: &args::Backup) -> Result<backup::Options> {
     })
 }
 
-fn restore_options(args: &args::Restore) -> Result<restore::Options> {
+fn restore_options(args: &args::Restore, person: Arc<Progress>) -> Result<restore::Options> {
     let selection = selection(&args.selection)?;
     if !args.data_only && !selection.is_everything() {
         return Err(Error::new(Kind::Usage, "--table and --exclude-table go with --data-only"));
     }
     Ok(restore::Options {
         archive: locate::archive(&args.archive, &args.common.repo)?,
-        connection: environment::connection(&args.server.url),
+        connection: connection(&args.server, person),
         mode: if args.data_only {
             restore::Mode::DataOnly(args.on_existing.into())
         } else if args.create {
@@ -170,8 +218,25 @@ fn restore_options(args: &args::Restore) -> Result<restore::Options> {
         selection,
         no_owner: args.no_owner,
         no_privileges: args.no_privileges,
+        no_security_labels: args.no_security_labels,
+        role_map: Renames::new(&args.role_map)?,
+        tablespace_map: Renames::new(&args.tablespace_map)?,
+        no_tablespaces: args.no_tablespaces,
+        locale: args.locale.as_deref().map(locale),
+        leave_out: args.leave_out.iter().map(|c| class(c)).collect::<Result<_>>()?,
         lock_timeout: Duration::from_secs(args.locks.lock_timeout),
     })
+}
+
+/// `LOCALE`, `icu:LOCALE`, `builtin:LOCALE`.
+fn locale(text: &str) -> Locale {
+    let of = |provider, name: &str| Locale { provider, name: name.to_owned() };
+    match text.split_once(':') {
+        Some(("icu", name)) => of('i', name),
+        Some(("builtin", name)) => of('b', name),
+        Some(("libc", name)) => of('c', name),
+        _ => of('c', text),
+    }
 }
 
 fn selection(args: &args::Selection) -> Result<Selection> {
@@ -194,17 +259,18 @@ fn class(name: &str) -> Result<ObjectClass> {
         let wrong = Error::new(Kind::Usage, format!("there is no class of objects \"{name}\""));
         match nearest(name, classes) {
             Some(near) => wrong.hint(format!("did you mean \"{near}\"?")),
-            None => wrong.hint("the failed backup names the classes"),
+            None => wrong.hint("messages and manifests name the classes"),
         }
     })
 }
 
 /// A connection string has `://` or `=` in it; an archive's name or path that has too can be given
 /// with its folder.
-fn other_side(with: &str, repository: &Path) -> Result<compare::Other> {
-    let is_connection = with.contains("://") || with.contains('=');
-    if is_connection && !Path::new(with).exists() {
-        return Ok(compare::Other::Database(environment::connection(with)));
+fn compared(what: &str, args: &args::Compare, person: Arc<Progress>) -> Result<compare::Input> {
+    let is_connection = what.contains("://") || what.contains('=');
+    if is_connection && !Path::new(what).exists() {
+        let connection = environment::connection(what, args.password.into(), person);
+        return Ok(compare::Input::Database(connection));
     }
-    Ok(compare::Other::Archive(locate::archive(with, repository)?))
+    Ok(compare::Input::Archive(locate::archive(what, &args.common.repo)?))
 }

@@ -1,21 +1,128 @@
-//! Where a database is: what the user said about it.
+//! Where a database is: what the user said about it, and what a run has settled since.
 
-use std::collections::BTreeMap;
+use crate::error::Result;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// A connection as the user gave it: a URL or key/value string, and what libpq's environment
 /// variables add. `Debug` shows neither, since both may hold a password.
+///
+/// Clones share what the run settles: the first session that is open decides on the server, and
+/// all later ones go there.
 #[derive(Clone, Default)]
 pub struct Connection {
     /// `postgresql://…` or `host=… dbname=…`; empty when only the environment speaks.
     pub string: String,
     /// libpq parameter names (`host`, `port`, `user`, `password`, `dbname` …) to values: used for
-    /// what the string leaves open.
+    /// what the string and the service file leave open.
     pub defaults: BTreeMap<String, String>,
+    /// The operating system's name for the user, who connects if no other is named.
+    pub system_user: Option<String>,
+    /// Where libpq's files are.
+    pub places: Places,
+    /// When the person is asked for the password.
+    pub asking: Asking,
+    /// The person at the terminal, if there is one.
+    pub person: Option<Arc<dyn Person>>,
+    /// What the run has settled.
+    pub settled: Arc<Settled>,
+}
+
+/// Folders and files that libpq looks into.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// The user's home: `.pgpass`, `.pg_service.conf` and `.postgresql/` are there.
+    pub home: Option<PathBuf>,
+    /// PGSERVICEFILE, which stands for the `.pg_service.conf` at home.
+    pub service_file: Option<PathBuf>,
+    /// PGSYSCONFDIR, the folder of the system's `pg_service.conf`.
+    pub system_folder: Option<PathBuf>,
+}
+
+/// When the person is asked for the password.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asking {
+    /// When the server wants one and none was found.
+    #[default]
+    IfNeeded,
+    /// Never; the connection fails then.
+    Never,
+    /// Before connecting, whatever else says a password.
+    First,
+}
+
+/// Whoever runs pgark.
+pub trait Person: Send + Sync {
+    /// The password that answers `question`; none where there is no terminal.
+    ///
+    /// # Errors
+    /// When the terminal cannot be read.
+    fn password(&self, question: &str) -> Result<Option<Password>>;
+    /// Something that should be looked after.
+    fn warn(&self, text: &str);
+}
+
+/// A password. No formatting shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(String);
+
+/// What the sessions of one run have in common once the first one is open.
+#[derive(Default)]
+pub struct Settled {
+    /// The server that answered.
+    pub server: OnceLock<Server>,
+    /// The password that was typed in.
+    pub password: OnceLock<Password>,
+    /// Databases whose sessions were seen to keep their server process, and so may be set up.
+    pub steady: Mutex<BTreeSet<String>>,
+    /// What the person has been warned of.
+    pub warned: Mutex<BTreeSet<String>>,
+}
+
+/// The server among those that the connection names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Its place in the list of hosts, from 0.
+    pub number: usize,
+    /// Which of the host's addresses; none for a socket.
+    pub ip: Option<IpAddr>,
+    /// Whether the session is encrypted.
+    pub encrypted: bool,
+}
+
+impl Password {
+    /// Keeps `text`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The password in the clear, for the server alone.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Connection {
+    /// Warns the person, once a run.
+    pub fn warn(&self, text: &str) {
+        let new = self.settled.warned.lock().is_ok_and(|mut warned| warned.insert(text.to_owned()));
+        if new && let Some(person) = &self.person {
+            person.warn(text);
+        }
+    }
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("Connection(…)")
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Password(…)")
     }
 }

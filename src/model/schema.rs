@@ -1,5 +1,6 @@
 //! The schema of a database as a list of objects, each with the statements that make it.
 
+use super::catalog::Description;
 use super::name::{Printable, QualifiedName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -13,15 +14,38 @@ pub enum ObjectClass {
     // Carried: in the order in which they are created when nothing else decides.
     Schema,
     Extension,
+    AccessMethod,
+    Collation,
+    /// The name of a type alone: for good, or until its functions are there.
+    ShellType,
     Enum,
     Domain,
     CompositeType,
+    BaseType,
     RangeType,
+    Language,
+    Transform,
+    Cast,
     Function,
     Procedure,
+    Aggregate,
+    Operator,
+    OperatorFamily,
+    /// What users added to an operator family that is the system's or an extension's.
+    OperatorFamilyMember,
+    OperatorClass,
+    Conversion,
+    TextSearchParser,
+    TextSearchTemplate,
+    TextSearchDictionary,
+    TextSearchConfiguration,
+    ForeignDataWrapper,
+    ForeignServer,
+    UserMapping,
     DomainConstraint,
     Sequence,
     Table,
+    ForeignTable,
     SequenceOwner,
     Default,
     Check,
@@ -35,44 +59,36 @@ pub enum ObjectClass {
     Exclusion,
     IndexAttach,
     TableSetting,
+    ExtendedStatistics,
+    Rule,
     Trigger,
     ForeignKey,
-    DatabaseComment,
-    Privileges,
-    /// Filling a materialized view; after the privileges, because its owner reads for it.
-    MaterializedViewData,
-    // Known, and not carried yet: `backup` refuses them unless they are allowed by name.
-    AccessMethod,
-    Aggregate,
-    Cast,
-    Collation,
-    Conversion,
-    DatabaseSetting,
-    DefaultPrivileges,
-    EventTrigger,
-    ExtendedStatistics,
-    ForeignDataWrapper,
-    ForeignServer,
-    ForeignTable,
-    InvalidIndex,
-    Language,
-    Operator,
-    OperatorClass,
-    OperatorFamily,
+    /// `ENABLE` and `FORCE ROW LEVEL SECURITY` of one table.
+    RowSecurity,
     Policy,
     Publication,
-    BaseType,
-    RowSecurity,
-    Rule,
-    SecurityLabel,
+    /// One table of a publication.
+    PublicationTable,
+    /// One schema of a publication.
+    PublicationSchema,
     Subscription,
+    DatabaseComment,
+    /// On something that no other object here makes: the database, or a part of an extension.
+    SecurityLabel,
+    Privileges,
+    /// What future objects are created with; after all that is created here.
+    DefaultPrivileges,
+    /// Filling a materialized view; after the privileges, because its owner reads for it.
+    MaterializedViewData,
+    /// `ALTER DATABASE … SET`, `ALTER ROLE … IN DATABASE … SET`; they hold for new sessions.
+    DatabaseSetting,
+    /// After everything else, so that none of it sets one off.
+    EventTrigger,
+    // Not carried: `backup` refuses them unless they are allowed by name.
+    /// Left by a `CREATE INDEX CONCURRENTLY` that failed; never carried, and always named.
+    InvalidIndex,
+    /// Carried now: archives of older programs name it among what they do not carry.
     Tablespace,
-    TextSearchConfiguration,
-    TextSearchDictionary,
-    TextSearchParser,
-    TextSearchTemplate,
-    Transform,
-    UserMapping,
     /// User changes to an object that belongs to an extension (dump-correctness P20).
     ExtensionDelta,
     /// Something whose catalog letter this version of pgark does not know.
@@ -107,6 +123,8 @@ pub enum Purpose {
     Comment,
     /// Grants or revokes privileges.
     Privilege,
+    /// Sets a security label, which needs a provider that the server has loaded.
+    SecurityLabel,
 }
 
 /// One SQL statement, without a final semicolon, with every identifier quoted and qualified.
@@ -138,6 +156,8 @@ pub struct SchemaObject {
     pub part_of: Option<QualifiedName>,
     /// The role that owns it, where the class has owners.
     pub owner: Option<String>,
+    /// The tablespace that it or its index lies in, where that is not the database's own.
+    pub tablespace: Option<String>,
     /// Before or after the rows.
     pub section: Section,
     /// Positions of the objects that must exist before this one.
@@ -147,8 +167,11 @@ pub struct SchemaObject {
     /// For a view: a statement that makes an empty view of the same columns, which stands in
     /// while a cycle of dependencies is cut. `statements` then start with `CREATE OR REPLACE`.
     pub placeholder: Option<Statement>,
-    /// For [`ObjectClass::Privileges`]: what the access list must be in the end.
+    /// For [`ObjectClass::Privileges`] and [`ObjectClass::DefaultPrivileges`]: what the access list
+    /// must be in the end.
     pub access: Option<AccessList>,
+    /// What it is, for comparisons; empty where its statements alone say so.
+    pub descriptions: Vec<Description>,
 }
 
 impl fmt::Display for SchemaObject {
@@ -169,17 +192,31 @@ impl fmt::Display for SchemaObject {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccessList {
-    /// The object as `GRANT … ON` names it: `TABLE "public"."t"`, `FUNCTION "public"."f"(integer)`.
+    /// The object as `GRANT … ON` names it: `TABLE "public"."t"`, `FUNCTION "public"."f"(integer)`;
+    /// `TABLES`, `FUNCTIONS` … for the privileges of future objects.
     pub target: String,
+    /// For privileges of future objects in one schema: the schema.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub in_schema: Option<String>,
     /// For privileges on one column: the column's name.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub column: Option<String>,
     /// The letter that `pg_catalog.acldefault` takes for this kind of object.
     pub kind: char,
-    /// The owner, whose own privileges are in the list too.
+    /// The owner, whose own privileges are in the list too; the role that creates future objects.
     pub owner: String,
     /// The grants, in the catalog's order, which keeps grant options ahead of what hangs on them.
     pub grants: Vec<Grant>,
+}
+
+/// A security label.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecurityLabel {
+    /// Who understands it: a library that the server has loaded.
+    pub provider: String,
+    /// What it says.
+    pub label: String,
 }
 
 /// One privilege given by one role to another.

@@ -39,3 +39,26 @@ impl ServerFacts {
         self.server_version_num / 10_000
     }
 }
+
+/// What a new database of the same kind needs besides encoding and locale.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseProperties {
+    /// Its owner.
+    pub owner: String,
+    /// Its own tablespace, where that is not `pg_default`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tablespace: Option<String>,
+    /// How many sessions it takes at most, where that is limited.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub connection_limit: Option<i32>,
+    /// Whether everybody who may create databases may copy it.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub is_template: bool,
+    /// Whether nobody may connect.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub closed: bool,
+    /// Rules that its ICU locale is tailored with.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub icu_rules: Option<String>,
+}

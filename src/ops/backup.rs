@@ -7,20 +7,23 @@ use super::interrupt::Interrupt;
 use super::observer::Observer;
 use super::{plan, verify};
 use crate::archive::manifest::{
-    BackupOptions, Format, Manifest, Member, Previous, Snapshot as SnapshotEntry, TableEntry,
+    BackupOptions, Format, LargeObjects, Manifest, Member, Previous, Snapshot as SnapshotEntry,
+    TableEntry,
 };
 use crate::archive::reader::{POST_DATA, PRE_DATA};
 use crate::archive::writer::ArchiveWriter;
-use crate::archive::{hashing, schema_text};
+use crate::archive::{descriptions, hashing, schema_text};
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::name::enumerate;
 use crate::model::schema::ObjectClass;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::{catalog, snapshot, target};
+use crate::rules::role_names;
 use crate::rules::selection::Selection;
 use crate::store::repository::Repository;
 use chrono::{DateTime, Utc};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -104,12 +107,12 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         ));
     }
 
-    observer.phase("reading the schema", None);
+    observer.phase("connecting", None);
     let mut leader = Session::open(&options.connection, None, Purpose::Catalog)?;
-    interrupt.register(&leader);
+    interrupt.register(leader.canceller());
     leader.check_not_pooled()?;
     target::check_unmarked(&mut leader)?;
-    let mut taken = schema::take(&mut leader, options, interrupt)?;
+    let mut taken = schema::take(&mut leader, options, observer, interrupt)?;
     if !taken.with_large_objects {
         // They belong to no table and to no schema.
         let count = catalog::count_large_objects(&mut leader.client)?;
@@ -142,6 +145,8 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     files.push(archive.add("README.txt", by_hand::readme(&name, &leader.facts).as_bytes())?);
     files.push(archive.add(PRE_DATA, text.pre_data.as_bytes())?);
     files.push(archive.add(POST_DATA, text.post_data.as_bytes())?);
+    let described = descriptions::write(&taken.objects, options.level)?;
+    files.push(archive.add(descriptions::MEMBER, &described)?);
     let bundle = migrations::append(bundle, &mut archive, &mut files)?;
 
     observer.phase("reading the rows", Some(plan.estimated_bytes));
@@ -159,6 +164,8 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         &mut archive,
         taken.with_large_objects,
     )?;
+    observer.phase("writing the manifest", None);
+    let roles = all_roles(&taken, &rows.large_objects);
     let mut sequences = catalog::sequences(&mut leader.client)?;
     sequences.retain(|sequence| taken.takes_sequence(sequence));
     let changed = snapshot::rewritten(&mut leader, &taken.locked())?;
@@ -186,10 +193,11 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         started,
         finished,
         source: leader.facts.clone(),
+        database: Some(taken.database),
         snapshot: SnapshotEntry { taken: taken.snapshot.taken, lsn: taken.snapshot.lsn.clone() },
         options: recorded(options),
         previous: previous(&repository, &leader.facts.database, observer)?,
-        roles: taken.roles,
+        roles,
         objects: text.objects,
         not_carried: taken.not_carried,
         left_out: taken.left_out,
@@ -216,6 +224,7 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     }
     interrupt.check()?;
     let size = check.bytes;
+    observer.phase("publishing", None);
     repository.publish(&name, staged, &json)?;
     Ok(Summary {
         archive: repository.archive_path(&name),
@@ -225,6 +234,17 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         size,
         elapsed: begun.elapsed(),
     })
+}
+
+/// Every role that the archive names: without it, a part of the archive cannot be restored.
+fn all_roles(taken: &schema::Taken, large_objects: &LargeObjects) -> Vec<String> {
+    let mut roles: BTreeSet<String> = taken.roles.iter().cloned().collect();
+    roles.insert(taken.database.owner.clone());
+    for object in &large_objects.objects {
+        roles.insert(object.owner.clone());
+        roles.extend(object.access.iter().flat_map(role_names::in_access));
+    }
+    roles.into_iter().collect()
 }
 
 fn add_text<W: std::io::Write>(

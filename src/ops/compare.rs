@@ -1,30 +1,24 @@
-//! `pgark compare`: an archive against a live database, or against another archive.
+//! `pgark compare`: rows of an archive against a database or another archive; schemas of any two.
 
+use super::described;
 use super::interrupt::Interrupt;
 use super::observer::Observer;
-use super::{plan, scan};
-use crate::archive::frame;
-use crate::archive::manifest::{Manifest, TableEntry};
 use crate::archive::reader::ArchiveReader;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
-use crate::model::content::Content;
-use crate::model::name::QualifiedName;
-use crate::model::table::{Column, SequenceState};
-use crate::pg::catalog::{self, CatalogTable};
 use crate::pg::session::{Purpose, Session};
-use crate::pg::{snapshot, target};
-use crate::rules::copy_text;
-use crate::rules::large_object_digest::LargeObjectContent;
-use crate::rules::row_digest::RowDigester;
-use crate::rules::selection::Choice;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::rules::schema_diff::{self, Aspect, Comparison};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What the archive is compared with.
-pub enum Other {
-    /// Another archive.
+mod rows;
+
+pub use rows::{Difference, Rows, with_restored};
+
+/// What can be compared.
+pub enum Input {
+    /// An archive.
     Archive(PathBuf),
     /// A live database.
     Database(Connection),
@@ -32,347 +26,87 @@ pub enum Other {
 
 /// What to compare.
 pub struct Options {
-    /// The archive.
-    pub archive: PathBuf,
+    /// The one side.
+    pub left: Input,
     /// The other side.
-    pub with: Other,
+    pub right: Input,
+    /// Whether to compare rows, sequences and large objects.
+    pub rows: bool,
+    /// Whether to compare the schemas, and in which aspects they may differ.
+    pub schema: Option<BTreeSet<Aspect>>,
     /// Number of workers.
     pub jobs: usize,
     /// How long to wait for locks on tables.
     pub lock_timeout: Duration,
 }
 
-/// One thing that is not equal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// `table public.t`, `sequence public.s` …
-    pub object: String,
-    /// What differs, with both values.
-    pub what: String,
-}
-
 /// What was compared, and what was found.
 #[derive(Debug)]
 pub struct Summary {
-    /// The archive's name.
-    pub archive: String,
+    /// The one side, for people.
+    pub left: Named,
     /// The other side.
-    pub with: String,
-    /// Tables that were compared.
-    pub tables: usize,
-    /// Rows of the archive that were compared.
-    pub rows: u64,
-    /// Sequences that were compared.
-    pub sequences: usize,
-    /// Large objects of the archive.
-    pub large_objects: u64,
-    /// What differs; empty is equal.
-    pub differences: Vec<Difference>,
+    pub right: Named,
+    /// The rows, if they were compared.
+    pub rows: Option<Rows>,
+    /// The schemas, if they were compared.
+    pub schema: Option<Comparison>,
 }
 
-/// One side of a comparison.
-struct Side {
-    tables: BTreeMap<QualifiedName, SideTable>,
-    sequences: BTreeMap<QualifiedName, (i64, bool)>,
-    large_objects: LargeObjectContent,
-}
-
-struct SideTable {
-    columns: Vec<Column>,
-    /// `None` where the rows were not read.
-    content: Option<Content>,
+/// A side of a comparison as people know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The archive's name, or `database "x"`.
+    pub name: String,
+    /// The version of the server that it came from.
+    pub server_version: String,
 }
 
 /// Compares.
 ///
 /// # Errors
-/// When a side cannot be read; differences are in the summary.
+/// When a side cannot be read, or [`Kind::Usage`] for rows of two databases; differences are in the
+/// summary.
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
-    let reader = ArchiveReader::open(&options.archive)?;
-    let manifest = reader.manifest();
-    let mut left = from_manifest(manifest);
-    let (with, mut right) = match &options.with {
-        Other::Archive(path) => {
-            let other = ArchiveReader::open(path)?;
-            let mut right = from_manifest(other.manifest());
-            rearrange(manifest, &other, &mut right, interrupt)?;
-            (other.manifest().name.clone(), right)
-        }
-        Other::Database(connection) => {
-            let live = Live {
-                connection,
-                database: None,
-                lock_timeout: options.lock_timeout,
-                jobs: options.jobs,
+    let (left, right) = (named(&options.left)?, named(&options.right)?);
+    let schema = match &options.schema {
+        None => None,
+        Some(ignore) => {
+            observer.phase("reading the schemas", None);
+            let read = |input: &Input| match input {
+                Input::Archive(path) => described::archive(&ArchiveReader::open(path)?),
+                Input::Database(connection) => {
+                    described::database(connection, None, options.lock_timeout, interrupt)
+                }
             };
-            interrupt.explain(from_database(&live, manifest, observer, interrupt))?
+            let (ours, theirs) = (read(&options.left)?, read(&options.right)?);
+            Some(schema_diff::compare(&ours, &theirs, ignore))
         }
     };
-    let tables = left.tables.len();
-    join_loaded_through(manifest, &mut left);
-    join_loaded_through(manifest, &mut right);
-    let differences = differences(&left, &right, manifest.whole);
-    Ok(Summary {
-        archive: manifest.name.clone(),
-        with,
-        tables,
-        rows: manifest.tables.iter().map(|table| table.content.rows).sum(),
-        sequences: left.sequences.len(),
-        large_objects: manifest.large_objects.count,
-        differences,
-    })
-}
-
-fn from_manifest(manifest: &Manifest) -> Side {
-    let table = |entry: &TableEntry| SideTable {
-        columns: entry.columns.clone(),
-        content: entry.data.then_some(entry.content),
+    let rows = match &options.left {
+        _ if !options.rows => None,
+        Input::Archive(path) => {
+            let reader = ArchiveReader::open(path)?;
+            Some(rows::compare(&reader, &options.right, options, observer, interrupt)?)
+        }
+        Input::Database(_) => {
+            return Err(Error::new(Kind::Usage, "rows are compared with those of an archive")
+                .hint("name the archive first, or compare the schemas alone with --schema"));
+        }
     };
-    let objects = &manifest.large_objects;
-    Side {
-        tables: manifest.tables.iter().map(|entry| (entry.name.clone(), table(entry))).collect(),
-        sequences: positions(&manifest.sequences),
-        large_objects: LargeObjectContent {
-            count: objects.count,
-            bytes: objects.bytes,
-            digest: objects.digest,
-        },
-    }
+    Ok(Summary { left, right, rows, schema })
 }
 
-/// Rows that go through a partitioned table may lie in other partitions on another server: the
-/// content of such partitions is compared as one.
-fn join_loaded_through(manifest: &Manifest, side: &mut Side) {
-    for entry in &manifest.tables {
-        let Some(root) = &entry.load_through else { continue };
-        let Some(part) = side.tables.get_mut(&entry.name).and_then(|table| table.content.take())
-        else {
-            continue;
-        };
-        let whole = side.tables.entry(root.clone()).or_insert_with(|| SideTable {
-            columns: Vec::new(),
-            content: Some(Content::default()),
-        });
-        if let Some(content) = &mut whole.content {
-            *content += part;
+fn named(input: &Input) -> Result<Named> {
+    let (name, facts) = match input {
+        Input::Archive(path) => {
+            let reader = ArchiveReader::open(path)?;
+            (reader.manifest().name.clone(), reader.manifest().source.clone())
         }
-    }
-}
-
-fn positions(sequences: &[SequenceState]) -> BTreeMap<QualifiedName, (i64, bool)> {
-    sequences
-        .iter()
-        .map(|sequence| (sequence.name.clone(), (sequence.last_value, sequence.is_called)))
-        .collect()
-}
-
-/// A digest is of values in the order of the columns. Where two archives have the same columns in
-/// another order, the other archive's rows are read and put in the first one's order.
-fn rearrange(
-    first: &Manifest,
-    other: &ArchiveReader,
-    right: &mut Side,
-    interrupt: &Interrupt,
-) -> Result<()> {
-    for entry in &first.tables {
-        let Some(theirs) = other.manifest().tables.iter().find(|t| t.name == entry.name) else {
-            continue;
-        };
-        if theirs.columns == entry.columns || names(&theirs.columns) != names(&entry.columns) {
-            continue;
+        Input::Database(connection) => {
+            let session = Session::open(connection, None, Purpose::Catalog)?;
+            (format!("database \"{}\"", session.facts.database), session.facts)
         }
-        let order: Vec<usize> = entry
-            .columns
-            .iter()
-            .filter_map(|column| theirs.columns.iter().position(|c| c.name == column.name))
-            .collect();
-        let mut rows = RowDigester::default();
-        for chunk in &theirs.chunks {
-            interrupt.check()?;
-            let content = other.member(&chunk.member)?;
-            let mut rearranger = copy_text::Rearranger::new(&order);
-            frame::decompress(&content, chunk.content.bytes, |piece| {
-                rearranger.update(piece, &mut |row| rows.update(row))
-            })?;
-        }
-        if let Some(table) = right.tables.get_mut(&entry.name) {
-            table.content = table.content.is_some().then_some(rows.finish()?);
-        }
-    }
-    Ok(())
-}
-
-fn names(columns: &[Column]) -> BTreeSet<&str> {
-    columns.iter().map(|column| column.name.as_str()).collect()
-}
-
-/// A live database to read.
-struct Live<'a> {
-    connection: &'a Connection,
-    database: Option<&'a str>,
-    lock_timeout: Duration,
-    jobs: usize,
-}
-
-/// Compares an archive with the database that it was just restored into, which is still marked.
-pub fn with_restored(
-    reader: &ArchiveReader,
-    connection: &Connection,
-    database: Option<&str>,
-    jobs: usize,
-    observer: &dyn Observer,
-    interrupt: &Interrupt,
-) -> Result<Vec<Difference>> {
-    let manifest = reader.manifest();
-    let live = Live { connection, database, lock_timeout: Duration::from_secs(60), jobs };
-    let (_, mut right) = read_live(&live, manifest, observer, interrupt)?;
-    right.tables.retain(|name, _| name.schema != target::MARK);
-    let mut left = from_manifest(manifest);
-    join_loaded_through(manifest, &mut left);
-    join_loaded_through(manifest, &mut right);
-    Ok(differences(&left, &right, manifest.whole))
-}
-
-fn from_database(
-    live: &Live<'_>,
-    manifest: &Manifest,
-    observer: &dyn Observer,
-    interrupt: &Interrupt,
-) -> Result<(String, Side)> {
-    let mut session = Session::open(live.connection, live.database, Purpose::Catalog)?;
-    target::check_unmarked(&mut session)?;
-    read_live(live, manifest, observer, interrupt)
-}
-
-fn read_live(
-    live: &Live<'_>,
-    manifest: &Manifest,
-    observer: &dyn Observer,
-    interrupt: &Interrupt,
-) -> Result<(String, Side)> {
-    let mut leader = Session::open(live.connection, live.database, Purpose::Catalog)?;
-    interrupt.register(&leader);
-    let in_archive: BTreeMap<&QualifiedName, &TableEntry> =
-        manifest.tables.iter().map(|entry| (&entry.name, entry)).collect();
-    let mut choose = |tables: &[CatalogTable]| {
-        Ok(tables.iter().filter(|t| in_archive.contains_key(&t.name)).map(|t| t.oid).collect())
     };
-    let check = || interrupt.check();
-    let taken = snapshot::take(&mut leader, live.lock_timeout, &check, &mut choose)?;
-    let mut tables = BTreeMap::new();
-    let mut to_scan = Vec::new();
-    for mut table in taken.tables.into_iter().filter(|table| !table.partitioned) {
-        let columns = table.columns.clone();
-        if let Some(entry) = in_archive.get(&table.name)
-            && entry.data
-            && names(&entry.columns).is_subset(&names(&columns))
-        {
-            table.columns = entry.columns.clone();
-            table.condition = entry.condition.clone();
-            to_scan.push(table.clone());
-        }
-        if in_archive.contains_key(&table.name) || manifest.whole {
-            tables.insert(table.name, SideTable { columns, content: None });
-        }
-    }
-    let choices = vec![Choice::Whole; to_scan.len()];
-    let plan = plan::make(&to_scan, &choices, leader.facts.major());
-    observer.phase("reading the database", Some(plan.estimated_bytes));
-    let context = scan::Context {
-        connection: live.connection,
-        database: live.database,
-        snapshot: &taken.id,
-        encoding: &manifest.source.encoding,
-        jobs: live.jobs,
-        observer,
-        interrupt,
-    };
-    let contents = scan::contents(&context, &mut leader, &plan)?;
-    for (planned, content) in plan.tables.iter().zip(contents) {
-        if let Some(table) = tables.get_mut(&planned.name) {
-            table.content = Some(content);
-        }
-    }
-    let sequences = positions(&catalog::sequences(&mut leader.client)?);
-    let large_objects = scan::large_objects(&mut leader, None)?;
-    let name = format!("database \"{}\"", leader.facts.database);
-    Ok((name, Side { tables, sequences, large_objects }))
-}
-
-fn differences(left: &Side, right: &Side, whole: bool) -> Vec<Difference> {
-    let mut found = Vec::new();
-    let mut differ = |object: String, what: String| found.push(Difference { object, what });
-    for (name, table) in &left.tables {
-        let object = format!("table {name}");
-        let Some(other) = right.tables.get(name) else {
-            differ(object, String::from("is only in the archive"));
-            continue;
-        };
-        for what in column_differences(&table.columns, &other.columns) {
-            differ(object.clone(), what);
-        }
-        if let (Some(ours), Some(theirs)) = (table.content, other.content) {
-            if ours.rows != theirs.rows {
-                differ(object, format!("{} rows in the archive, {} there", ours.rows, theirs.rows));
-            } else if ours != theirs {
-                differ(
-                    object,
-                    format!("{} rows on both sides, and their content differs", ours.rows),
-                );
-            }
-        }
-    }
-    for name in right.tables.keys().filter(|name| whole && !left.tables.contains_key(name)) {
-        differ(format!("table {name}"), String::from("is not in the archive"));
-    }
-    let position = |(value, called): &(i64, bool)| match called {
-        true => format!("{value}"),
-        false => format!("{value}, not yet given out"),
-    };
-    for (name, ours) in &left.sequences {
-        let object = format!("sequence {name}");
-        match right.sequences.get(name) {
-            None => differ(object, String::from("is only in the archive")),
-            Some(theirs) if theirs != ours => differ(
-                object,
-                format!("{} in the archive, {} there", position(ours), position(theirs)),
-            ),
-            Some(_) => {}
-        }
-    }
-    for name in right.sequences.keys().filter(|name| whole && !left.sequences.contains_key(name)) {
-        differ(format!("sequence {name}"), String::from("is not in the archive"));
-    }
-    // An archive without tables that were excluded has all large objects all the same.
-    if (whole || left.large_objects.count > 0) && left.large_objects != right.large_objects {
-        let amount =
-            |objects: &LargeObjectContent| format!("{} of {} bytes", objects.count, objects.bytes);
-        differ(
-            String::from("large objects"),
-            format!(
-                "{} in the archive, {} there; their content differs",
-                amount(&left.large_objects),
-                amount(&right.large_objects)
-            ),
-        );
-    }
-    found
-}
-
-fn column_differences(ours: &[Column], theirs: &[Column]) -> Vec<String> {
-    let mut found = Vec::new();
-    for column in ours {
-        match theirs.iter().find(|other| other.name == column.name) {
-            None => found.push(format!("column {} is only in the archive", column.name)),
-            Some(other) if other.type_name != column.type_name => found.push(format!(
-                "column {} is {} in the archive, {} there",
-                column.name, column.type_name, other.type_name
-            )),
-            Some(_) => {}
-        }
-    }
-    for column in theirs.iter().filter(|c| !ours.iter().any(|other| other.name == c.name)) {
-        found.push(format!("column {} is not in the archive", column.name));
-    }
-    found
+    Ok(Named { name, server_version: facts.server_version })
 }

@@ -1,7 +1,7 @@
 //! A signal ends a run: no new work is begun, and the server is told to cancel what runs.
 
 use crate::error::{Error, Kind, Result};
-use crate::pg::session::{Canceller, Session};
+use crate::pg::session::Canceller;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
@@ -64,9 +64,9 @@ impl Interrupt {
     }
 
     /// Cancels this session's query too when a signal comes.
-    pub fn register(&self, session: &Session) {
+    pub fn register(&self, session: Canceller) {
         if let Ok(mut running) = self.running.lock() {
-            running.push(session.canceller());
+            running.push(session);
         }
     }
 

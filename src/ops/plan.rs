@@ -10,6 +10,10 @@ use crate::rules::selection::Choice;
 /// table's size, so that a later archive can tell which ranges did not change.
 const PAGES_PER_RANGE: u64 = 2048;
 
+/// Tables of up to so many pages go together: up to so many pages, and so many tables.
+const SMALL_PAGES: u64 = 128;
+const TABLES_TOGETHER: usize = 64;
+
 /// From this major version on, a condition on `ctid` reads only the pages it names; before, every
 /// range would read the whole table (dump-correctness 3.2).
 const TID_RANGE_SCANS: u32 = 14;
@@ -45,16 +49,23 @@ impl PlannedTable {
     }
 }
 
-/// One piece of work: a range of a table.
+/// Some rows of one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Task {
+pub struct Piece {
     /// Position of the table in the plan.
     pub table: usize,
     /// Number of the range, from 1.
     pub range: u64,
     /// Heap pages; `None` is the whole table.
     pub pages: Option<(u64, Option<u64>)>,
-    /// Pages, by which the work is ordered.
+}
+
+/// What one worker reads at a time: a range of a large table, or several small tables whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// What is read, in this order.
+    pub pieces: Vec<Piece>,
+    /// Pages of the table, or of all the small ones together.
     weight: u64,
 }
 
@@ -96,14 +107,36 @@ pub fn make(tables: &[CatalogTable], choices: &[Choice], major: u32) -> Plan {
             plan.estimated_bytes += table.pages * 8192;
         }
     }
+    plan.tasks = together(std::mem::take(&mut plan.tasks));
     plan.tasks.sort_by_key(|task| std::cmp::Reverse(task.weight));
     plan
+}
+
+/// Puts small tables together, so that a round trip to the server serves many of them.
+fn together(tasks: Vec<Task>) -> Vec<Task> {
+    let mut put: Vec<Task> = Vec::new();
+    let mut open: Option<Task> = None;
+    for task in tasks {
+        if task.weight > SMALL_PAGES {
+            put.push(task);
+            continue;
+        }
+        let batch = open.get_or_insert(Task { pieces: Vec::new(), weight: 0 });
+        batch.weight += task.weight;
+        batch.pieces.extend(task.pieces);
+        if batch.weight > SMALL_PAGES || batch.pieces.len() >= TABLES_TOGETHER {
+            put.extend(open.take());
+        }
+    }
+    put.extend(open);
+    put
 }
 
 /// The last range has no end: no row can escape because the heap grew meanwhile.
 fn tasks(table: usize, pages: u64, cut: bool) -> Vec<Task> {
     if !cut || pages <= PAGES_PER_RANGE {
-        return vec![Task { table, range: 1, pages: None, weight: pages }];
+        let pieces = vec![Piece { table, range: 1, pages: None }];
+        return vec![Task { pieces, weight: pages }];
     }
     let ranges = pages.div_ceil(PAGES_PER_RANGE);
     (0..ranges)
@@ -111,7 +144,8 @@ fn tasks(table: usize, pages: u64, cut: bool) -> Vec<Task> {
             let from = range * PAGES_PER_RANGE;
             let to = (range + 1 < ranges).then_some(from + PAGES_PER_RANGE);
             // A range of a large table comes before any whole small table: all weigh as their table.
-            Task { table, range: range + 1, pages: Some((from, to)), weight: pages }
+            let pieces = vec![Piece { table, range: range + 1, pages: Some((from, to)) }];
+            Task { pieces, weight: pages }
         })
         .collect()
 }
@@ -137,13 +171,33 @@ mod tests {
             let mut next = 0;
             let tasks = tasks(0, pages, true);
             for (position, task) in tasks.iter().enumerate() {
-                let (from, to) = task.pages.unwrap_or((0, None));
-                assert_eq!((from, task.range), (next, position as u64 + 1));
+                let [piece] = task.pieces.as_slice() else { panic!("{task:?}") };
+                let (from, to) = piece.pages.unwrap_or((0, None));
+                assert_eq!((from, piece.range), (next, position as u64 + 1));
                 assert_eq!(to.is_none(), position + 1 == tasks.len(), "the last has no end");
                 next = to.unwrap_or(u64::MAX);
             }
             assert_eq!(next, u64::MAX);
         }
+    }
+
+    #[test]
+    fn small_tables_go_together_and_none_is_lost() {
+        let sizes = (0..300).map(|table| if table % 10 == 0 { 5000 } else { 1 + table as u64 % 7 });
+        let single: Vec<Task> =
+            sizes.enumerate().flat_map(|(table, pages)| tasks(table, pages, true)).collect();
+        let pieces = |tasks: &[Task]| {
+            let mut pieces: Vec<(usize, u64)> = Vec::new();
+            for piece in tasks.iter().flat_map(|task| &task.pieces) {
+                pieces.push((piece.table, piece.range));
+            }
+            pieces.sort_unstable();
+            pieces
+        };
+        let joined = together(single.clone());
+        assert_eq!(pieces(&joined), pieces(&single));
+        assert!(joined.len() < single.len() - 200);
+        assert!(joined.iter().all(|task| task.pieces.len() <= TABLES_TOGETHER));
     }
 
     #[test]

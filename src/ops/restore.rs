@@ -6,12 +6,19 @@ use super::verify;
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::model::connection::Connection;
+use crate::model::schema::ObjectClass;
+use crate::pg::database::Locale;
+use crate::rules::renames::Renames;
 use crate::rules::selection::Selection;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+mod adapt;
+mod analyze;
 mod data_only;
+mod finish;
 mod full;
+mod keys;
 mod load;
 mod preflight;
 mod prove;
@@ -69,6 +76,18 @@ pub struct Options {
     pub no_owner: bool,
     /// Grant nothing.
     pub no_privileges: bool,
+    /// Set no security labels.
+    pub no_security_labels: bool,
+    /// Other names for the archive's roles.
+    pub role_map: Renames,
+    /// Other names for the archive's tablespaces.
+    pub tablespace_map: Renames,
+    /// Put everything into the target database's own tablespace.
+    pub no_tablespaces: bool,
+    /// Another locale for a new database.
+    pub locale: Option<Locale>,
+    /// Classes of objects to do without, and without what needs them.
+    pub leave_out: Vec<ObjectClass>,
     /// How long to wait for locks on tables.
     pub lock_timeout: Duration,
 }
@@ -105,6 +124,8 @@ pub struct Summary {
     pub large_objects: u64,
     /// Objects of the schema that were created.
     pub objects: usize,
+    /// Objects that were left out, as was asked for.
+    pub left_out: Vec<String>,
     /// How constraints and triggers were handled, for a data-only restore.
     pub way: Option<String>,
     /// What the proof says.
@@ -113,6 +134,8 @@ pub struct Summary {
     pub skipped: u64,
     /// Materialized views that read restored tables and could not be filled anew.
     pub stale: Vec<String>,
+    /// Settings of the database that the server refused.
+    pub refused_settings: Vec<String>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -123,7 +146,7 @@ pub struct Summary {
 /// The target is then as it was before, or marked as half restored, or, with `--create`, untouched.
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
     let begun = Instant::now();
-    let reader = ArchiveReader::open(&options.archive)?;
+    let mut reader = ArchiveReader::open(&options.archive)?;
     // Nothing is written to a database before every byte of the archive has been checked.
     observer.phase("verifying the archive", None);
     let check = verify::check_file(&options.archive, None, options.jobs, observer, interrupt)?;
@@ -138,6 +161,7 @@ pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) ->
         ))
         .hint("`pgark verify` lists all findings; restore from another archive"));
     }
+    adapt::rename_roles(&mut reader, &options.role_map)?;
     let restored = match &options.mode {
         Mode::Empty => {
             full::into_empty(&reader, options, None, observer, interrupt).map_err(Error::from)

@@ -8,12 +8,15 @@ use super::pool;
 use crate::error::{Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::content::Content;
-use crate::pg::copy::{self, RowSource};
+use crate::pg::copier::Copier;
+use crate::pg::copy::{self, Copies, RowSource};
 use crate::pg::large_objects;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::snapshot;
+use crate::pg::wire::Sink;
 use crate::rules::large_object_digest::{LargeObjectContent, LargeObjectDigester};
 use crate::rules::row_digest::RowDigester;
+use std::collections::BTreeSet;
 
 /// Where and how to read.
 pub struct Context<'a> {
@@ -33,34 +36,35 @@ pub struct Context<'a> {
     pub interrupt: &'a Interrupt,
 }
 
-/// What a worker found: the content of a range, or that the table's lock was not to be had at once.
+/// What a worker found: the content of a piece, or that a lock was not to be had at once.
 enum Found {
     Content(usize, Content),
     Later(Task),
+}
+
+/// A worker: a connection that shares the snapshot, and the tables that it has locked.
+struct Worker {
+    copier: Copier,
+    locked: BTreeSet<usize>,
 }
 
 /// Contents of the planned tables, in the plan's order. The leader has taken the snapshot, and
 /// holds a lock on every table.
 pub fn contents(context: &Context<'_>, leader: &mut Session, plan: &Plan) -> Result<Vec<Content>> {
     let mut contents = vec![Content::default(); plan.tables.len()];
+    let facts = leader.facts.clone();
     let open = || {
-        let mut session = Session::open(context.connection, context.database, Purpose::Read)?;
-        context.interrupt.register(&session);
-        snapshot::join(&mut session, context.snapshot)?;
-        session.use_encoding(context.encoding)?;
-        Ok(session)
-    };
-    let work = |session: &mut Session, task: Task, emit: pool::Emit<'_, Found>| {
-        match snapshot::lock_at_once(session, &plan.tables[task.table].name) {
-            Ok(()) => {}
-            Err(error) if error.kind() == Kind::Locked => return emit(Found::Later(task)),
-            Err(error) => return Err(error),
-        }
-        let content = content(session, &plan.tables[task.table].rows(task.pages))?;
-        context.observer.moved(content.rows, content.bytes);
-        emit(Found::Content(task.table, content))
+        let mut copier = Copier::open(context.connection, context.database, Purpose::Read, &facts)?;
+        context.interrupt.register(copier.canceller());
+        snapshot::join(&mut copier, context.snapshot)?;
+        copier.check_not_pooled()?;
+        copier.use_encoding(context.encoding)?;
+        Ok(Worker { copier, locked: BTreeSet::new() })
     };
     let mut later = Vec::new();
+    let work = |worker: &mut Worker, task, emit: pool::Emit<'_, Found>| {
+        look(context, worker, plan, task, emit)
+    };
     pool::run(context.jobs, plan.tasks.clone(), context.interrupt, open, work, |found| {
         match found {
             Found::Content(table, content) => contents[table] += content,
@@ -71,18 +75,66 @@ pub fn contents(context: &Context<'_>, leader: &mut Session, plan: &Plan) -> Res
     // The leader never queues behind whoever waits for the leader.
     leader.use_encoding(context.encoding)?;
     leader.execute("SET quote_all_identifiers = off")?;
-    for task in later {
-        let content = content(leader, &plan.tables[task.table].rows(task.pages))?;
+    for piece in later.iter().flat_map(|task| &task.pieces) {
+        let content = content(leader, &plan.tables[piece.table].rows(piece.pages))?;
         context.observer.moved(content.rows, content.bytes);
-        contents[task.table] += content;
+        contents[piece.table] += content;
     }
     leader.use_encoding("UTF8")?;
     leader.execute("SET quote_all_identifiers = on")?;
     Ok(contents)
 }
 
+fn look(
+    context: &Context<'_>,
+    worker: &mut Worker,
+    plan: &Plan,
+    task: Task,
+    emit: pool::Emit<'_, Found>,
+) -> Result<()> {
+    let new: BTreeSet<usize> = task.pieces.iter().map(|piece| piece.table).collect();
+    let new: Vec<usize> = new.difference(&worker.locked).copied().collect();
+    let to_lock: Vec<_> = new.iter().map(|table| &plan.tables[*table].name).collect();
+    let sources: Vec<RowSource<'_>> =
+        task.pieces.iter().map(|piece| plan.tables[piece.table].rows(piece.pages)).collect();
+    let mut found = Contents { rows: RowDigester::default(), contents: Vec::new() };
+    match copy::copy_out_all(&mut worker.copier, &to_lock, &sources, &mut found) {
+        Err(error) if error.kind() == Kind::Locked => return emit(Found::Later(task)),
+        result => result?,
+    }
+    worker.locked.extend(new);
+    for (piece, content) in task.pieces.iter().zip(found.contents) {
+        context.observer.moved(content.rows, content.bytes);
+        emit(Found::Content(piece.table, content))?;
+    }
+    Ok(())
+}
+
+/// Contents of the pieces that have ended, and the one that is being read.
+struct Contents {
+    rows: RowDigester,
+    contents: Vec<Content>,
+}
+
+impl Sink for Contents {
+    fn begin(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn rows(&mut self, text: &[u8]) -> Result<()> {
+        self.rows.update(text);
+        Ok(())
+    }
+
+    fn end(&mut self, count: u64) -> Result<()> {
+        let content = std::mem::take(&mut self.rows).finish()?;
+        self.contents.push(content);
+        copy::check_count(content.rows, count, "cannot read the rows")
+    }
+}
+
 /// Content of some rows.
-pub fn content(session: &mut Session, source: &RowSource<'_>) -> Result<Content> {
+pub fn content(session: &mut impl Copies, source: &RowSource<'_>) -> Result<Content> {
     let mut rows = RowDigester::default();
     copy::copy_out(session, source, |piece| {
         rows.update(piece);

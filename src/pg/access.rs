@@ -4,6 +4,7 @@
 //! access list depends on the server's version and on `ALTER DEFAULT PRIVILEGES` of the target
 //! (dump-correctness 2.10, P14).
 
+mod defaults;
 mod delta;
 mod held;
 
@@ -11,6 +12,8 @@ use super::failure::server;
 use crate::error::{Error, Kind, Result};
 use crate::model::name::Printable;
 use crate::model::schema::{AccessList, Grant};
+pub(crate) use defaults::future_objects;
+pub use defaults::{apply_defaults, read_defaults};
 pub(crate) use delta::delta;
 use held::Held;
 pub(crate) use held::read;
@@ -176,6 +179,7 @@ mod tests {
     fn an_older_source_leaves_the_owner_what_it_did_not_know() {
         let list = AccessList {
             target: String::from("TABLE t"),
+            in_schema: None,
             column: None,
             kind: 'r',
             owner: String::from("old"),

@@ -355,6 +355,44 @@ pub fn foreign_roles(client: &mut Client, roles: &[String]) -> Result<Vec<String
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// Tables, partitioned tables and materialized views, the system's own last; and whether there is
+/// a foreign table below them, which ANALYZE would go and read.
+pub fn to_analyze(client: &mut Client) -> Result<Vec<(QualifiedName, bool)>> {
+    let rows = client
+        .query(
+            "WITH RECURSIVE far AS (
+               SELECT i.inhparent AS oid FROM pg_catalog.pg_inherits AS i
+               JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid WHERE c.relkind = 'f'
+               UNION
+               SELECT i.inhparent FROM pg_catalog.pg_inherits AS i JOIN far ON far.oid = i.inhrelid)
+             SELECT n.nspname::text, c.relname::text, EXISTS (SELECT FROM far WHERE far.oid = c.oid)
+             FROM pg_catalog.pg_class AS c
+             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+             WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't'
+             ORDER BY n.nspname = 'pg_catalog', 1, 2",
+            &[],
+        )
+        .map_err(|error| server("cannot list the tables to analyze", error))?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let name = QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+            (name, row.get(2))
+        })
+        .collect())
+}
+
+/// Whether the session's role reads rows that are guarded by row-level security.
+pub fn bypasses_row_security(client: &mut Client) -> Result<bool> {
+    client
+        .query_one(
+            "SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user",
+            &[],
+        )
+        .map(|row| row.get(0))
+        .map_err(|error| server("cannot look up the role", error))
+}
+
 /// Which of `extensions` cannot be created on the server.
 pub fn missing_extensions(client: &mut Client, extensions: &[String]) -> Result<Vec<String>> {
     let rows = client

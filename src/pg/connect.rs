@@ -1,181 +1,163 @@
-//! A connection string and libpq's defaults become a connection.
+//! Connections as libpq makes them: from what the user said to a session with the right server.
 
-use super::failure::server;
-use crate::error::{Error, Kind, Result};
-use crate::model::connection::Connection;
-use postgres::config::{Host, SslMode};
-use postgres::{Client, Config, NoTls};
-use std::path::Path;
-use std::time::Duration;
+mod certificate;
+mod dial;
+mod driver;
+mod parameters;
+mod parse;
+mod passfile;
+mod pooler;
+mod search;
+mod service;
+mod settings;
+mod target;
+mod tls;
+mod watch;
 
-/// How long one attempt to connect may take when the connection does not say.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+pub use dial::{Stream, dial};
+pub use driver::Connector;
+pub use target::{Address, ChannelBinding, Encryption, Target};
+pub use watch::{Method, Seen};
 
-/// After how much silence the server is asked for a sign of life, and how long what was sent may
-/// stay unacknowledged, when the connection does not say: a server that vanished must not hold a
-/// run for hours.
-const KEEPALIVES_IDLE: Duration = Duration::from_secs(60);
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(120);
+use crate::error::Result;
+use crate::model::connection::{Asking, Connection, Server};
+use parameters::Values;
+use postgres::Client;
+use rand::seq::SliceRandom;
+use search::{Ended, Search};
 
-/// What `get_keepalives_idle` gives where the connection does not say.
-const DRIVERS_KEEPALIVES_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
-
-/// Opens a connection to `database`, or to the database that the connection itself names.
-///
-/// # Errors
-/// [`Kind::Usage`] for a string that cannot be read, [`Kind::Server`] when the server cannot be
-/// reached or refuses.
-pub fn open(connection: &Connection, database: Option<&str>) -> Result<Client> {
-    let mut config = config(connection)?;
-    if let Some(database) = database {
-        config.dbname(database);
-    }
-    config
-        .connect(NoTls)
-        .map_err(|error| server(format!("cannot connect to {}", describe(&config)), error))
+/// A session, and how it came about.
+pub struct Opened {
+    /// The session.
+    pub client: Client,
+    /// The server, narrowed to the address and the encryption that worked.
+    pub target: Target,
+    /// What a cancel request needs to reach the server in the same way.
+    pub connector: Connector,
+    /// The process that the server named, where that can be heard; a pooler names one of its own
+    /// making.
+    process: Option<i32>,
+    /// How the server wanted the user to be proved.
+    method: Option<Method>,
 }
 
-/// Where the connection leads, for people: `database "x" at host:port as "role"`, no password.
-pub fn destination(connection: &Connection, database: Option<&str>) -> Result<String> {
-    let mut config = config(connection)?;
-    if let Some(database) = database {
-        config.dbname(database);
+/// The servers to try for a session with `database`, or with the database that the connection
+/// itself names. Once a session of this connection is open, it is that session's server alone.
+///
+/// # Errors
+/// [`Usage`](crate::error::Kind::Usage) for a connection that cannot be read or is not supported.
+pub fn targets(connection: &Connection, database: Option<&str>) -> Result<Vec<Target>> {
+    targets_of(connection, &parameters::resolve(connection)?, database)
+}
+
+fn targets_of(
+    connection: &Connection,
+    values: &Values,
+    database: Option<&str>,
+) -> Result<Vec<Target>> {
+    let mut targets = settings::targets(connection, values, database)?;
+    if let Some(server) = connection.settled.server.get() {
+        targets.retain(|target| target.number == server.number);
+        for target in &mut targets {
+            if let (Address::Tcp { ip, .. }, Some(_)) = (&mut target.address, server.ip) {
+                *ip = server.ip;
+            }
+            target.encryption = match server.encrypted {
+                true => vec![Encryption::Tls],
+                false => vec![Encryption::Plain],
+            };
+        }
+    } else if settings::shuffled(values)? {
+        shuffle(&mut targets);
     }
-    Ok(describe(&config))
+    Ok(targets)
+}
+
+fn shuffle<T>(list: &mut [T]) {
+    list.shuffle(&mut rand::rng());
 }
 
 /// The database that the connection names, or that libpq would take.
+///
+/// # Errors
+/// [`Usage`](crate::error::Kind::Usage) for a connection that cannot be read.
 pub fn database_name(connection: &Connection) -> Result<String> {
-    let config = config(connection)?;
-    Ok(config.get_dbname().or(config.get_user()).unwrap_or_default().to_owned())
+    settings::database(connection, &parameters::resolve(connection)?)
 }
 
-fn describe(config: &Config) -> String {
-    let host = match config.get_hosts().first() {
-        Some(Host::Tcp(name)) => name.clone(),
-        Some(Host::Unix(folder)) => folder.display().to_string(),
-        None => String::from("localhost"),
+/// Opens a session with `database`, or with the database that the connection itself names.
+///
+/// Servers, their addresses, and encryption or not are tried in libpq's order. A server that
+/// refuses the user ends the search. The session keeps its server process: one that a pooler would
+/// move is refused before anything is set in it.
+///
+/// # Errors
+/// [`Usage`](crate::error::Kind::Usage) for a connection that cannot be read,
+/// [`Server`](crate::error::Kind::Server) when no server can be reached or one refuses.
+pub fn open(connection: &Connection, database: Option<&str>) -> Result<Opened> {
+    let values = parameters::resolve(connection)?;
+    let mut targets = targets_of(connection, &values, database)?;
+    if connection.asking == Asking::First {
+        ask_for_password(connection, &mut targets)?;
+    }
+    // What a first session found out of a server need not be found out again.
+    let known = connection.settled.server.get().is_some();
+    let search = Search { wish: settings::wish(&values)?, known };
+    let mut opened = match search.run(&targets) {
+        // The person is asked once: a password that is typed wrongly is refused.
+        Err(Ended::NoPassword(error)) => {
+            if !ask_for_password(connection, &mut targets)? {
+                return Err(error);
+            }
+            search.run(&targets)
+        }
+        other => other,
+    }
+    .map_err(Ended::into_error)?;
+    warn(connection, &opened);
+    pooler::check(connection, &mut opened)?;
+    // Of several sessions that begin at once, the first decides on the server.
+    drop(connection.settled.server.set(server_of(&opened.target)));
+    Ok(opened)
+}
+
+fn server_of(target: &Target) -> Server {
+    let ip = match &target.address {
+        Address::Tcp { ip, .. } => *ip,
+        Address::Unix { .. } => None,
     };
-    let port = config.get_ports().first().copied().unwrap_or(5432);
-    let user = config.get_user().unwrap_or_default();
-    let database = config.get_dbname().unwrap_or(user);
-    format!("database \"{database}\" at {host}:{port} as \"{user}\"")
+    let encrypted = target.encryption == [Encryption::Tls];
+    Server { number: target.number, ip, encrypted }
 }
 
-fn config(connection: &Connection) -> Result<Config> {
-    // The parser's error can quote the string, and so a password: only its reason is shown.
-    let mut config: Config = connection.string.parse().map_err(|error: postgres::Error| {
-        let reason = std::error::Error::source(&error).map(ToString::to_string);
-        Error::new(
-            Kind::Usage,
-            format!(
-                "the connection string cannot be read: {}",
-                reason.unwrap_or_else(|| String::from("not a URL and not key=value pairs"))
-            ),
-        )
-        .hint("it should look like postgresql://user@host:5432/database")
-    })?;
-    let default = |name: &str| connection.defaults.get(name).filter(|value| !value.is_empty());
-    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-        match default("host") {
-            Some(hosts) => hosts.split(',').for_each(|host| {
-                config.host(host);
-            }),
-            None => add_local_host(&mut config),
-        }
+fn warn(connection: &Connection, opened: &Opened) {
+    let remote = matches!(opened.target.address, Address::Tcp { .. });
+    if remote && opened.method == Some(Method::Md5) {
+        connection.warn(&format!(
+            "the server takes the password of \"{}\" as an MD5 digest, which is as good as the password \
+             to whoever reads it; set password_encryption = 'scram-sha-256' there, and the password anew",
+            opened.target.user
+        ));
     }
-    if config.get_ports().is_empty()
-        && let Some(ports) = default("port")
-    {
-        for port in ports.split(',') {
-            config.port(port.parse().map_err(|_| {
-                Error::new(Kind::Usage, format!("PGPORT is not a port number: \"{port}\""))
-            })?);
-        }
-    }
-    if config.get_user().is_none() {
-        match default("user") {
-            Some(user) => config.user(user),
-            None => return Err(no_user()),
-        };
-    }
-    if config.get_password().is_none()
-        && let Some(password) = default("password")
-    {
-        config.password(password);
-    }
-    if config.get_dbname().is_none() {
-        let database = default("dbname").cloned();
-        let user = config.get_user().map(str::to_owned);
-        if let Some(database) = database.or(user) {
-            config.dbname(&database);
-        }
-    }
-    if config.get_options().is_none()
-        && let Some(options) = default("options")
-    {
-        config.options(options);
-    }
-    if config.get_application_name().is_none() {
-        config.application_name(default("application_name").map_or("pgark", String::as_str));
-    }
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(CONNECT_TIMEOUT);
-    }
-    if config.get_keepalives_idle() == DRIVERS_KEEPALIVES_IDLE {
-        config.keepalives_idle(KEEPALIVES_IDLE);
-    }
-    if config.get_tcp_user_timeout().is_none() {
-        config.tcp_user_timeout(TCP_USER_TIMEOUT);
-    }
-    check_encryption(&config, default("sslmode").map(String::as_str))?;
-    config.ssl_mode(SslMode::Disable);
-    Ok(config)
 }
 
-fn no_user() -> Error {
-    Error::new(Kind::Usage, "no user to connect as")
-        .hint("name one in the connection string or in PGUSER")
-}
-
-/// libpq's default host: the socket folder that distributions compile in, else localhost.
-fn add_local_host(config: &mut Config) {
-    let folder = ["/var/run/postgresql", "/tmp"].into_iter().find(|folder| {
-        let port = config.get_ports().first().copied().unwrap_or(5432);
-        Path::new(folder).join(format!(".s.PGSQL.{port}")).exists()
-    });
-    match folder {
-        Some(folder) => config.host_path(folder),
-        None => config.host("localhost"),
+/// Asks the person, once a run. The answer is whether there is a password now.
+fn ask_for_password(connection: &Connection, targets: &mut [Target]) -> Result<bool> {
+    let (Some(person), Some(first)) = (&connection.person, targets.first()) else {
+        return Ok(false);
     };
-}
-
-/// Refuses to go on unencrypted where encryption was asked for.
-fn check_encryption(config: &Config, environment: Option<&str>) -> Result<()> {
-    let required = config.get_ssl_mode() == SslMode::Require
-        || matches!(environment, Some("require" | "verify-ca" | "verify-full"));
-    if required {
-        return Err(Error::new(Kind::Usage, "this version of pgark cannot encrypt connections")
-            .hint("use a unix socket, a local port forwarded over ssh, or sslmode=prefer on a trusted network"));
+    if connection.asking == Asking::Never {
+        return Ok(false);
     }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn timeouts(string: &str) -> (Duration, Duration) {
-        let connection = Connection { string: string.to_owned(), ..Connection::default() };
-        let config = config(&connection).unwrap();
-        (config.get_keepalives_idle(), *config.get_tcp_user_timeout().unwrap())
+    if connection.settled.password.get().is_none() {
+        let question = format!("Password for user {}: ", first.user);
+        match person.password(&question)? {
+            Some(password) => drop(connection.settled.password.set(password)),
+            None => return Ok(false),
+        }
     }
-
-    #[test]
-    fn a_server_that_vanished_is_noticed_unless_the_connection_says_otherwise() {
-        let seconds = Duration::from_secs;
-        assert_eq!(timeouts("host=h user=u"), (seconds(60), seconds(120)));
-        let said = "host=h user=u keepalives_idle=7 tcp_user_timeout=9";
-        assert_eq!(timeouts(said), (seconds(7), seconds(9)));
+    for target in targets {
+        target.password = connection.settled.password.get().cloned();
     }
+    Ok(true)
 }

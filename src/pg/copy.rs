@@ -1,10 +1,13 @@
-//! COPY out as a reader, COPY in as a writer: the seam behind which rows leave and enter.
+//! The seam behind which rows leave and enter: COPY on the connection that is made for it, or,
+//! where rows must move in the transaction of another session, on that session's.
 
+use super::copier::Copier;
 use super::failure::server;
 use super::ident::{quote, quote_ascii};
-use super::session::Session;
+use super::session::{Session, Statements};
+use super::wire::{Sink, Wire};
 use crate::error::{Error, Kind, Result};
-use crate::model::name::QualifiedName;
+use crate::model::name::{QualifiedName, enumerate};
 use crate::model::table::Column;
 use postgres::{CopyInWriter, CopyOutReader};
 use std::io::{self, BufRead, Write};
@@ -46,66 +49,193 @@ impl RowSource<'_> {
     }
 }
 
-/// Reads rows as COPY text and hands them to `take`, piece by piece; pieces end at row ends, but
-/// nobody may rely on it.
+/// Takes pieces of COPY text; they may end anywhere.
+pub type Take<'a> = &'a mut dyn FnMut(&[u8]) -> Result<()>;
+
+/// What both kinds of connection do with COPY.
+pub trait Copies: Statements {
+    /// Runs a COPY … TO STDOUT and hands its text to `take`, piece by piece.
+    ///
+    /// # Errors
+    /// The server's, and whatever `take` returns.
+    fn copy_out(&mut self, sql: &str, doing: &str, take: Take<'_>) -> Result<()>;
+
+    /// Starts a COPY … FROM STDIN.
+    ///
+    /// # Errors
+    /// The server's.
+    fn copy_in(&mut self, sql: &str, doing: String) -> Result<CopyIn<'_>>;
+}
+
+impl Copies for Session {
+    fn copy_out(&mut self, sql: &str, doing: &str, take: Take<'_>) -> Result<()> {
+        let mut reader: CopyOutReader<'_> =
+            self.client.copy_out(sql).map_err(|error| server(doing, error))?;
+        loop {
+            let piece = reader.fill_buf().map_err(|error| from_io(doing, error))?;
+            if piece.is_empty() {
+                break;
+            }
+            let length = piece.len();
+            take(piece)?;
+            reader.consume(length);
+        }
+        drop(reader);
+        // The driver ends the stream at CopyDone and drops what the server says after it; an error
+        // there has aborted the transaction, in which no further statement succeeds.
+        self.client.batch_execute("SELECT").map_err(|error| server(doing, error))
+    }
+
+    fn copy_in(&mut self, sql: &str, doing: String) -> Result<CopyIn<'_>> {
+        let writer = self.client.copy_in(sql).map_err(|error| server(doing.clone(), error))?;
+        Ok(CopyIn { to: Input::Driver(writer), doing })
+    }
+}
+
+impl Copies for Copier {
+    fn copy_out(&mut self, sql: &str, doing: &str, take: Take<'_>) -> Result<()> {
+        let mut counted = Counted { take, rows: 0, doing };
+        self.wire.run(sql, doing, &mut counted).map(drop)
+    }
+
+    fn copy_in(&mut self, sql: &str, doing: String) -> Result<CopyIn<'_>> {
+        self.wire.begin_put(sql, &doing)?;
+        Ok(CopyIn { to: Input::Wire(&mut self.wire), doing })
+    }
+}
+
+/// Compares the number of line ends with the number of rows that the server counts.
+struct Counted<'a> {
+    take: Take<'a>,
+    rows: u64,
+    doing: &'a str,
+}
+
+impl Sink for Counted<'_> {
+    fn begin(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn rows(&mut self, piece: &[u8]) -> Result<()> {
+        self.rows += memchr::memchr_iter(b'\n', piece).count() as u64;
+        (self.take)(piece)
+    }
+
+    fn end(&mut self, rows: u64) -> Result<()> {
+        check_count(self.rows, rows, self.doing)
+    }
+}
+
+/// Fails unless as many rows arrived as the server sent.
+///
+/// # Errors
+/// [`Kind::Server`] with both numbers.
+pub fn check_count(arrived: u64, sent: u64, doing: &str) -> Result<()> {
+    if arrived == sent {
+        return Ok(());
+    }
+    let message = format!("{doing}: the server sent {sent} rows and {arrived} arrived");
+    Err(Error::new(Kind::Server, message))
+}
+
+/// Reads rows of one table as COPY text.
 ///
 /// # Errors
 /// The server's, with the table's name; and whatever `take` returns.
 pub fn copy_out(
-    session: &mut Session,
+    session: &mut impl Copies,
     source: &RowSource<'_>,
-    take: impl FnMut(&[u8]) -> Result<()>,
+    mut take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
     let plain = session.takes_plain_names();
     let doing = format!("cannot read table {}", source.table);
-    run_copy_out(session, &source.to_sql(plain), &doing, take)
+    session.copy_out(&source.to_sql(plain), &doing, &mut take)
 }
 
-/// Runs any COPY … TO STDOUT.
-pub fn run_copy_out(
-    session: &mut Session,
-    sql: &str,
-    doing: &str,
-    mut take: impl FnMut(&[u8]) -> Result<()>,
+/// Reads rows of several tables, one after the other, in one round trip. `to_lock` are those whose
+/// locks the session does not hold yet; they are taken at once or not at all, because a worker
+/// that queued behind a waiting ACCESS EXCLUSIVE lock, which waits for the leader, would wait for
+/// ever (dump-correctness 1.2).
+///
+/// # Errors
+/// [`Kind::Locked`] when a lock is not free; nothing was read then, and the session's transaction
+/// goes on. The server's, and whatever `sink` returns.
+pub fn copy_out_all(
+    copier: &mut Copier,
+    to_lock: &[&QualifiedName],
+    sources: &[RowSource<'_>],
+    sink: &mut dyn Sink,
 ) -> Result<()> {
-    let mut reader: CopyOutReader<'_> =
-        session.client.copy_out(sql).map_err(|error| server(doing, error))?;
-    loop {
-        let piece = reader.fill_buf().map_err(|error| from_io(doing, error))?;
-        if piece.is_empty() {
-            break;
-        }
-        let length = piece.len();
-        take(piece)?;
-        reader.consume(length);
+    let plain = copier.takes_plain_names();
+    let tables: Vec<String> = sources.iter().map(|source| source.table.to_string()).collect();
+    let doing = format!("cannot read {}", enumerate(&tables));
+    let mut statements = Vec::new();
+    if !to_lock.is_empty() {
+        let names: Vec<String> =
+            to_lock.iter().map(|table| format!("ONLY {}", copier.quote_qualified(table))).collect();
+        statements.push(String::from("SAVEPOINT before_lock"));
+        let names = names.join(", ");
+        statements.push(format!("LOCK TABLE {names} IN ACCESS SHARE MODE NOWAIT"));
+        statements.push(String::from("RELEASE SAVEPOINT before_lock"));
     }
-    drop(reader);
-    // The driver ends the stream at CopyDone and drops what the server says after it; an error
-    // there has aborted the transaction, in which no further statement succeeds.
-    session.client.batch_execute("SELECT").map_err(|error| server(doing, error))
+    statements.extend(sources.iter().map(|source| source.to_sql(plain)));
+    match copier.wire.run(&statements.join("; "), &doing, sink) {
+        Err(error) if error.kind() == Kind::Locked && !to_lock.is_empty() => {
+            copier.execute("ROLLBACK TO SAVEPOINT before_lock")?;
+            Err(error)
+        }
+        result => result.map(drop),
+    }
+}
+
+enum Input<'a> {
+    Driver(CopyInWriter<'a>),
+    Wire(&'a mut Wire),
+    Ended,
 }
 
 /// An open COPY … FROM STDIN. It must be ended with [`CopyIn::finish`]; dropped, it is aborted.
 pub struct CopyIn<'a> {
-    writer: CopyInWriter<'a>,
+    to: Input<'a>,
     doing: String,
 }
 
-impl<'a> CopyIn<'a> {
-    /// Starts loading rows into `table`, or whatever `sql` says.
-    pub fn start(session: &'a mut Session, sql: &str, doing: String) -> Result<Self> {
-        let writer = session.client.copy_in(sql).map_err(|error| server(doing.clone(), error))?;
-        Ok(Self { writer, doing })
-    }
-
+impl CopyIn<'_> {
     /// Sends a piece of COPY text.
+    ///
+    /// # Errors
+    /// The connection's, or the server's.
     pub fn write(&mut self, piece: &[u8]) -> Result<()> {
-        self.writer.write_all(piece).map_err(|error| from_io(&self.doing, error))
+        match &mut self.to {
+            Input::Driver(writer) => {
+                writer.write_all(piece).map_err(|error| from_io(&self.doing, error))
+            }
+            Input::Wire(wire) => wire.put(piece, &self.doing),
+            Input::Ended => Ok(()),
+        }
     }
 
     /// Ends the load and gives the number of rows that the server counted.
-    pub fn finish(self) -> Result<u64> {
-        self.writer.finish().map_err(|error| server(self.doing, error))
+    ///
+    /// # Errors
+    /// The server's: it took none of the rows then.
+    pub fn finish(mut self) -> Result<u64> {
+        match std::mem::replace(&mut self.to, Input::Ended) {
+            Input::Driver(writer) => {
+                writer.finish().map_err(|error| server(self.doing.as_str(), error))
+            }
+            Input::Wire(wire) => wire.put_end(&self.doing),
+            Input::Ended => Ok(0),
+        }
+    }
+}
+
+impl Drop for CopyIn<'_> {
+    fn drop(&mut self) {
+        if let Input::Wire(wire) = &mut self.to {
+            // What failed before is the reason that will be told.
+            drop(wire.put_abort(&self.doing));
+        }
     }
 }
 

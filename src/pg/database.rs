@@ -3,8 +3,10 @@
 use super::failure::server;
 use super::ident::{literal, quote};
 use super::session::Session;
+use super::settings::assignment;
 use crate::error::{Error, Kind, Result};
-use crate::model::server::ServerFacts;
+use crate::model::server::{DatabaseProperties, ServerFacts};
+use postgres::Client;
 use postgres::error::SqlState;
 
 /// Longest name that PostgreSQL keeps, in bytes.
@@ -20,16 +22,46 @@ pub fn suffixed(stem: &str, suffix: &str) -> String {
     format!("{}{suffix}", &stem[..end])
 }
 
-/// The owner of a database, or `None` where there is no such database.
-pub fn owner(session: &mut Session, database: &str) -> Result<Option<String>> {
-    session
+/// What a database is apart from its encoding and locale, or `None` where there is no such database.
+pub fn properties(session: &mut Session, database: &str) -> Result<Option<DatabaseProperties>> {
+    let failed = |error| server(format!("cannot look up database \"{database}\""), error);
+    let row = session
         .client
         .query_opt(
-            "SELECT pg_catalog.pg_get_userbyid(datdba)::text FROM pg_catalog.pg_database WHERE datname = $1",
+            "SELECT pg_catalog.pg_get_userbyid(d.datdba)::text,
+                    nullif(t.spcname::text, 'pg_default'),
+                    CASE WHEN d.datconnlimit >= 0 THEN d.datconnlimit END,
+                    d.datistemplate, NOT d.datallowconn,
+                    pg_catalog.to_jsonb(d)->>'daticurules'
+             FROM pg_catalog.pg_database AS d
+             JOIN pg_catalog.pg_tablespace AS t ON t.oid = d.dattablespace
+             WHERE d.datname = $1",
             &[&database],
         )
-        .map(|row| row.map(|row| row.get(0)))
-        .map_err(|error| server(format!("cannot look up database \"{database}\""), error))
+        .map_err(failed)?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(DatabaseProperties {
+        owner: row.get(0),
+        tablespace: row.get(1),
+        connection_limit: row.get(2),
+        is_template: row.get(3),
+        closed: row.get(4),
+        icu_rules: row.get(5),
+    }))
+}
+
+/// The tablespace that the session's database puts things into when nothing is said.
+pub fn own_tablespace(session: &mut Session) -> Result<String> {
+    session
+        .client
+        .query_one(
+            "SELECT t.spcname::text FROM pg_catalog.pg_database AS d
+             JOIN pg_catalog.pg_tablespace AS t ON t.oid = d.dattablespace
+             WHERE d.datname = pg_catalog.current_database()",
+            &[],
+        )
+        .map(|row| row.get(0))
+        .map_err(|error| server("cannot look up the database's tablespace", error))
 }
 
 /// Names of databases that begin so.
@@ -71,91 +103,171 @@ pub fn disconnect(session: &mut Session, database: &str) -> Result<()> {
         .map_err(|error| server(format!("cannot disconnect the sessions of \"{database}\""), error))
 }
 
-/// Creates an empty database with the encoding and the locale of `like`.
-pub fn create(
-    session: &mut Session,
-    name: &str,
-    like: &ServerFacts,
-    owner: Option<&str>,
-) -> Result<()> {
-    let mut sql = format!(
-        "CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
-        quote(name),
-        literal(&like.encoding),
-        literal(&like.collate),
-        literal(&like.ctype)
-    );
-    if session.facts.major() >= 15 {
-        match (like.locale_provider, &like.locale) {
-            ('i', Some(locale)) => {
-                sql.push_str(&format!(" LOCALE_PROVIDER icu ICU_LOCALE {}", literal(locale)));
-            }
-            ('b', Some(locale)) if session.facts.major() >= 17 => {
-                sql.push_str(&format!(
-                    " LOCALE_PROVIDER builtin BUILTIN_LOCALE {}",
-                    literal(locale)
-                ));
-            }
-            _ => sql.push_str(" LOCALE_PROVIDER libc"),
-        }
-    }
-    if let Some(owner) = owner {
-        sql.push_str(&format!(" OWNER {}", quote(owner)));
-    }
-    session
-        .client
-        .batch_execute(&sql)
-        .map_err(|error| server(format!("cannot create database \"{name}\""), error))
+/// A locale other than the archive's, for a server that does not know that one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Locale {
+    /// `c` (libc), `i` (ICU), `b` (builtin), as in `pg_database.datlocprovider`.
+    pub provider: char,
+    /// Its name.
+    pub name: String,
 }
 
-/// Gives a database another's connection limit and settings (`ALTER DATABASE … SET`,
-/// `ALTER ROLE … IN DATABASE … SET`), and names those that the role may not set.
-pub fn copy_settings(session: &mut Session, from: &str, to: &str) -> Result<Vec<String>> {
-    let failed = |error| server(format!("cannot read the settings of \"{from}\""), error);
-    let limit: i32 = session
-        .client
-        .query_one("SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = $1", &[&from])
-        .map_err(failed)?
-        .get(0);
-    session.execute(&format!("ALTER DATABASE {} CONNECTION LIMIT {limit}", quote(to)))?;
-    let rows = session
-        .client
+/// What a new database is to be.
+pub struct NewDatabase<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The database whose encoding and locale it gets.
+    pub like: &'a ServerFacts,
+    /// Another locale than that one's.
+    pub locale: Option<&'a Locale>,
+    /// Rules that an ICU locale is tailored with.
+    pub icu_rules: Option<&'a str>,
+    /// Its owner; without one, the role that creates it.
+    pub owner: Option<&'a str>,
+    /// Its tablespace, where that is not the server's usual one.
+    pub tablespace: Option<&'a str>,
+}
+
+/// Creates an empty database.
+pub fn create(session: &mut Session, new: &NewDatabase<'_>) -> Result<()> {
+    let mut sql = format!(
+        "CREATE DATABASE {} TEMPLATE template0 ENCODING {}{}",
+        quote(new.name),
+        literal(&new.like.encoding),
+        locale_clause(new, session.facts.major())
+    );
+    if let Some(owner) = new.owner {
+        sql.push_str(&format!(" OWNER {}", quote(owner)));
+    }
+    if let Some(tablespace) = new.tablespace {
+        sql.push_str(&format!(" TABLESPACE {}", quote(tablespace)));
+    }
+    session.client.batch_execute(&sql).map_err(|error| {
+        let is_locale = new.locale.is_none() && error.code() == Some(&SqlState::WRONG_OBJECT_TYPE)
+            || error.as_db_error().is_some_and(|e| e.message().contains("locale"));
+        let failure = server(format!("cannot create database \"{}\"", new.name), error);
+        match is_locale {
+            true => failure.hint(
+                "the server does not know the archive's locale: name one that it knows with --locale; text then sorts by that",
+            ),
+            false => failure,
+        }
+    })
+}
+
+fn locale_clause(new: &NewDatabase<'_>, major: u32) -> String {
+    let like = new.like;
+    let (provider, name) = match new.locale {
+        Some(locale) => (locale.provider, Some(&locale.name)),
+        None => (like.locale_provider, like.locale.as_ref()),
+    };
+    let libc = match new.locale {
+        Some(locale) if locale.provider == 'c' => format!(" LOCALE {}", literal(&locale.name)),
+        // What the server's own databases have is known to it.
+        Some(_) => String::new(),
+        None => format!(" LC_COLLATE {} LC_CTYPE {}", literal(&like.collate), literal(&like.ctype)),
+    };
+    if major < 15 {
+        return libc;
+    }
+    match (provider, name) {
+        ('i', Some(name)) => {
+            let rules = match new.icu_rules.filter(|_| new.locale.is_none() && major >= 16) {
+                Some(rules) => format!(" ICU_RULES {}", literal(rules)),
+                None => String::new(),
+            };
+            format!("{libc} LOCALE_PROVIDER icu ICU_LOCALE {}{rules}", literal(name))
+        }
+        ('b', Some(name)) if major >= 17 => {
+            format!("{libc} LOCALE_PROVIDER builtin BUILTIN_LOCALE {}", literal(name))
+        }
+        _ => format!("{libc} LOCALE_PROVIDER libc"),
+    }
+}
+
+/// Gives a database its connection limit, and lets it be a template or be closed.
+pub fn set_properties(
+    session: &mut Session,
+    database: &str,
+    properties: &DatabaseProperties,
+) -> Result<()> {
+    let mut options = Vec::new();
+    if let Some(limit) = properties.connection_limit {
+        options.push(format!("CONNECTION LIMIT {limit}"));
+    }
+    if properties.is_template {
+        options.push(String::from("IS_TEMPLATE true"));
+    }
+    if properties.closed {
+        options.push(String::from("ALLOW_CONNECTIONS false"));
+    }
+    if options.is_empty() {
+        return Ok(());
+    }
+    session.execute(&format!("ALTER DATABASE {} WITH {}", quote(database), options.join(" ")))
+}
+
+/// The settings that a database has: for all roles (`None`), or for one.
+pub type Settings = Vec<(Option<String>, Vec<String>)>;
+
+/// Reads what `ALTER DATABASE … SET` and `ALTER ROLE … IN DATABASE … SET` have set.
+pub fn settings(client: &mut Client, database: &str) -> Result<Settings> {
+    let rows = client
         .query(
-            "SELECT r.rolname::text, c.setting
+            "SELECT r.rolname::text, s.setconfig
              FROM pg_catalog.pg_db_role_setting AS s
              JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
              LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = s.setrole
-             CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS c(setting)
-             WHERE d.datname = $1 AND (s.setrole = 0 OR r.oid IS NOT NULL)",
-            &[&from],
+             WHERE d.datname = $1 AND (s.setrole = 0 OR r.oid IS NOT NULL)
+             ORDER BY r.rolname NULLS FIRST",
+            &[&database],
         )
-        .map_err(failed)?;
-    let mut lost = Vec::new();
-    for row in &rows {
-        let (role, setting): (Option<String>, String) = (row.get(0), row.get(1));
-        let Some((name, value)) = setting.split_once('=') else { continue };
-        let whose = match role {
-            Some(role) => format!("ROLE {} IN DATABASE {}", quote(&role), quote(to)),
-            None => format!("DATABASE {}", quote(to)),
-        };
-        // FROM CURRENT takes the value as it is kept: a list stays a list (dump-correctness P11).
-        let sql = format!(
-            "BEGIN; SELECT pg_catalog.set_config({}, {}, true); ALTER {whose} SET {} FROM CURRENT; COMMIT",
-            literal(name),
-            literal(value),
-            quote_setting(name)
-        );
-        if session.client.batch_execute(&sql).is_err() {
-            session.execute("ROLLBACK")?;
-            lost.push(setting);
-        }
-    }
-    Ok(lost)
+        .map_err(|error| server(format!("cannot read the settings of \"{database}\""), error))?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-/// A setting's name as SQL: one of an extension has two parts.
-fn quote_setting(name: &str) -> String {
-    name.split('.').map(quote).collect::<Vec<_>>().join(".")
+/// Gives a database these settings, and names those that the server refuses.
+pub fn set_settings(
+    session: &mut Session,
+    database: &str,
+    settings: &Settings,
+) -> Result<Vec<String>> {
+    let mut refused = Vec::new();
+    for (role, items) in settings {
+        let whose = whose(role.as_deref(), database);
+        for item in items {
+            let Some(assignment) = assignment(item) else { continue };
+            let sql = format!("ALTER {whose} SET {assignment}");
+            if let Err(error) = session.execute(&sql) {
+                if session.client.is_closed() {
+                    return Err(error);
+                }
+                refused.push(item.clone());
+            }
+        }
+    }
+    Ok(refused)
+}
+
+/// Makes the settings of the session's database what they were. What the role may not set, it
+/// cannot have changed.
+pub fn put_back_settings(session: &mut Session, before: &Settings) -> Result<()> {
+    let database = session.facts.database.clone();
+    let there = settings(&mut session.client, &database)?;
+    if there == *before {
+        return Ok(());
+    }
+    for (role, _) in &there {
+        drop(session.execute(&format!("ALTER {} RESET ALL", whose(role.as_deref(), &database))));
+    }
+    set_settings(session, &database, before).map(drop)
+}
+
+fn whose(role: Option<&str>, database: &str) -> String {
+    match role {
+        Some(role) => format!("ROLE {} IN DATABASE {}", quote(role), quote(database)),
+        None => format!("DATABASE {}", quote(database)),
+    }
 }
 
 /// Drops a database.

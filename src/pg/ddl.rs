@@ -5,22 +5,41 @@
 //! unqualified name in a query here can only mean `pg_catalog`, and deparsed text is qualified)
 //! and all identifiers come out quoted. The number of queries is constant.
 
+mod aggregates;
 mod array_casts;
+mod base_types;
+mod casts;
+mod collations;
 mod collection;
 mod columns;
 mod comments;
+mod completeness;
 mod constraints;
+mod database;
+mod default_privileges;
 mod dependencies;
+mod event_triggers;
 mod extensions;
+mod foreign;
 pub(crate) mod functions;
 mod indexes;
-mod not_carried;
+mod languages;
+mod operator_classes;
+mod operators;
 mod partitions;
 mod privileges;
+mod publications;
 mod relations;
+mod routines;
+mod row_security;
 mod rows;
+mod rules;
+mod security_labels;
 mod sequences;
+mod statistics;
+mod subscriptions;
 mod tables;
+mod text_search;
 mod triggers;
 mod types;
 mod views;
@@ -34,7 +53,6 @@ use dependencies::Graph;
 use postgres::Client;
 use relations::Relations;
 use sequences::Sequences;
-use std::collections::BTreeSet;
 
 /// The schema of one database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +61,9 @@ pub struct DatabaseSchema {
     pub objects: Vec<SchemaObject>,
     /// What is not, in order.
     pub not_carried: Vec<NotCarried>,
-    /// Every role that owns, gives or has something here, in order.
-    pub roles: Vec<String>,
+    /// What no archive can hold, and nobody has to allow, in order: invalid indexes, the rows of
+    /// foreign tables, those of materialized views that cannot be filled. `name` is the whole text.
+    pub notes: Vec<NotCarried>,
 }
 
 /// Reads the schema of the database that `client` is connected to.
@@ -61,36 +80,40 @@ pub fn read(client: &mut Client, facts: &ServerFacts) -> Result<DatabaseSchema> 
     let sequences = &Sequences::read(client, major, relations)?;
     extensions::collect(client, out, graph)?;
     types::collect(client, major, out, graph, relations, constraints)?;
+    collations::collect(client, major, out, graph)?;
     functions::collect(client, out, graph)?;
+    routines::describe(client, major, out)?;
+    aggregates::collect(client, out, graph)?;
+    languages::collect(client, out, graph)?;
+    casts::collect(client, out, graph)?;
+    operators::collect(client, out, graph)?;
+    operator_classes::collect(client, out, graph)?;
+    text_search::collect(client, out, graph)?;
+    foreign::collect(client, out, graph)?;
     sequences::collect(out, relations, sequences)?;
     tables::collect(out, graph, relations, constraints, sequences)?;
-    views::collect(client, out, graph, relations)?;
+    views::collect(client, out, graph, relations, constraints)?;
     constraints::collect(out, graph, relations, constraints)?;
     partitions::collect(out, relations, constraints)?;
     indexes::collect(client, out, graph, relations)?;
+    statistics::collect(client, out, graph)?;
+    rules::collect(client, out, relations)?;
     triggers::collect(client, out, graph, relations)?;
-    not_carried::collect(client, out, graph, relations)?;
+    row_security::collect(client, out, relations)?;
+    publications::collect(client, major, out, graph)?;
+    subscriptions::collect(client, major, out)?;
+    event_triggers::collect(client, out, graph)?;
     views::collect_data(out, graph, relations)?;
     comments::collect(client, out, graph)?;
+    security_labels::collect(client, out, graph)?;
+    database::collect(client, out)?;
     privileges::collect(client, major, out, graph)?;
-    not_carried::guard(client, out, graph)?;
-    let (mut objects, not_carried) = std::mem::take(out).finish(graph);
+    default_privileges::collect(client, out, graph)?;
+    completeness::check(client, major, out, graph)?;
+    let collection::Finished { mut objects, not_carried, notes } =
+        std::mem::take(out).finish(graph);
     for statement in objects.iter_mut().flat_map(|object| &mut object.statements) {
         statement.sql = array_casts::keep(&statement.sql);
     }
-    let roles = roles(&objects);
-    Ok(DatabaseSchema { objects, not_carried, roles })
-}
-
-fn roles(objects: &[SchemaObject]) -> Vec<String> {
-    let mut roles = BTreeSet::new();
-    for object in objects {
-        roles.extend(object.owner.clone());
-        for grant in object.access.iter().flat_map(|access| &access.grants) {
-            roles.insert(grant.grantor.clone());
-            roles.extend(grant.grantee.clone());
-        }
-        roles.extend(object.access.as_ref().map(|access| access.owner.clone()));
-    }
-    roles.into_iter().collect()
+    Ok(DatabaseSchema { objects, not_carried, notes })
 }

@@ -1,7 +1,9 @@
-//! Errors of the `postgres` crate as pgark's own: the server's words once, with the SQLSTATE.
+//! The server's errors as pgark's own: its words once, with the SQLSTATE.
 
 use crate::error::{Error, Kind};
+use fallible_iterator::FallibleIterator;
 use postgres::error::{DbError, SqlState};
+use postgres_protocol::message::backend::ErrorFields;
 use std::error::Error as _;
 use std::fmt;
 
@@ -17,32 +19,81 @@ impl fmt::Display for ServerMessage {
 
 impl std::error::Error for ServerMessage {}
 
+/// What a server says when it refuses (PostgreSQL, "Error and Notice Message Fields").
+#[derive(Clone, Debug, Default)]
+pub struct Refusal {
+    code: String,
+    message: String,
+    detail: Option<String>,
+    hint: Option<String>,
+    context: Option<String>,
+}
+
+impl Refusal {
+    /// Reads the fields of an ErrorResponse; what is not UTF-8 is shown as well as can be.
+    pub fn read(fields: ErrorFields<'_>) -> Self {
+        let mut refusal = Self::default();
+        // A malformed field ends the list: what came before it is still worth showing.
+        let read = fields.for_each(|field| {
+            let value = String::from_utf8_lossy(field.value_bytes()).into_owned();
+            match field.type_() {
+                b'C' => refusal.code = value,
+                b'M' => refusal.message = value,
+                b'D' => refusal.detail = Some(value),
+                b'H' => refusal.hint = Some(value),
+                b'W' => refusal.context = Some(value),
+                _ => {}
+            }
+            Ok(())
+        });
+        drop(read);
+        refusal
+    }
+
+    fn of_driver(reason: &DbError) -> Self {
+        Self {
+            code: reason.code().code().to_owned(),
+            message: reason.message().to_owned(),
+            detail: reason.detail().map(str::to_owned),
+            hint: reason.hint().map(str::to_owned),
+            context: reason.where_().map(str::to_owned),
+        }
+    }
+
+    /// The failure of `doing` for this reason.
+    pub fn fails(self, doing: impl Into<String>) -> Error {
+        let failure = Error::new(kind(&self.code), doing).caused_by(ServerMessage(words(&self)));
+        match self.hint.clone().or_else(|| hint(&self)) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
 /// The failure of `doing`, for the reason that `error` gives.
 pub fn server(doing: impl Into<String>, error: postgres::Error) -> Error {
-    let Some(reason) = error.as_db_error() else {
-        let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-        return Error::new(Kind::Server, doing).caused_by(ServerMessage(cause));
-    };
-    let failure = Error::new(kind(reason.code()), doing).caused_by(ServerMessage(words(reason)));
-    match reason.hint().map(str::to_owned).or_else(|| hint(reason)) {
-        Some(hint) => failure.hint(hint),
-        None => failure,
+    match error.as_db_error() {
+        Some(reason) => Refusal::of_driver(reason).fails(doing),
+        None => {
+            let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            Error::new(Kind::Server, doing).caused_by(ServerMessage(cause))
+        }
     }
 }
 
 /// The server's words, without the rows that it quotes: they would end up in logs and in mail.
-fn words(reason: &DbError) -> String {
-    let code = reason.code().code();
-    let place = reason.where_().and_then(place);
-    let about_values = matches!(&code[..2], "22" | "23");
-    let message = match reason.message().split_once(": \"") {
+fn words(reason: &Refusal) -> String {
+    let code = reason.code.as_str();
+    let place = reason.context.as_deref().and_then(place);
+    let about_values = code.starts_with("22") || code.starts_with("23");
+    let message = match reason.message.split_once(": \"") {
         // `invalid input syntax for type integer: "…"` while rows are loaded.
         Some((said, _)) if about_values && place.is_some() => said,
-        _ => reason.message(),
+        _ => &reason.message,
     };
     let mut words = format!("{message} (SQLSTATE {code})");
     // `Failing row contains (…)`, `Key (email)=(…) already exists`.
-    if let Some(detail) = reason.detail().filter(|_| !about_values) {
+    if let Some(detail) = reason.detail.as_ref().filter(|_| !about_values) {
         words.push_str(&format!("; detail: {}", detail.replace('\n', " ")));
     }
     if let Some(place) = place {
@@ -65,26 +116,27 @@ fn place(context: &str) -> Option<String> {
     Some(format!("{table}, line {number}{}", column.unwrap_or_default()))
 }
 
-fn kind(code: &SqlState) -> Kind {
-    if *code == SqlState::LOCK_NOT_AVAILABLE || *code == SqlState::T_R_DEADLOCK_DETECTED {
+fn kind(code: &str) -> Kind {
+    if code == SqlState::LOCK_NOT_AVAILABLE.code() || code == SqlState::T_R_DEADLOCK_DETECTED.code()
+    {
         return Kind::Locked;
     }
-    match &code.code()[..2] {
+    match code.get(..2) {
         // Connection exceptions, invalid authorization, unknown database, shutdown.
-        "08" | "28" | "3D" | "57" => Kind::Server,
+        Some("08" | "28" | "3D" | "57") => Kind::Server,
         _ => Kind::Failed,
     }
 }
 
-fn hint(reason: &DbError) -> Option<String> {
-    let code = reason.code();
-    let hint = if *code == SqlState::INVALID_PASSWORD {
+fn hint(reason: &Refusal) -> Option<String> {
+    let is = |state: &SqlState| reason.code == state.code();
+    let hint = if is(&SqlState::INVALID_PASSWORD) {
         "check the password: PGPASSWORD, a .pgpass file, or the connection string"
-    } else if *code == SqlState::INVALID_CATALOG_NAME {
+    } else if is(&SqlState::INVALID_CATALOG_NAME) {
         "check the database's name in the connection string; `psql -l` lists what is there"
-    } else if *code == SqlState::OUT_OF_MEMORY && reason.message().contains("shared memory") {
+    } else if is(&SqlState::OUT_OF_MEMORY) && reason.message.contains("shared memory") {
         "raise max_locks_per_transaction on the server"
-    } else if *code == SqlState::DISK_FULL {
+    } else if is(&SqlState::DISK_FULL) {
         "the server's disk is full"
     } else {
         return None;

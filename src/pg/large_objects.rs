@@ -1,12 +1,14 @@
 //! Large objects: their owners, privileges and content.
 
+use super::copy::Copies;
 use super::failure::server;
+use super::ident::{literal, quote};
 use super::session::Session;
 use crate::error::Result;
-use crate::model::schema::{AccessList, Grant};
+use crate::model::schema::{AccessList, Grant, SecurityLabel};
 use postgres::Client;
 
-/// Owner, comment and privileges of one large object.
+/// Owner, comment, privileges and security labels of one large object.
 #[derive(Clone, Debug)]
 pub struct LargeObjectFacts {
     /// Its OID.
@@ -17,6 +19,8 @@ pub struct LargeObjectFacts {
     pub comment: Option<String>,
     /// Its privileges, where they are not the default.
     pub access: Option<AccessList>,
+    /// Its security labels.
+    pub labels: Vec<SecurityLabel>,
 }
 
 /// Lists all large objects by OID.
@@ -46,12 +50,13 @@ pub fn list(client: &mut Client) -> Result<Vec<LargeObjectFacts>> {
             let (oid, owner): (u32, String) = (row.get(0), row.get(1));
             let access = row.get::<_, bool>(3).then(|| AccessList {
                 target: format!("LARGE OBJECT {oid}"),
+                in_schema: None,
                 column: None,
                 kind: 'L',
                 owner: owner.clone(),
                 grants: Vec::new(),
             });
-            LargeObjectFacts { oid, owner, comment: row.get(2), access }
+            LargeObjectFacts { oid, owner, comment: row.get(2), access, labels: Vec::new() }
         })
         .collect();
     for row in &grants {
@@ -67,7 +72,30 @@ pub fn list(client: &mut Client) -> Result<Vec<LargeObjectFacts>> {
             });
         }
     }
+    let labels = client
+        .query(
+            "SELECT objoid, provider, label FROM pg_catalog.pg_seclabel
+             WHERE classoid = 'pg_catalog.pg_largeobject'::pg_catalog.regclass ORDER BY 1, 2",
+            &[],
+        )
+        .map_err(failed)?;
+    for row in &labels {
+        let oid: u32 = row.get(0);
+        if let Ok(position) = facts.binary_search_by_key(&oid, |object| object.oid) {
+            let label = SecurityLabel { provider: row.get(1), label: row.get(2) };
+            facts[position].labels.push(label);
+        }
+    }
     Ok(facts)
+}
+
+/// The statement that puts a security label on a large object.
+pub fn label_sql(oid: u32, label: &SecurityLabel) -> String {
+    format!(
+        "SECURITY LABEL FOR {} ON LARGE OBJECT {oid} IS {}",
+        quote(&label.provider),
+        literal(&label.label)
+    )
 }
 
 /// Streams large objects, all or those with these OIDs, as COPY text of (OID, offset, data), in order of OID and offset.
@@ -79,7 +107,7 @@ pub fn list(client: &mut Client) -> Result<Vec<LargeObjectFacts>> {
 pub fn copy_out(
     session: &mut Session,
     oids: Option<&[u32]>,
-    take: impl FnMut(&[u8]) -> Result<()>,
+    mut take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
     let among = |column: &str| match oids {
         None => String::new(),
@@ -107,7 +135,7 @@ pub fn copy_out(
                CROSS JOIN LATERAL pg_catalog.generate_series(0::bigint, o.size - 1, 262144::bigint) AS p(start)
                ORDER BY o.oid, p.start) TO STDOUT", among("m.oid"))
     };
-    super::copy::run_copy_out(session, &sql, doing, take)
+    session.copy_out(&sql, doing, &mut take)
 }
 
 /// Creates an empty large object with a given OID.

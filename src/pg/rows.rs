@@ -2,7 +2,7 @@
 
 use super::failure::server;
 use super::ident::{literal, quote_qualified};
-use super::session::Session;
+use super::session::{Session, Statements};
 use crate::error::Result;
 use crate::model::name::QualifiedName;
 use crate::model::table::{Column, SequenceState};
@@ -58,6 +58,18 @@ pub fn primary_key(client: &mut Client, table: u32) -> Result<Vec<String>> {
         )
         .map_err(|error| server("cannot look up the primary key", error))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Whether rules act on what is inserted into or updated in a table: these forbid `ON CONFLICT`.
+pub fn has_rules(client: &mut Client, table: u32) -> Result<bool> {
+    client
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_rewrite
+               WHERE ev_class = $1 AND ev_type IN ('2', '3'))",
+            &[&table],
+        )
+        .map(|row| row.get(0))
+        .map_err(|error| server("cannot look up the rules", error))
 }
 
 /// Locks tables against all writers, and with `alone` against readers too: whoever is going to

@@ -1,12 +1,14 @@
 //! One connection with every setting pinned that could change what is read or written.
 
+use super::connect::{self, Connector, Target};
 use super::failure::server;
-use super::{connect, ident};
+use super::ident;
+use super::wire::CancelKey;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::name::QualifiedName;
 use crate::model::server::ServerFacts;
-use postgres::{CancelToken, Client, NoTls};
+use postgres::{CancelToken, Client};
 
 /// The oldest and newest major versions of PostgreSQL that pgark knows.
 pub const KNOWN_MAJORS: std::ops::RangeInclusive<u32> = 13..=18;
@@ -29,8 +31,61 @@ pub struct Session {
     pub client: Client,
     /// What the server said of itself.
     pub facts: ServerFacts,
+    target: Target,
+    connector: Connector,
     pid: i32,
     client_encoding: String,
+}
+
+/// What a connection of either kind can do.
+pub trait Statements {
+    /// Runs one or more statements that return nothing of interest.
+    ///
+    /// # Errors
+    /// The server's, with the beginning of the statement.
+    fn execute(&mut self, sql: &str) -> Result<()>;
+
+    /// What the server said of itself.
+    fn facts(&self) -> &ServerFacts;
+
+    /// The encoding in which rows and statements travel.
+    fn client_encoding(&self) -> &str;
+
+    /// Whether statements may hold names beyond ASCII as they are: they are sent as UTF-8. If not,
+    /// they need Unicode escapes, which a database without an encoding does not know.
+    fn takes_plain_names(&self) -> bool {
+        matches!(self.client_encoding(), "UTF8" | "SQL_ASCII")
+            || self.facts().encoding == "SQL_ASCII"
+    }
+
+    /// A name as SQL, whatever the encoding in use.
+    fn quote(&self, name: &str) -> String {
+        if self.takes_plain_names() { ident::quote(name) } else { ident::quote_ascii(name) }
+    }
+
+    /// A schema-qualified name as SQL, whatever the encoding in use.
+    fn quote_qualified(&self, name: &QualifiedName) -> String {
+        format!("{}.{}", self.quote(&name.schema), self.quote(&name.name))
+    }
+}
+
+impl Statements for Session {
+    fn execute(&mut self, sql: &str) -> Result<()> {
+        Self::execute(self, sql)
+    }
+
+    fn facts(&self) -> &ServerFacts {
+        &self.facts
+    }
+
+    fn client_encoding(&self) -> &str {
+        &self.client_encoding
+    }
+}
+
+/// What a failed statement failed to do.
+pub(super) fn refused(sql: &str) -> String {
+    format!("the server refused: {}", shorten(sql))
 }
 
 /// Settings of every session; a setting that the server does not know is left out.
@@ -81,14 +136,13 @@ impl Session {
     /// Connects to `database` (or to the one that the connection names) and pins the settings.
     ///
     /// # Errors
-    /// [`Kind::Server`] when the server cannot be reached, [`Kind::Refused`] for a server version
+    /// [`Server`](crate::error::Kind::Server) when the server cannot be reached, [`Refused`](crate::error::Kind::Refused) for a server version
     /// that pgark does not know.
     pub fn open(connection: &Connection, database: Option<&str>, purpose: Purpose) -> Result<Self> {
-        let mut client = connect::open(connection, database)?;
+        let connect::Opened { mut client, target, connector, .. } =
+            connect::open(connection, database)?;
         let failed = |error| server("cannot set up the session", error);
-        client
-            .batch_execute("SELECT pg_catalog.set_config('search_path', '', false)")
-            .map_err(failed)?;
+        client.batch_execute(EMPTY_SEARCH_PATH).map_err(failed)?;
         let (facts, pid) = read_facts(&mut client)?;
         if !KNOWN_MAJORS.contains(&facts.major()) {
             return Err(Error::refused(format!(
@@ -98,23 +152,11 @@ impl Session {
                 KNOWN_MAJORS.end()
             )));
         }
-        let mut session = Self { client, facts, pid, client_encoding: String::from("UTF8") };
-        session.pin(PINNED)?;
-        match purpose {
-            Purpose::Catalog => {
-                session.pin(PINNED_TO_READ)?;
-                session.pin(&[("quote_all_identifiers", "on")])?;
-            }
-            Purpose::Read => {
-                session.pin(PINNED_TO_READ)?;
-                session.pin(&[("quote_all_identifiers", "off")])?;
-            }
-            Purpose::Write => {
-                session.pin(PINNED_TO_WRITE)?;
-                session.pin(&[("quote_all_identifiers", "off")])?;
-            }
+        for settings in settings(purpose) {
+            client.query(&pin_sql(settings), &[]).map_err(failed)?;
         }
-        Ok(session)
+        let client_encoding = String::from("UTF8");
+        Ok(Self { client, facts, target, connector, pid, client_encoding })
     }
 
     /// Rows travel in `encoding` from here on; see [`Self::takes_plain_names`].
@@ -122,35 +164,18 @@ impl Session {
     /// `SQL_ASCII` means bytes as they are. COPY would not look at them then, and would put bytes
     /// that are no UTF-8 into a UTF-8 database: they travel in the database's own encoding.
     pub fn use_encoding(&mut self, encoding: &str) -> Result<()> {
-        let own = self.facts.encoding.clone();
-        let encoding = if encoding == "SQL_ASCII" { own.as_str() } else { encoding };
-        self.execute(&format!("SET client_encoding = {}", ident::literal(encoding)))?;
-        encoding.clone_into(&mut self.client_encoding);
+        let encoding = encoding_of_rows(encoding, &self.facts);
+        self.execute(&format!("SET client_encoding = {}", ident::literal(&encoding)))?;
+        self.client_encoding = encoding;
         Ok(())
     }
 
-    /// Whether statements may hold names beyond ASCII as they are: they are sent as UTF-8. If not,
-    /// they need Unicode escapes, which a database without an encoding does not know.
-    pub fn takes_plain_names(&self) -> bool {
-        matches!(self.client_encoding.as_str(), "UTF8" | "SQL_ASCII")
-            || self.facts.encoding == "SQL_ASCII"
-    }
-
-    /// A name as SQL, whatever the encoding in use.
-    pub fn quote(&self, name: &str) -> String {
-        if self.takes_plain_names() { ident::quote(name) } else { ident::quote_ascii(name) }
-    }
-
-    /// A schema-qualified name as SQL, whatever the encoding in use.
-    pub fn quote_qualified(&self, name: &QualifiedName) -> String {
-        format!("{}.{}", self.quote(&name.schema), self.quote(&name.name))
-    }
-
     /// Runs one or more statements that return nothing of interest.
+    ///
+    /// # Errors
+    /// The server's, with the beginning of the statement.
     pub fn execute(&mut self, sql: &str) -> Result<()> {
-        self.client
-            .batch_execute(sql)
-            .map_err(|error| server(format!("the server refused: {}", shorten(sql)), error))
+        self.client.batch_execute(sql).map_err(|error| server(refused(sql), error))
     }
 
     /// Runs exactly one statement over the extended protocol, which takes no more than one, and
@@ -169,49 +194,79 @@ impl Session {
         if row.get::<_, i32>(0) == self.pid {
             return Ok(());
         }
-        Err(Error::new(
-            Kind::Server,
-            "a connection pooler moved the session to another server process",
-        )
-        .hint("connect to PostgreSQL directly, or through a session-mode pool"))
+        Err(pooled())
+    }
+
+    /// The server: exactly the address, and encryption or not, with which this session works.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// What another thread needs to cancel this session's query.
     pub fn canceller(&self) -> Canceller {
-        Canceller(self.client.cancel_token())
+        Canceller::Driver(self.client.cancel_token(), self.connector.clone())
     }
+}
 
-    fn pin(&mut self, settings: &[(&str, &str)]) -> Result<()> {
-        let values: Vec<String> = settings
-            .iter()
-            .map(|(name, value)| format!("({}, {})", ident::literal(name), ident::literal(value)))
-            .collect();
-        // A setting that needs a privilege (event_triggers) is pinned only where it may be.
-        let sql = format!(
-            "SELECT pg_catalog.set_config(pinned.name, pinned.value, false)
-             FROM (VALUES {}) AS pinned(name, value)
-             JOIN pg_catalog.pg_settings AS known ON known.name = pg_catalog.lower(pinned.name)
-               OR pg_catalog.lower(known.name) = pinned.name
-             WHERE known.context = 'user'
-                OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)",
-            values.join(", ")
-        );
-        self.client
-            .query(&sql, &[])
-            .map_err(|error| server("cannot pin the session's settings", error))?;
-        Ok(())
+/// The encoding in which rows of an archive in `encoding` travel.
+pub(super) fn encoding_of_rows(encoding: &str, facts: &ServerFacts) -> String {
+    let opaque = encoding == "SQL_ASCII";
+    if opaque { facts.encoding.clone() } else { encoding.to_owned() }
+}
+
+/// The settings of a session, in the order in which they are pinned.
+pub(super) fn settings(purpose: Purpose) -> [&'static [(&'static str, &'static str)]; 3] {
+    match purpose {
+        Purpose::Catalog => [PINNED, PINNED_TO_READ, &[("quote_all_identifiers", "on")]],
+        Purpose::Read => [PINNED, PINNED_TO_READ, &[("quote_all_identifiers", "off")]],
+        Purpose::Write => [PINNED, PINNED_TO_WRITE, &[("quote_all_identifiers", "off")]],
     }
+}
+
+/// The very first statement of a session.
+pub(super) const EMPTY_SEARCH_PATH: &str = "SELECT pg_catalog.set_config('search_path', '', false)";
+
+/// A query that sets what of `settings` the server knows.
+pub(super) fn pin_sql(settings: &[(&str, &str)]) -> String {
+    let values: Vec<String> = settings
+        .iter()
+        .map(|(name, value)| format!("({}, {})", ident::literal(name), ident::literal(value)))
+        .collect();
+    // A setting that needs a privilege (event_triggers) is pinned only where it may be.
+    format!(
+        "SELECT pg_catalog.set_config(pinned.name, pinned.value, false)
+         FROM (VALUES {}) AS pinned(name, value)
+         JOIN pg_catalog.pg_settings AS known ON known.name = pg_catalog.lower(pinned.name)
+           OR pg_catalog.lower(known.name) = pinned.name
+         WHERE known.context = 'user'
+            OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)",
+        values.join(", ")
+    )
+}
+
+/// A pooler has taken the settings, the snapshot and the locks away.
+pub(super) fn pooled() -> Error {
+    Error::new(Kind::Server, "a connection pooler moved the session to another server process")
+        .hint("connect to PostgreSQL directly, or through a session-mode pool")
 }
 
 /// Cancels a session's query from another thread.
 #[derive(Clone)]
-pub struct Canceller(CancelToken);
+pub enum Canceller {
+    /// Of a connection of the driver's.
+    Driver(CancelToken, Connector),
+    /// Of a connection for COPY.
+    Wire(CancelKey),
+}
 
 impl Canceller {
     /// Asks the server to cancel; a session that is idle or gone takes no notice.
     pub fn cancel(&self) {
         // The run fails with the interruption whether or not the server heard of it.
-        drop(self.0.cancel_query(NoTls));
+        match self {
+            Self::Driver(token, connector) => drop(token.cancel_query(connector.clone())),
+            Self::Wire(key) => drop(key.cancel()),
+        }
     }
 }
 

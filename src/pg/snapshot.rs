@@ -7,9 +7,8 @@
 use super::catalog::{self, CatalogTable};
 use super::failure::server;
 use super::ident::{literal, quote_qualified};
-use super::session::Session;
+use super::session::{Session, Statements};
 use crate::error::{Error, Kind, Result};
-use crate::model::name::QualifiedName;
 use chrono::{DateTime, Utc};
 use postgres::error::SqlState;
 use std::collections::BTreeSet;
@@ -182,27 +181,9 @@ pub fn rewritten(session: &mut Session, oids: &BTreeSet<u32>) -> Result<Vec<Stri
 }
 
 /// Joins a session to a snapshot.
-pub fn join(session: &mut Session, snapshot: &str) -> Result<()> {
+pub fn join(session: &mut impl Statements, snapshot: &str) -> Result<()> {
     session.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
     session.execute(&format!("SET TRANSACTION SNAPSHOT {}", literal(snapshot)))
-}
-
-/// Locks one table for a worker, or fails at once: a worker that queued behind a waiting ACCESS
-/// EXCLUSIVE lock, which waits for the leader, would wait for ever (dump-correctness 1.2).
-///
-/// # Errors
-/// [`Kind::Locked`] when the lock is not free; the session's transaction goes on.
-pub fn lock_at_once(session: &mut Session, table: &QualifiedName) -> Result<()> {
-    session.execute("SAVEPOINT before_lock")?;
-    let name = session.quote_qualified(table);
-    let statement = format!("LOCK TABLE ONLY {name} IN ACCESS SHARE MODE NOWAIT");
-    match session.client.batch_execute(&statement) {
-        Ok(()) => session.execute("RELEASE SAVEPOINT before_lock"),
-        Err(error) => {
-            session.execute("ROLLBACK TO SAVEPOINT before_lock")?;
-            Err(server(format!("cannot lock table {table}"), error))
-        }
-    }
 }
 
 /// A fingerprint of the catalogs as the session sees them: equal in the snapshot and in a fresh
@@ -250,6 +231,31 @@ pub fn catalog_fingerprint(session: &mut Session) -> Result<String> {
         part("pg_namespace", "WHERE x.nspname !~ '^pg_(toast_)?temp_'"),
         part("pg_extension", ""),
         part("pg_policy", ""),
+        part("pg_statistic_ext", ""),
+        part("pg_foreign_data_wrapper", ""),
+        part("pg_foreign_server", ""),
+        part("pg_event_trigger", ""),
+        part("pg_publication", ""),
+        part("pg_publication_rel", ""),
+        part_by("pg_foreign_table", &["ftrelid"], ""),
+        part("pg_operator", ""),
+        part("pg_opfamily", ""),
+        part("pg_opclass", ""),
+        part("pg_amop", ""),
+        part("pg_amproc", ""),
+        part("pg_cast", ""),
+        part("pg_collation", ""),
+        part("pg_conversion", ""),
+        part("pg_language", ""),
+        part("pg_transform", ""),
+        part("pg_am", ""),
+        part("pg_ts_parser", ""),
+        part("pg_ts_template", ""),
+        part("pg_ts_dict", ""),
+        part("pg_ts_config", ""),
+        part_by("pg_ts_config_map", &["mapcfg", "maptokentype", "mapseqno"], ""),
+        part_by("pg_aggregate", &["aggfnoid"], ""),
+        part_by("pg_range", &["rngtypid"], ""),
         part_by("pg_attribute", &["attrelid", "attnum"], &defined_columns),
         part_by("pg_index", &["indexrelid"], &table_not_temporary("indrelid")),
         part_by("pg_inherits", &["inhrelid", "inhparent"], &table_not_temporary("inhrelid")),

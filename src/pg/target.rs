@@ -2,6 +2,7 @@
 //! empty it again.
 
 use super::access;
+use super::database;
 use super::failure::server;
 use super::ident::{literal, quote};
 use super::session::Session;
@@ -67,28 +68,36 @@ pub fn lock(session: &mut Session) -> Result<()> {
 const ADVISORY_KEY: i64 = 0x70_67_61_72_6b;
 
 /// Marks the database, durably, with what a new database has and a restore changes: its
-/// extensions, and owner, comment and privileges of `public` and of itself.
+/// extensions, owner, comment and privileges of `public` and of itself, its settings, and the
+/// privileges of future objects.
 pub fn mark(session: &mut Session, archive: &str) -> Result<()> {
     let failed = |error| server("cannot mark the database as half restored", error);
-    let access = serde_json::to_string(&access::of_containers(&mut session.client)?)
-        .map_err(|error| Error::failed("cannot write down the privileges").caused_by(error))?;
+    let written = |error| Error::failed("cannot write down the privileges").caused_by(error);
+    let access = serde_json::to_string(&access::of_containers(&mut session.client)?);
+    let access = access.map_err(written)?;
+    let defaults = serde_json::to_string(&access::read_defaults(&mut session.client)?);
+    let defaults = defaults.map_err(written)?;
+    let settings = database::settings(&mut session.client, &session.facts.database)?;
+    let settings = serde_json::to_string(&settings).map_err(written)?;
     let mut transaction = session.client.transaction().map_err(failed)?;
     let statements = format!(
         "SET LOCAL synchronous_commit = on;
          CREATE SCHEMA {MARK};
          CREATE TABLE {MARK}.restore (archive text, begun timestamptz DEFAULT pg_catalog.now(),
-           extensions text[], public_owner text, public_comment text, database_comment text, access text)"
+           extensions text[], public_owner text, public_comment text, database_comment text, access text,
+           default_access text, settings text)"
     );
     transaction.batch_execute(&statements).map_err(failed)?;
     let insert = format!(
-        "INSERT INTO {MARK}.restore (archive, extensions, public_owner, public_comment, database_comment, access)
+        "INSERT INTO {MARK}.restore (archive, extensions, public_owner, public_comment, database_comment, access,
+           default_access, settings)
          SELECT $1, (SELECT pg_catalog.array_agg(extname::text) FROM pg_catalog.pg_extension),
            (SELECT pg_catalog.pg_get_userbyid(nspowner)::text FROM pg_catalog.pg_namespace WHERE nspname = 'public'),
            (SELECT pg_catalog.obj_description(oid, 'pg_namespace') FROM pg_catalog.pg_namespace WHERE nspname = 'public'),
            (SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database
-            WHERE datname = pg_catalog.current_database()), $2"
+            WHERE datname = pg_catalog.current_database()), $2, $3, $4"
     );
-    transaction.execute(&insert, &[&archive, &access]).map_err(failed)?;
+    transaction.execute(&insert, &[&archive, &access, &defaults, &settings]).map_err(failed)?;
     transaction.commit().map_err(failed)
 }
 
@@ -97,7 +106,7 @@ fn put_back(session: &mut Session) -> Result<()> {
     let failed = |error| server("cannot read the mark of the restore", error);
     let sql = format!(
         "SELECT public_owner, public_comment, database_comment, access,
-           pg_catalog.to_regnamespace('public') IS NOT NULL FROM {MARK}.restore"
+           pg_catalog.to_regnamespace('public') IS NOT NULL, default_access, settings FROM {MARK}.restore"
     );
     let row = session.client.query_one(&sql, &[]).map_err(failed)?;
     let comment = |text: Option<String>| text.map_or(String::from("NULL"), |text| literal(&text));
@@ -117,16 +126,32 @@ fn put_back(session: &mut Session) -> Result<()> {
             drop(session.execute(&statement));
         }
     }
-    let access: Vec<AccessList> = serde_json::from_str(row.get(3))
-        .map_err(|error| Error::failed("cannot read the mark of the restore").caused_by(error))?;
+    let read = |error| Error::failed("cannot read the mark of the restore").caused_by(error);
+    let access: Vec<AccessList> = serde_json::from_str(row.get(3)).map_err(read)?;
+    let defaults: Vec<AccessList> = serde_json::from_str(row.get(5)).map_err(read)?;
+    let settings: database::Settings = serde_json::from_str(row.get(6)).map_err(read)?;
     let major = session.facts.major();
-    access::apply(&mut session.client, major, &access, access::Scope::Listed).map(drop)
+    access::apply(&mut session.client, major, &access, access::Scope::Listed)?;
+    access::apply_defaults(&mut session.client, major, &defaults)?;
+    database::put_back_settings(session, &settings)
 }
 
-/// Takes the mark away, durably: from here on the database is ready for use.
-pub fn unmark(session: &mut Session) -> Result<()> {
+/// Takes the mark away, durably: from here on the database is ready for use. `last` runs after
+/// that in the same transaction, for what would act on it, as event triggers do.
+///
+/// # Errors
+/// The mark is there as before, or it is not known what became of it.
+pub fn unmark(session: &mut Session, last: impl FnOnce(&mut Session) -> Result<()>) -> Result<()> {
     session.execute("SET synchronous_commit = on")?;
-    session.execute(&format!("DROP SCHEMA {MARK} CASCADE"))
+    session.execute("BEGIN")?;
+    let done = session.execute(&format!("DROP SCHEMA {MARK} CASCADE")).and_then(|()| last(session));
+    match done {
+        Ok(()) => session.execute("COMMIT"),
+        Err(error) => {
+            drop(session.execute("ROLLBACK"));
+            Err(error)
+        }
+    }
 }
 
 /// Names of what a user has put into the database, a few of them. Extensions and what they own
@@ -159,12 +184,15 @@ pub fn empty(session: &mut Session) -> Result<()> {
     }
     // One statement at a time: dropping thousands of tables at once needs more locks than
     // servers have room for.
-    let sql = format!(
-        "{USER_OBJECTS} SELECT 'DROP ' || kind || ' IF EXISTS ' || name || ' CASCADE'
-         FROM found ORDER BY rank, name"
-    );
+    let sql = format!("{USER_OBJECTS} SELECT kind, name FROM found ORDER BY rank, name");
     for row in session.client.query(&sql, &[]).map_err(failed)? {
-        session.execute(row.get(0))?;
+        let (kind, name): (&str, &str) = (row.get(0), row.get(1));
+        if kind == "SUBSCRIPTION" {
+            // Else the slot would be dropped at the publisher, where another database uses it.
+            session.execute(&format!("ALTER SUBSCRIPTION {name} DISABLE"))?;
+            session.execute(&format!("ALTER SUBSCRIPTION {name} SET (slot_name = NONE)"))?;
+        }
+        session.execute(&format!("DROP {kind} IF EXISTS {name} CASCADE"))?;
     }
     let extensions = format!(
         "SELECT 'DROP EXTENSION IF EXISTS ' || pg_catalog.quote_ident(x.extname) || ' CASCADE'
@@ -188,7 +216,7 @@ pub fn empty(session: &mut Session) -> Result<()> {
         }
     }
     put_back(session)?;
-    unmark(session)
+    unmark(session, |_| Ok(()))
 }
 
 /// What users made, in the order in which it is dropped; the mark is not among it.
@@ -199,10 +227,19 @@ theirs AS (
   SELECT oid, nspname FROM pg_catalog.pg_namespace
   WHERE nspname NOT IN ('information_schema', 'pgark_restore_unfinished') AND nspname !~ '^pg_'),
 found AS (
-  SELECT 1 AS rank,
+  SELECT 0 AS rank, 'EVENT TRIGGER' AS kind, pg_catalog.quote_ident(e.evtname) AS name
+  FROM pg_catalog.pg_event_trigger AS e
+  WHERE NOT EXISTS (SELECT FROM member AS m
+      WHERE m.classid = 'pg_catalog.pg_event_trigger'::pg_catalog.regclass AND m.objid = e.oid)
+  UNION ALL
+  SELECT 1, 'SUBSCRIPTION', pg_catalog.quote_ident(s.subname)
+  FROM pg_catalog.pg_subscription AS s JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid
+  WHERE d.datname = pg_catalog.current_database()
+  UNION ALL
+  SELECT 1,
     CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'f' THEN 'FOREIGN TABLE'
-      WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,
-    pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
+      WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
+    pg_catalog.format('%I.%I', n.nspname, c.relname)
   FROM pg_catalog.pg_class AS c JOIN theirs AS n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
     AND NOT EXISTS (SELECT FROM member AS m
@@ -211,24 +248,62 @@ found AS (
       WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
         AND c.relkind = 'S' AND d.deptype = 'i')
   UNION ALL
-  SELECT 2, CASE p.prokind WHEN 'a' THEN 'AGGREGATE' ELSE 'ROUTINE' END,
+  -- Before functions and access methods: without these they could no longer be named.
+  SELECT 2, o.kind, pg_catalog.format('%I.%I USING %I', n.nspname, o.name, a.amname)
+  FROM (SELECT 'OPERATOR FAMILY' AS kind, opfnamespace AS namespace, opfname AS name, opfmethod AS method,
+          oid, 'pg_catalog.pg_opfamily'::pg_catalog.regclass AS class FROM pg_catalog.pg_opfamily
+        UNION ALL SELECT 'OPERATOR CLASS', opcnamespace, opcname, opcmethod, oid,
+          'pg_catalog.pg_opclass'::pg_catalog.regclass FROM pg_catalog.pg_opclass) AS o
+  JOIN theirs AS n ON n.oid = o.namespace
+  JOIN pg_catalog.pg_am AS a ON a.oid = o.method
+  WHERE NOT EXISTS (SELECT FROM member AS m WHERE m.classid = o.class AND m.objid = o.oid)
+  UNION ALL
+  SELECT 2, pg_catalog.upper(i.type), i.identity
+  FROM (SELECT 'pg_catalog.pg_operator'::pg_catalog.regclass AS class, oid, oprnamespace AS namespace
+          FROM pg_catalog.pg_operator
+        UNION ALL SELECT 'pg_catalog.pg_ts_parser'::pg_catalog.regclass, oid, prsnamespace
+          FROM pg_catalog.pg_ts_parser
+        UNION ALL SELECT 'pg_catalog.pg_ts_template'::pg_catalog.regclass, oid, tmplnamespace
+          FROM pg_catalog.pg_ts_template) AS o
+  JOIN theirs AS n ON n.oid = o.namespace
+  CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.class, o.oid, 0) AS i
+  WHERE NOT EXISTS (SELECT FROM member AS m WHERE m.classid = o.class AND m.objid = o.oid)
+  UNION ALL
+  SELECT 2, 'TRANSFORM', pg_catalog.format('FOR %s LANGUAGE %I',
+    pg_catalog.format_type(t.trftype, NULL), l.lanname)
+  FROM pg_catalog.pg_transform AS t JOIN pg_catalog.pg_language AS l ON l.oid = t.trflang
+  WHERE t.oid >= 16384 AND NOT EXISTS (SELECT FROM member AS m
+      WHERE m.classid = 'pg_catalog.pg_transform'::pg_catalog.regclass AND m.objid = t.oid)
+  UNION ALL
+  SELECT 3, pg_catalog.upper(i.type), i.identity
+  FROM (SELECT 'pg_catalog.pg_cast'::pg_catalog.regclass AS class, oid FROM pg_catalog.pg_cast
+        UNION ALL SELECT 'pg_catalog.pg_language'::pg_catalog.regclass, oid FROM pg_catalog.pg_language
+        UNION ALL SELECT 'pg_catalog.pg_am'::pg_catalog.regclass, oid FROM pg_catalog.pg_am) AS o
+  CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.class, o.oid, 0) AS i
+  WHERE o.oid >= 16384
+    AND NOT EXISTS (SELECT FROM member AS m WHERE m.classid = o.class AND m.objid = o.oid)
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+      WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'i')
+  UNION ALL
+  SELECT 4, CASE p.prokind WHEN 'a' THEN 'AGGREGATE' ELSE 'ROUTINE' END,
     pg_catalog.format('%I.%I(%s)', n.nspname, p.proname,
-      pg_catalog.pg_get_function_identity_arguments(p.oid))
+      CASE WHEN p.prokind = 'a' AND p.pronargs = 0 THEN '*'
+        ELSE pg_catalog.pg_get_function_identity_arguments(p.oid) END)
   FROM pg_catalog.pg_proc AS p JOIN theirs AS n ON n.oid = p.pronamespace
   WHERE NOT EXISTS (SELECT FROM member AS m
       WHERE m.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND m.objid = p.oid)
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
       WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'i')
   UNION ALL
-  SELECT 3, 'TYPE', pg_catalog.format('%I.%I', n.nspname, t.typname)
+  SELECT 5, 'TYPE', pg_catalog.format('%I.%I', n.nspname, t.typname)
   FROM pg_catalog.pg_type AS t JOIN theirs AS n ON n.oid = t.typnamespace
-  WHERE (t.typtype IN ('e', 'd', 'r', 'b') OR t.typtype = 'c' AND EXISTS (
+  WHERE (t.typtype IN ('e', 'd', 'r', 'b', 'p') OR t.typtype = 'c' AND EXISTS (
       SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
-    AND t.typelem = 0
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_type AS e WHERE e.typarray = t.oid)
     AND NOT EXISTS (SELECT FROM member AS m
       WHERE m.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND m.objid = t.oid)
   UNION ALL
-  SELECT 4, o.kind, pg_catalog.format('%I.%I', n.nspname, o.name)
+  SELECT 6, o.kind, pg_catalog.format('%I.%I', n.nspname, o.name)
   FROM (SELECT 'COLLATION' AS kind, collnamespace AS namespace, collname AS name, oid,
           'pg_catalog.pg_collation'::pg_catalog.regclass AS class FROM pg_catalog.pg_collation
         UNION ALL SELECT 'CONVERSION', connamespace, conname, oid,
@@ -240,16 +315,19 @@ found AS (
   JOIN theirs AS n ON n.oid = o.namespace
   WHERE NOT EXISTS (SELECT FROM member AS m WHERE m.classid = o.class AND m.objid = o.oid)
   UNION ALL
-  SELECT 5, o.kind, pg_catalog.quote_ident(o.name)
+  SELECT 7, o.kind, pg_catalog.quote_ident(o.name)
   FROM (SELECT 'PUBLICATION' AS kind, pubname AS name, oid,
           'pg_catalog.pg_publication'::pg_catalog.regclass AS class FROM pg_catalog.pg_publication
-        UNION ALL SELECT 'EVENT TRIGGER', evtname, oid,
-          'pg_catalog.pg_event_trigger'::pg_catalog.regclass FROM pg_catalog.pg_event_trigger
         UNION ALL SELECT 'SERVER', srvname, oid,
           'pg_catalog.pg_foreign_server'::pg_catalog.regclass FROM pg_catalog.pg_foreign_server) AS o
   WHERE NOT EXISTS (SELECT FROM member AS m WHERE m.classid = o.class AND m.objid = o.oid)
   UNION ALL
-  SELECT 6, 'SCHEMA', pg_catalog.quote_ident(n.nspname)
+  SELECT 7, 'FOREIGN DATA WRAPPER', pg_catalog.quote_ident(w.fdwname)
+  FROM pg_catalog.pg_foreign_data_wrapper AS w
+  WHERE NOT EXISTS (SELECT FROM member AS m
+      WHERE m.classid = 'pg_catalog.pg_foreign_data_wrapper'::pg_catalog.regclass AND m.objid = w.oid)
+  UNION ALL
+  SELECT 8, 'SCHEMA', pg_catalog.quote_ident(n.nspname)
   FROM theirs AS n
   WHERE n.nspname <> 'public' AND NOT EXISTS (SELECT FROM member AS m
       WHERE m.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND m.objid = n.oid))

@@ -39,7 +39,14 @@ pub fn select(
     };
     let seed = |object: &SchemaObject| match table_of(object).and_then(|name| choice(&name)) {
         Some(Choice::LeftOut) => Fate::Removed,
+        // A table does not bring its publication, which is of the whole database.
+        Some(_) if object.class == ObjectClass::PublicationTable => Fate::IfNeeded,
         Some(_) => Fate::Kept,
+        None if object.class == ObjectClass::ForeignTable => match own_name(object) {
+            Some(name) if selection.takes_relation(&name) => Fate::Kept,
+            Some(_) if selection.is_inclusive() => Fate::Removed,
+            _ => Fate::IfNeeded,
+        },
         None if !stands_alone(object.class) => Fate::IfNeeded,
         None => match &object.schema {
             Some(schema) if selection.takes_schema(schema) => Fate::Kept,
@@ -88,6 +95,34 @@ pub fn select(
             fates[position] = Fate::Kept;
         }
     }
+    Ok(split(objects, &seeds, &fates))
+}
+
+/// Everything but the objects of some classes, and what needs those.
+///
+/// # Errors
+/// A table would have to go, and its rows with it.
+pub fn without(objects: Vec<SchemaObject>, classes: &[ObjectClass]) -> Result<Selected> {
+    if classes.is_empty() {
+        return Ok(Selected { objects, left_out: Vec::new() });
+    }
+    let mut fates = Vec::with_capacity(objects.len());
+    for object in &objects {
+        let gone = object.depends_on.iter().find(|needed| fates[**needed] == Fate::Removed);
+        let chosen = classes.contains(&object.class);
+        if object.class == ObjectClass::Table && (chosen || gone.is_some()) {
+            let reason = gone.map(|gone| format!(", since it needs {}", objects[*gone]));
+            return Err(Error::refused(format!(
+                "{object} would be left out{}",
+                reason.unwrap_or_default()
+            ))
+            .hint("restore into tables that are there with --data-only and --exclude-table"));
+        }
+        let removed = chosen || gone.is_some();
+        fates.push(if removed { Fate::Removed } else { Fate::Kept });
+    }
+    // Whatever goes is named, a part of something else or not.
+    let seeds = vec![Fate::Kept; objects.len()];
     Ok(split(objects, &seeds, &fates))
 }
 
@@ -154,11 +189,17 @@ fn split(objects: Vec<SchemaObject>, seeds: &[Fate], fates: &[Fate]) -> Selected
             object.depends_on =
                 object.depends_on.iter().filter_map(|needed| renumbered[*needed]).collect();
             selected.objects.push(object);
-        } else if object.class == ObjectClass::Table || seeds[position] == Fate::Kept {
+        } else if is_always_named(object.class) || seeds[position] == Fate::Kept {
             selected.left_out.push(object.to_string());
         }
     }
     selected
+}
+
+/// Tables, and what is of the whole database: nobody is to think that it is there.
+fn is_always_named(class: ObjectClass) -> bool {
+    use ObjectClass::{EventTrigger, ForeignTable, Publication, Subscription, Table};
+    matches!(class, Table | ForeignTable | Publication | Subscription | EventTrigger)
 }
 
 fn own_name(object: &SchemaObject) -> Option<QualifiedName> {
@@ -182,8 +223,15 @@ fn stands_alone(class: ObjectClass) -> bool {
             | C::Exclusion
             | C::IndexAttach
             | C::TableSetting
+            | C::ExtendedStatistics
+            | C::Rule
             | C::Trigger
             | C::ForeignKey
+            | C::RowSecurity
+            | C::Policy
+            | C::PublicationTable
+            | C::PublicationSchema
+            | C::UserMapping
             | C::MaterializedViewData
             | C::Privileges
     )
@@ -207,11 +255,13 @@ mod tests {
             name: name.into(),
             part_of: part_of.map(|table| QualifiedName::new("s", table)),
             owner: None,
+            tablespace: None,
             section: Section::PreData,
             depends_on: needs.to_vec(),
             statements: Vec::new(),
             placeholder: None,
             access: None,
+            descriptions: Vec::new(),
         }
     }
 

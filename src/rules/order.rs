@@ -267,6 +267,7 @@ fn can_move(class: ObjectClass) -> bool {
             | ObjectClass::Extension
             | ObjectClass::Sequence
             | ObjectClass::Table
+            | ObjectClass::ForeignTable
             | ObjectClass::SequenceOwner
             | ObjectClass::PartitionAttach
     )
@@ -283,12 +284,14 @@ mod tests {
             name: name.to_owned(),
             part_of: None,
             owner: None,
+            tablespace: None,
             section,
             depends_on: needs.to_vec(),
             statements: vec![Statement::define(name)],
             placeholder: (class == ObjectClass::View)
                 .then(|| Statement::define(format!("empty {name}"))),
             access: None,
+            descriptions: Vec::new(),
         }
     }
 

@@ -43,6 +43,11 @@ impl RowDigester {
         self.unfinished.is_none()
     }
 
+    /// Rows that have ended so far.
+    pub fn rows(&self) -> u64 {
+        self.content.rows
+    }
+
     /// Bytes taken so far.
     pub fn bytes(&self) -> u64 {
         self.content.bytes

@@ -1,4 +1,4 @@
-//! Whether a text holds the password of a connection string.
+//! Passwords of connection strings in texts.
 
 use regex::Regex;
 
@@ -18,9 +18,48 @@ pub fn holds_password(text: &str) -> bool {
     })
 }
 
+/// `text` with `…` for the passwords of the connection strings in it, URLs or keywords with values.
+pub fn hide(text: &str) -> String {
+    // Up to the last @ of a word: a password that was not encoded may hold one itself.
+    let url = Regex::new(r"(://[^\s:/@\x22']*):[^\s]*@");
+    let keyword = Regex::new(r"(?i)\b((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'?|[^\s&'\x22]+)");
+    match (url, keyword) {
+        (Ok(url), Ok(keyword)) => {
+            keyword.replace_all(&url.replace_all(text, "$1:…@"), "$1…").into_owned()
+        }
+        // Wrong patterns, which the tests would find, show nothing.
+        _ => String::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::holds_password;
+    use super::{hide, holds_password};
+
+    #[test]
+    fn passwords_are_hidden_and_nothing_else_is() {
+        for (text, shown) in [
+            (
+                "unexpected 'postgresql://app:gehe@im@h/d' found",
+                "unexpected 'postgresql://app:…@h/d' found",
+            ),
+            ("postgresql+psycopg2://:geheim@h?x=1", "postgresql+psycopg2://:…@h?x=1"),
+            ("host=h password=geheim user=u", "host=h password=… user=u"),
+            ("PASSWORD = 'ge he\\'im' user=u", "PASSWORD = … user=u"),
+            ("postgresql://h/d?password=geheim&user=u", "postgresql://h/d?password=…&user=u"),
+            ("sslpassword='geheim", "sslpassword=…"),
+        ] {
+            assert_eq!(hide(text), shown);
+        }
+        for text in [
+            "cannot connect to database \"d\" at h:5432 as \"u\"",
+            "postgresql://u@h:5432/d",
+            "the password is wrong: PGPASSWORD, a .pgpass file",
+            "see https://example.org:8080/a",
+        ] {
+            assert_eq!(hide(text), text);
+        }
+    }
 
     #[test]
     fn passwords_are_told_from_placeholders() {

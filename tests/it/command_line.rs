@@ -5,6 +5,7 @@ use crate::harness::archive::{small, small_database};
 use crate::harness::{Database, Repo, Run, pgark};
 use serde_json::Value;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 #[allow(clippy::disallowed_methods, reason = "the test's own files")]
 fn write(path: &Path, bytes: &[u8]) {
@@ -181,4 +182,27 @@ fn a_name_that_is_taken_is_not_overwritten() {
     let run = repo.run(&["backup", "--url", &url, "--name", "a", "--no-migrations"]);
     run.expect_code(15).says(&["exists already"]);
     assert_eq!(repo.files(), old);
+}
+
+#[test]
+fn a_backup_can_be_told_to_disturb_little() {
+    let source =
+        Database::with("CREATE TABLE t AS SELECT repeat('x', 999) FROM generate_series(1, 4000)");
+    let repo = Repo::new();
+    let begun = Instant::now();
+    let mut child = repo
+        .command(&["backup", "--url", &source.url(), "--rate-limit", "2MB", "--nice", "7", "-q"])
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    // proc(5): the 19th field is the niceness; the second one, the name, ends with a bracket.
+    let niceness = |process: &str| -> i32 {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+        stat.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().parse().unwrap()
+    };
+    assert_eq!(niceness(&child.id().to_string()), (niceness("self") + 7).min(19));
+    assert!(child.wait().unwrap().success());
+    assert!(begun.elapsed() > Duration::from_millis(1500), "{:?}", begun.elapsed());
+    repo.run(&["backup", "--rate-limit", "fast"]).expect_code(2).says(&["--rate-limit", "20M"]);
+    repo.run(&["backup", "--rate-limit", "0"]).expect_code(2).says(&["nothing would ever move"]);
 }

@@ -218,6 +218,34 @@ fn a_manifest_that_lies_with_mended_checksums_is_found() {
     }
 }
 
+#[test]
+fn descriptions_of_other_objects_are_found() {
+    let member = "schema/objects.json.zst";
+    let mut parts = Parts::of(small());
+    let whole = decompress(parts.content(member));
+    let mut json: Value = serde_json::from_slice(&whole).unwrap();
+    json["objects"].as_array_mut().unwrap().pop();
+    let cut = compress(&serde_json::to_vec(&json).unwrap());
+    json["objects"].as_array_mut().unwrap().push(json!([{"of": "nothing"}]));
+    let wrong = compress(&serde_json::to_vec(&json).unwrap());
+    for (what, content) in
+        [("one less", &cut), ("of nothing", &wrong), ("no frame", &b"{}".to_vec())]
+    {
+        let found = findings(&Parts::of(small()).replaced(member, content).bytes());
+        assert!(!found.is_empty(), "{what}");
+    }
+    assert!(findings(&Parts::of(small()).replaced(member, &compress(&whole)).bytes()).is_empty());
+}
+
+fn compress(content: &[u8]) -> Vec<u8> {
+    pgark::archive::frame::compress(content, 3).unwrap()
+}
+
+fn decompress(frame: &[u8]) -> Vec<u8> {
+    let size = pgark::archive::frame::declared_size(frame).unwrap();
+    pgark::archive::frame::decompress_whole(frame, size).unwrap()
+}
+
 fn each(value: &mut Value, visit: &mut dyn FnMut(&mut Value)) {
     visit(value);
     match value {

@@ -27,6 +27,31 @@ fn every_must_of_the_format_names_a_test_that_exists() {
 }
 
 #[test]
+fn every_property_of_a_description_is_in_the_specification() {
+    let text = fs::read_to_string(project().join("docs/format.md")).unwrap();
+    let source = fs::read_to_string(project().join("src/model/catalog.rs")).unwrap();
+    let list = source.split("pub enum Property {").nth(1).unwrap().split("\n}").next().unwrap();
+    let variant = Regex::new(r"(?m)^    (\w+),$").unwrap();
+    let upper = Regex::new("[A-Z]").unwrap();
+    let mut count = 0;
+    for found in variant.captures_iter(list) {
+        count += 1;
+        let kebab = upper.replace_all(&found[1], "-$0").to_lowercase();
+        let name = kebab.trim_start_matches('-');
+        assert!(text.contains(&format!("`{name}`")), "docs/format.md does not know `{name}`");
+    }
+    assert!(count > 60, "{count} properties");
+}
+
+#[test]
+fn every_aspect_that_can_be_ignored_is_in_the_manual() {
+    let text = fs::read_to_string(project().join("docs/compare.md")).unwrap();
+    for aspect in pgark::rules::schema_diff::Aspect::IGNORABLE {
+        assert!(text.contains(&format!("`{aspect}`")), "docs/compare.md does not know `{aspect}`");
+    }
+}
+
+#[test]
 fn every_field_of_the_manifest_is_in_the_specification() {
     fn fields(value: &serde_json::Value, found: &mut std::collections::BTreeSet<String>) {
         match value {

@@ -9,18 +9,28 @@
 
 mod harness;
 
+/// Rules, row-level security, foreign data, replication, event triggers: with rows, by the binary.
+mod attached;
+/// pgark beside its peers, measured.
+mod bench;
 /// Without pgark: tar, zstd, sha256sum, psql.
 mod by_hand;
 /// What people type, rightly and wrongly.
 mod command_line;
+/// How servers are reached: strings and files, TLS, logins, several hosts, poolers.
+mod connections;
 /// Killed, failed and interrupted at every file operation.
 mod crash;
 /// Flipped, cut, moved, forged and hostile bytes.
 mod damage;
 /// Rows into tables that are there.
 mod data_only;
+/// Settings, default privileges, tablespaces, labels, and what a new database is.
+mod database;
 /// The example application is what it says.
 mod example;
+/// Extensions, and what is built on them.
+mod extensions;
 /// What a review found.
 mod findings;
 /// The specification of the format, and the tests it names.
@@ -43,7 +53,11 @@ mod restore;
 mod roles;
 /// The main job: back up, verify, restore, compare.
 mod round_trip;
+/// Schemas compared, property by property.
+mod schema_diff;
 /// Every family of schema objects, as `pg_dump` sees it.
 mod schema_roundtrip;
 /// Parts of a database, by pattern, and objects that may be missing.
 mod selection;
+/// What users add to the type system, with rows.
+mod type_system;

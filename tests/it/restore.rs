@@ -86,7 +86,7 @@ fn swap_replaces_a_database_in_one_step_and_keeps_the_old_one() {
 fn create_makes_a_database_that_is_not_there() {
     let (source, repo) = (source(), Repo::new());
     repo.backup(&source, &[]);
-    let target = Database { name: format!("fresh_{}", std::process::id()) };
+    let target = Database { name: format!("fresh_{}", std::process::id()), server: server() };
     repo.ok(&["restore", "latest", "--url", &target.url(), "--create"]);
     repo.ok(&["compare", "latest", "--with", &target.url()]);
 }

@@ -151,25 +151,29 @@ fn a_pattern_that_matches_nothing_names_the_nearest() {
 fn objects_that_are_not_carried_are_refused_unless_allowed_by_class() {
     let source = Database::with(
         "CREATE TABLE t AS SELECT 1 AS x; CREATE TABLE u (x int);
-         CREATE RULE r AS ON INSERT TO u DO INSTEAD NOTHING",
+         CREATE RULE r AS ON INSERT TO u DO INSTEAD NOTHING;
+         UPDATE pg_rewrite SET ev_enabled = 'z' WHERE rulename = 'r'",
     );
     let (repo, url) = (Repo::new(), source.url());
     let refused = repo.run(&["backup", "--url", &url]).expect_code(15);
-    refused.says(&["rule r on public.u", "--allow-missing rule"]);
+    refused.says(&["unknown state z of rule r on public.u", "--allow-missing unknown"]);
     repo.run(&["backup", "--url", &url, "--allow-missing", "policy"]).expect_code(15);
     assert_eq!(repo.files(), []);
     repo.run(&["backup", "--url", &url, "--allow-missing", "ruel"])
         .expect_code(2)
         .says(&["\"ruel\"", "did you mean \"rule\"?"]);
 
-    let run = repo.run(&["backup", "--url", &url, "--allow-missing", "rule"]).expect_code(3);
-    run.says(&["rule r on public.u"]);
+    let run = repo.run(&["backup", "--url", &url, "--allow-missing", "unknown"]).expect_code(3);
+    run.says(&["state z of rule r on public.u"]);
     let left = manifest(&repo)["not_carried"].clone();
     assert_eq!(
         left,
-        serde_json::json!([
-            { "class": "rule", "name": "r on public.u", "schema": "public", "table": "u" }
-        ])
+        serde_json::json!([{
+            "class": "unknown",
+            "name": "state z of rule r on public.u",
+            "schema": "public",
+            "table": "u",
+        }])
     );
     let target = Database::empty();
     repo.ok(&["restore", "latest", "--url", &target.url()]);

@@ -7,6 +7,7 @@ use crate::model::table::SequenceState;
 use crate::pg::access;
 use crate::pg::copy::copy_in_sql;
 use crate::pg::ident::{literal, quote, quote_qualified};
+use crate::pg::large_objects::label_sql;
 
 /// Member with the positions of all sequences.
 pub const SEQUENCES: &str = "schema/sequences.sql";
@@ -54,6 +55,9 @@ What is where:
     migrations/            files of the migration project
     manifest.json          what there is to know about the archive, with row counts
     SHA256SUMS             checksums of all members
+
+Relations that lay in a tablespace are made between two lines `SET default_tablespace` in the
+schema files: change the name there, or take the lines out, where the tablespace is another one.
 
 Restoring runs functions that the owners of the old database wrote. If you do not trust them,
 restore on a server that holds nothing else.
@@ -113,7 +117,7 @@ run -o /dev/null -f schema/pre-data.sql
     if !large_objects.objects.is_empty() {
         script.push_str(&format!("run -o /dev/null -f {LARGE_OBJECTS}\n"));
     }
-    script.push_str("run -o /dev/null -f schema/sequences.sql\nrun -o /dev/null -f schema/post-data.sql\nrun -c ANALYZE\n");
+    script.push_str("run -o /dev/null -f schema/sequences.sql\nrun -o /dev/null -f schema/post-data.sql\npsql -X -q -c ANALYZE || echo 'everything is restored, but ANALYZE failed: see to it by hand' >&2\n");
     script
 }
 
@@ -138,6 +142,9 @@ pub fn large_objects_sql(large_objects: &LargeObjects) -> String {
         if let Some(comment) = &object.comment {
             let text = literal(comment);
             sql.push_str(&format!("COMMENT ON LARGE OBJECT {} IS {text};\n", object.oid));
+        }
+        for label in &object.labels {
+            sql.push_str(&format!("{};\n", label_sql(object.oid, label)));
         }
         for grant in object.access.iter().flat_map(access::of_large_object) {
             sql.push_str(&format!("{grant};\n"));

@@ -5,16 +5,20 @@ use crate::archive::frame::FrameWriter;
 use crate::archive::hashing::sha256;
 use crate::archive::manifest::{Chunk, LargeObject, LargeObjects, Member, TableEntry};
 use crate::archive::writer::ArchiveWriter;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::content::Content;
+use crate::model::server::ServerFacts;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
-use crate::ops::plan::{Plan, Task};
+use crate::ops::plan::{Piece, Plan, Task};
 use crate::ops::pool::{self, Emit};
+use crate::pg::copier::Copier;
+use crate::pg::copy::{self, RowSource};
+use crate::pg::large_objects;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::snapshot::{self, Snapshot};
-use crate::pg::{copy, large_objects};
+use crate::pg::wire::Sink;
 use crate::rules::large_object_digest::LargeObjectDigester;
 use crate::rules::row_digest::RowDigester;
 use std::collections::BTreeSet;
@@ -51,14 +55,15 @@ enum Parcel {
         chunk: Chunk,
         frame: Vec<u8>,
     },
-    /// The table's lock was not to be had at once.
+    /// A lock that the task needs was not to be had at once.
     Later(Task),
 }
 
-/// A worker: a session that shares the snapshot, and the table it has locked last.
+/// A worker: a connection that shares the snapshot, the tables that it has locked, a compressor.
 struct Worker {
-    session: Session,
+    copier: Copier,
     locked: BTreeSet<usize>,
+    frame: FrameWriter,
 }
 
 /// Reads everything that is planned, and the large objects.
@@ -80,7 +85,7 @@ pub fn read_all<W: Write>(
         context.jobs,
         plan.tasks.clone(),
         context.interrupt,
-        || open(context),
+        || open(context, &leader.facts),
         |worker, task, emit| work(context, worker, plan, task, emit),
         |parcel| match parcel {
             Parcel::Chunk { table, range, chunk, frame } => append(table, range, chunk, &frame),
@@ -93,11 +98,17 @@ pub fn read_all<W: Write>(
     // The leader holds every lock, so it never queues behind whoever waits for the leader.
     leader.use_encoding(&leader.facts.encoding.clone())?;
     leader.execute("SET quote_all_identifiers = off")?;
-    for task in later {
-        read_range(context, leader, plan, task, &mut |parcel| match parcel {
+    let mut frame = FrameWriter::new(context.level)?;
+    for piece in later.iter().flat_map(|task| &task.pieces) {
+        let mut emit = |parcel| match parcel {
             Parcel::Chunk { table, range, chunk, frame } => append(table, range, chunk, &frame),
             Parcel::Later(_) => Ok(()),
-        })?;
+        };
+        let pieces = std::slice::from_ref(piece);
+        let mut chunks = ChunkMaker::new(context, plan, pieces, &mut frame, &mut emit);
+        let source = plan.tables[piece.table].rows(piece.pages);
+        copy::copy_out(leader, &source, |rows| chunks.rows(rows))?;
+        chunks.seal()?;
     }
     leader.use_encoding("UTF8")?;
     let tables = plan.tables.iter().zip(chunks).map(|(table, mut chunks)| {
@@ -129,13 +140,13 @@ pub fn read_all<W: Write>(
     Ok(Rows { tables, large_objects })
 }
 
-fn open(context: &Context<'_>) -> Result<Worker> {
-    let mut session = Session::open(context.connection, None, Purpose::Read)?;
-    context.interrupt.register(&session);
-    snapshot::join(&mut session, &context.snapshot.id)?;
-    session.check_not_pooled()?;
-    session.use_encoding(&session.facts.encoding.clone())?;
-    Ok(Worker { session, locked: BTreeSet::new() })
+fn open(context: &Context<'_>, facts: &ServerFacts) -> Result<Worker> {
+    let mut copier = Copier::open(context.connection, None, Purpose::Read, facts)?;
+    context.interrupt.register(copier.canceller());
+    snapshot::join(&mut copier, &context.snapshot.id)?;
+    copier.check_not_pooled()?;
+    copier.use_encoding(&facts.encoding)?;
+    Ok(Worker { copier, locked: BTreeSet::new(), frame: FrameWriter::new(context.level)? })
 }
 
 fn work(
@@ -145,79 +156,105 @@ fn work(
     task: Task,
     emit: Emit<'_, Parcel>,
 ) -> Result<()> {
-    if !worker.locked.contains(&task.table) {
-        match snapshot::lock_at_once(&mut worker.session, &plan.tables[task.table].name) {
-            Ok(()) => worker.locked.insert(task.table),
-            Err(error) if error.kind() == Kind::Locked => return emit(Parcel::Later(task)),
-            Err(error) => return Err(error),
-        };
+    let new: BTreeSet<usize> = task.pieces.iter().map(|piece| piece.table).collect();
+    let new: Vec<usize> = new.difference(&worker.locked).copied().collect();
+    let to_lock: Vec<_> = new.iter().map(|table| &plan.tables[*table].name).collect();
+    let sources: Vec<RowSource<'_>> =
+        task.pieces.iter().map(|piece| plan.tables[piece.table].rows(piece.pages)).collect();
+    let mut chunks = ChunkMaker::new(context, plan, &task.pieces, &mut worker.frame, emit);
+    match copy::copy_out_all(&mut worker.copier, &to_lock, &sources, &mut chunks) {
+        Ok(()) => {
+            worker.locked.extend(new);
+            Ok(())
+        }
+        Err(error) if error.kind() == Kind::Locked => emit(Parcel::Later(task)),
+        Err(error) => Err(error),
     }
-    read_range(context, &mut worker.session, plan, task, emit)
 }
 
-/// A chunk in the making.
-struct ChunkBuilder {
-    frame: FrameWriter,
+/// Cuts the rows of pieces, which come one after the other, into chunks and hands those over.
+struct ChunkMaker<'a, 'e> {
+    context: &'a Context<'a>,
+    plan: &'a Plan,
+    /// The first is the one that is being read.
+    pieces: &'a [Piece],
+    frame: &'a mut FrameWriter,
     rows: RowDigester,
+    /// Number of the chunk within its piece.
+    part: u32,
+    /// Rows of the piece in chunks that were handed over.
+    sent: u64,
+    report: Report<'a>,
+    emit: &'e mut dyn FnMut(Parcel) -> Result<()>,
 }
 
-impl ChunkBuilder {
-    fn new(level: i32) -> Result<Self> {
-        Ok(Self { frame: FrameWriter::new(level)?, rows: RowDigester::default() })
+impl<'a, 'e> ChunkMaker<'a, 'e> {
+    fn new(
+        context: &'a Context<'a>,
+        plan: &'a Plan,
+        pieces: &'a [Piece],
+        frame: &'a mut FrameWriter,
+        emit: &'e mut dyn FnMut(Parcel) -> Result<()>,
+    ) -> Self {
+        let report = Report::new(context.observer);
+        let rows = RowDigester::default();
+        Self { context, plan, pieces, frame, rows, part: 1, sent: 0, report, emit }
     }
 
-    fn add(&mut self, piece: &[u8]) -> Result<()> {
-        self.rows.update(piece);
-        self.frame.write(piece)
-    }
-
-    fn is_full(&self) -> bool {
-        self.rows.bytes() >= CHUNK_BYTES && self.rows.at_row_end()
-    }
-
-    fn finish(self, member: String, pages: Option<(u64, Option<u64>)>) -> Result<(Chunk, Vec<u8>)> {
-        let content = self.rows.finish()?;
+    /// Ends the chunk and hands it over.
+    fn cut(&mut self) -> Result<()> {
+        let piece = self.pieces[0];
+        let content = std::mem::take(&mut self.rows).finish()?;
+        let folder = &self.plan.tables[piece.table].folder;
+        let member = member_name(folder, piece.range, self.part);
         let frame = self.frame.finish()?;
-        let member = Member { member, size: frame.len() as u64, sha256: sha256(&frame) };
-        Ok((Chunk { member, pages, content }, frame))
-    }
-}
-
-fn read_range(
-    context: &Context<'_>,
-    session: &mut Session,
-    plan: &Plan,
-    task: Task,
-    emit: Emit<'_, Parcel>,
-) -> Result<()> {
-    let table = &plan.tables[task.table];
-    let mut send = |part: u32, chunk: ChunkBuilder| {
-        let member = member_name(&table.folder, task.range, part);
-        let (chunk, frame) = chunk.finish(member, task.pages)?;
-        if chunk.content.rows == 0 {
+        self.sent += content.rows;
+        self.part += 1;
+        if content.rows == 0 {
             return Ok(());
         }
-        emit(Parcel::Chunk { table: task.table, range: task.range, chunk, frame })
-    };
-    let mut chunk = ChunkBuilder::new(context.level)?;
-    let mut part = 1;
-    let mut report = Report::new(context.observer);
-    copy::copy_out(session, &table.rows(task.pages), |piece| {
-        chunk.add(piece)?;
-        report.moved(piece);
-        if report.due() {
-            context.interrupt.check()?;
-            report.tell();
+        let member = Member { member, size: frame.len() as u64, sha256: sha256(&frame) };
+        let chunk = Chunk { member, pages: piece.pages, content };
+        (self.emit)(Parcel::Chunk { table: piece.table, range: piece.range, chunk, frame })
+    }
+
+    /// Ends the piece, and gives the number of its rows.
+    fn seal(&mut self) -> Result<u64> {
+        self.cut()?;
+        self.pieces = &self.pieces[1..];
+        self.part = 1;
+        self.report.tell();
+        Ok(std::mem::take(&mut self.sent))
+    }
+}
+
+impl Sink for ChunkMaker<'_, '_> {
+    fn begin(&mut self) -> Result<()> {
+        match self.pieces {
+            [] => Err(Error::new(Kind::Server, "the server sent more tables than were asked for")),
+            _ => Ok(()),
         }
-        if chunk.is_full() {
-            let full = std::mem::replace(&mut chunk, ChunkBuilder::new(context.level)?);
-            send(part, full)?;
-            part += 1;
+    }
+
+    fn rows(&mut self, text: &[u8]) -> Result<()> {
+        let before = self.rows.rows();
+        self.rows.update(text);
+        self.frame.write(text)?;
+        self.report.moved(self.rows.rows() - before, text.len());
+        if self.report.due() {
+            self.context.interrupt.check()?;
+            self.report.tell();
+        }
+        if self.rows.bytes() >= CHUNK_BYTES && self.rows.at_row_end() {
+            self.cut()?;
         }
         Ok(())
-    })?;
-    report.tell();
-    send(part, chunk)
+    }
+
+    fn end(&mut self, count: u64) -> Result<()> {
+        let table = &self.plan.tables[self.pieces[0].table].name;
+        copy::check_count(self.seal()?, count, &format!("cannot read table {table}"))
+    }
 }
 
 /// `000001.copy.zst`, and `000001-02.copy.zst` for a further part of the same range.
@@ -240,10 +277,9 @@ impl<'a> Report<'a> {
         Self { observer, rows: 0, bytes: 0 }
     }
 
-    fn moved(&mut self, piece: &[u8]) {
-        // The driver gives one row at a time (PostgreSQL, "COPY Operations").
-        self.rows += 1;
-        self.bytes += piece.len() as u64;
+    fn moved(&mut self, rows: u64, bytes: usize) {
+        self.rows += rows;
+        self.bytes += bytes as u64;
     }
 
     fn due(&self) -> bool {
@@ -265,33 +301,35 @@ fn read_large_objects<W: Write>(
         return Ok(LargeObjects::default());
     }
     let mut digester = LargeObjectDigester::default();
+    let mut frame = FrameWriter::new(context.level)?;
+    let mut rows = RowDigester::default();
     let mut chunks = Vec::new();
-    let mut chunk = ChunkBuilder::new(context.level)?;
     let mut report = Report::new(context.observer);
-    let mut append = |chunk: ChunkBuilder, number: usize| -> Result<Option<Chunk>> {
-        let member = format!("large-objects/{number:06}.copy.zst");
-        let (chunk, frame) = chunk.finish(member, None)?;
-        if chunk.content.rows == 0 {
-            return Ok(None);
+    let mut cut = |rows: &mut RowDigester, frame: &mut FrameWriter| -> Result<()> {
+        let content = std::mem::take(rows).finish()?;
+        let frame = frame.finish()?;
+        if content.rows > 0 {
+            let name = format!("large-objects/{:06}.copy.zst", chunks.len() + 1);
+            chunks.push(Chunk { member: archive.add(&name, &frame)?, pages: None, content });
         }
-        archive.add_hashed(&chunk.member, &frame)?;
-        Ok(Some(chunk))
+        Ok(())
     };
     large_objects::copy_out(session, None, |piece| {
+        let before = rows.rows();
         digester.update(piece)?;
-        chunk.add(piece)?;
-        report.moved(piece);
+        rows.update(piece);
+        frame.write(piece)?;
+        report.moved(rows.rows() - before, piece.len());
         if report.due() {
             context.interrupt.check()?;
             report.tell();
         }
-        if chunk.is_full() {
-            let full = std::mem::replace(&mut chunk, ChunkBuilder::new(context.level)?);
-            chunks.extend(append(full, chunks.len() + 1)?);
+        if rows.bytes() >= CHUNK_BYTES && rows.at_row_end() {
+            cut(&mut rows, &mut frame)?;
         }
         Ok(())
     })?;
-    chunks.extend(append(chunk, chunks.len() + 1)?);
+    cut(&mut rows, &mut frame)?;
     let content = digester.finish(facts.iter().map(|object| object.oid))?;
     Ok(LargeObjects {
         count: content.count,
@@ -304,6 +342,7 @@ fn read_large_objects<W: Write>(
                 owner: object.owner,
                 comment: object.comment,
                 access: object.access,
+                labels: object.labels,
             })
             .collect(),
         chunks,

@@ -4,15 +4,17 @@ use super::Options;
 use crate::error::{Error, Kind, Result};
 use crate::model::name::{Printable, QualifiedName, enumerate};
 use crate::model::schema::{NotCarried, ObjectClass, SchemaObject};
+use crate::model::server::DatabaseProperties;
 use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
+use crate::ops::observer::Observer;
 use crate::pg::catalog::{self, CatalogTable};
-use crate::pg::ddl;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::snapshot::{self, Snapshot};
+use crate::pg::{database, ddl};
 use crate::rules::object_selection::Uncarried;
 use crate::rules::selection::Choice;
-use crate::rules::{object_selection, order};
+use crate::rules::{object_selection, order, role_names};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -32,6 +34,7 @@ pub struct Taken {
     /// The objects in the order in which they are restored.
     pub objects: Vec<SchemaObject>,
     pub roles: Vec<String>,
+    pub database: DatabaseProperties,
     pub not_carried: Vec<NotCarried>,
     pub left_out: Vec<String>,
     pub with_large_objects: bool,
@@ -61,14 +64,19 @@ impl Taken {
 
 /// Takes locks and snapshot and reads the schema, again and again until no definition changed
 /// while it was read.
-pub fn take(leader: &mut Session, options: &Options, interrupt: &Interrupt) -> Result<Taken> {
+pub fn take(
+    leader: &mut Session,
+    options: &Options,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Taken> {
     let mut watcher = Session::open(&options.connection, None, Purpose::Catalog)?;
-    interrupt.register(&watcher);
+    interrupt.register(watcher.canceller());
     for attempts in 0..ATTEMPTS {
         if attempts > 0 {
             std::thread::sleep(PAUSE);
         }
-        if let Some(taken) = attempt(leader, &mut watcher, options, interrupt)? {
+        if let Some(taken) = attempt(leader, &mut watcher, options, observer, interrupt)? {
             return Ok(taken);
         }
         leader.execute("ROLLBACK")?;
@@ -82,8 +90,10 @@ fn attempt(
     leader: &mut Session,
     watcher: &mut Session,
     options: &Options,
+    observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Option<Taken>> {
+    observer.phase("locking the tables", None);
     let mut choose = |tables: &[CatalogTable]| {
         let choices = choices(tables, options)?;
         check_readable(tables, &choices)?;
@@ -95,6 +105,7 @@ fn attempt(
     let choices = choices(&tables, options)?;
     check_standby(&tables, &choices, leader.facts.in_recovery)?;
 
+    observer.phase("reading the schema", None);
     let before = snapshot::catalog_fingerprint(leader)?;
     let schema = ddl::read(&mut leader.client, &leader.facts);
     // A view that went away under the snapshot's eyes is an error of the reading, too.
@@ -106,8 +117,8 @@ fn attempt(
     not_carried.extend(extension_rows(leader)?);
     let mut left_out = Vec::new();
     let mut sequences = None;
-    let mut roles = schema.roles;
     let mut objects;
+    let mut notes = schema.notes;
     if options.selection.is_everything() {
         check_carried(&not_carried, &options.allow_missing)?;
         objects = order::restore_order(schema.objects)?;
@@ -126,9 +137,13 @@ fn attempt(
             (true, true) => Some(Choice::Whole),
             (true, false) => Some(Choice::LeftOut),
         };
-        not_carried.retain(|object| {
+        let fate_of = |object: &NotCarried| {
             let choice = |name: &QualifiedName| by_name.get(name).copied().or(of_view(name));
-            let fate = object_selection::uncarried(object, &options.selection, choice);
+            object_selection::uncarried(object, &options.selection, choice)
+        };
+        notes.retain(|note| fate_of(note) == Uncarried::Missing);
+        not_carried.retain(|object| {
+            let fate = fate_of(object);
             if fate == Uncarried::NotChosen {
                 left_out.push(format!("{} {}", object.class, Printable(&object.name)));
             }
@@ -137,16 +152,18 @@ fn attempt(
         check_carried(&not_carried, &options.allow_missing)?;
         let is_sequence = |object: &&SchemaObject| object.class == ObjectClass::Sequence;
         sequences = Some(objects.iter().filter(is_sequence).filter_map(own_name).collect());
-        roles = roles_of(&objects);
     }
+    let roles: BTreeSet<String> = objects.iter().flat_map(role_names::named).collect();
     let without_rows = tables.iter().zip(&choices).filter(|(_, c)| **c == Choice::WithoutRows);
     left_out.extend(without_rows.map(|(table, _)| format!("rows of {}", table.name)));
+    left_out.extend(notes.into_iter().map(|note| note.name));
     Ok(Some(Taken {
         snapshot,
         tables,
         choices,
         objects,
-        roles,
+        roles: roles.into_iter().collect(),
+        database: database::properties(leader, &leader.facts.database.clone())?.ok_or_else(gone)?,
         not_carried,
         left_out,
         with_large_objects: options.selection.is_inclusive(),
@@ -172,24 +189,15 @@ fn own_name(object: &SchemaObject) -> Option<QualifiedName> {
 
 /// Names of tables and views.
 fn relations(objects: &[SchemaObject]) -> BTreeSet<QualifiedName> {
-    use ObjectClass::{MaterializedView, Table, View};
-    let is_relation =
-        |object: &&SchemaObject| matches!(object.class, Table | View | MaterializedView);
+    use ObjectClass::{ForeignTable, MaterializedView, Table, View};
+    let is_relation = |object: &&SchemaObject| {
+        matches!(object.class, Table | ForeignTable | View | MaterializedView)
+    };
     objects.iter().filter(is_relation).filter_map(own_name).collect()
 }
 
-fn roles_of(objects: &[SchemaObject]) -> Vec<String> {
-    let mut roles = BTreeSet::new();
-    for object in objects {
-        roles.extend(object.owner.clone());
-        if let Some(access) = &object.access {
-            for grant in &access.grants {
-                roles.insert(grant.grantor.clone());
-                roles.extend(grant.grantee.clone());
-            }
-        }
-    }
-    roles.into_iter().collect()
+fn gone() -> Error {
+    Error::new(Kind::Server, "the database is not among the server's databases")
 }
 
 fn choices(tables: &[CatalogTable], options: &Options) -> Result<Vec<Choice>> {

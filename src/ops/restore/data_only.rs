@@ -31,7 +31,7 @@ pub fn run(
     interrupt: &Interrupt,
 ) -> Result<Summary> {
     let mut session = Session::open(&options.connection, None, Purpose::Write)?;
-    interrupt.register(&session);
+    interrupt.register(session.canceller());
     session.check_not_pooled()?;
     target::lock(&mut session)?;
     target::check_unmarked(&mut session)?;
@@ -105,6 +105,7 @@ fn in_transaction(
         sequences,
         large_objects: count,
         objects: 0,
+        left_out: Vec::new(),
         way: Some(arrangement.describe()),
         proof: match on_existing {
             OnExisting::Error | OnExisting::Truncate => Proof::Equal,
@@ -114,6 +115,7 @@ fn in_transaction(
         },
         skipped: targets.iter().map(|target| target.entry.content.rows).sum::<u64>() - loaded,
         stale,
+        refused_settings: Vec::new(),
         elapsed: Duration::ZERO,
     })
 }

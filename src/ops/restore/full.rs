@@ -1,14 +1,17 @@
 //! An archive into an empty database: schema, rows, large objects, sequences, indexes and
 //! constraints, privileges, ANALYZE, proof.
 
-use super::{Options, Proof, Summary, load, preflight, prove};
+use super::{Options, Proof, Summary, adapt, analyze, finish, keys, load, preflight, prove};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
-use crate::model::schema::{AccessList, ObjectClass, Purpose, SchemaObject, Section};
+use crate::model::schema::{ObjectClass, Purpose, SchemaObject, Section};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
+use crate::pg::ident::literal;
 use crate::pg::session::{self, Session};
-use crate::pg::{access, target};
+use crate::pg::{catalog, target};
+use crate::rules::object_selection::{self, Selected};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Restores into `database`, or into the one that the connection names.
@@ -19,16 +22,19 @@ pub fn into_empty(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Summary, Failure> {
+    observer.phase("preparing the database", None);
     let manifest = reader.manifest();
-    let objects = reader.schema()?;
+    let Selected { mut objects, left_out } =
+        object_selection::without(adapt::schema(reader, options)?, &options.leave_out)?;
     let mut session = Session::open(&options.connection, database, session::Purpose::Write)?;
-    interrupt.register(&session);
+    interrupt.register(session.canceller());
     session.check_not_pooled()?;
     target::lock(&mut session)?;
     if target::is_marked(&mut session.client)? {
         observer.note("an earlier restore into this database has not ended: emptying it first");
         target::empty(&mut session)?;
     }
+    adapt::tablespaces(&mut session, &mut objects, options)?;
     preflight::empty_database(&mut session, manifest, &objects, options)?;
     if session.facts.superuser {
         observer.warn("restoring as a superuser: functions that the old database's owners wrote run with all rights");
@@ -39,7 +45,7 @@ pub fn into_empty(
         Err(Failure::Early(error)) => {
             Err(Failure::Early(give_up(session, options, database, interrupt.reason(error))))
         }
-        restored => restored,
+        restored => restored.map(|summary| Summary { left_out, ..summary }),
     }
 }
 
@@ -120,25 +126,12 @@ fn restore(
 
     observer.phase("creating indexes and constraints", None);
     let mut failed = Vec::new();
-    let late = |object: &&SchemaObject| object.section == Section::PostData;
-    let is_refresh = |object: &SchemaObject| object.class == ObjectClass::MaterializedViewData;
-    let (refreshes, definitions): (Vec<&SchemaObject>, Vec<&SchemaObject>) = objects
-        .iter()
-        .filter(late)
-        .filter(|object| object.class != ObjectClass::Privileges)
-        .partition(|object| is_refresh(object));
-    create_late(session, &definitions, options, interrupt, &mut failed)?;
+    let made = keys::create(session, manifest, objects, options, database, interrupt)?;
+    let Late { definitions, row_security, refreshes, event_triggers } = Late::of(objects, &made);
+    create_late(session, &definitions, options, interrupt, Retry::Once, &mut failed)?;
     if !options.no_privileges {
         observer.phase("granting privileges", None);
-        let wanted: Vec<AccessList> =
-            objects.iter().filter_map(|object| object.access.clone()).collect();
-        let granted = access::apply(
-            &mut session.client,
-            manifest.source.major(),
-            &wanted,
-            access::Scope::WholeDatabase,
-        );
-        if let Err(error) = granted {
+        if let Err(error) = finish::privileges(session, manifest, objects, observer) {
             if session.client.is_closed() {
                 return Err(Failure::Early(error));
             }
@@ -146,18 +139,59 @@ fn restore(
             failed.push(format!("privileges: {}", reason(&error)));
         }
     }
+    // Once rows are guarded from their owner, an ordinary role can no longer prove that all of
+    // them are there.
+    let prove =
+        || prove::equals(reader, &options.connection, database, options.jobs, observer, interrupt);
+    let proves_last =
+        row_security.is_empty() || catalog::bypasses_row_security(&mut session.client)?;
+    if !proves_last {
+        prove()?;
+    }
+    create_late(session, &row_security, options, interrupt, Retry::Once, &mut failed)?;
     // A materialized view is filled with its owner's rights, to whom row-level security applies.
     session.execute("SET row_security = on")?;
-    create_late(session, &refreshes, options, interrupt, &mut failed)?;
+    create_late(session, &refreshes, options, interrupt, Retry::WhileItHelps, &mut failed)?;
     session.execute("SET row_security = off")?;
-    observer.phase("analyzing", None);
-    session.execute("ANALYZE")?;
-
-    prove::equals(reader, &options.connection, database, options.jobs, observer, interrupt)?;
+    if proves_last {
+        // Both only read, and ANALYZE keeps no more than one processor busy.
+        std::thread::scope(|scope| {
+            let analyzed = scope.spawn(|| analyze::all(session, observer, interrupt));
+            let proved = prove();
+            let broken_off = || Error::failed("ANALYZE broke off; this is a defect of pgark");
+            let analyzed = analyzed.join().unwrap_or_else(|_| Err(broken_off()));
+            proved.and(analyzed)
+        })?;
+    } else {
+        observer.phase("analyzing", None);
+        analyze::all(session, observer, interrupt)?;
+    }
+    // A new database gets its settings as it gets its name.
+    let refused = match database {
+        None => finish::settings(session, objects, options, observer)?,
+        Some(_) => Vec::new(),
+    };
     if !failed.is_empty() {
+        // They would act on whatever is done to mend the rest.
+        failed
+            .extend(event_triggers.iter().map(|object| format!("{object}: waits for the others")));
         return Err(Failure::Late(report(session, failed)));
     }
-    target::unmark(session)?;
+    let last = |session: &mut Session| {
+        event_triggers.iter().try_for_each(|object| create(session, object, options))
+    };
+    if let Err(error) = target::unmark(session, last) {
+        if session.client.is_closed() || !target::is_marked(&mut session.client)? {
+            return Err(Failure::Early(error));
+        }
+        interrupt.check()?;
+        return Err(Failure::Late(report(session, vec![format!("{error}: {}", reason(&error))])));
+    }
+    for object in objects.iter().filter(|object| object.class == ObjectClass::Subscription) {
+        observer.warn(&format!(
+            "{object} is restored disabled, without its tables: see that only one database uses its slot, then ALTER SUBSCRIPTION … ENABLE and REFRESH PUBLICATION"
+        ));
+    }
     Ok(Summary {
         archive: manifest.name.clone(),
         database: session.facts.database.clone(),
@@ -167,21 +201,67 @@ fn restore(
         sequences: manifest.sequences.len(),
         large_objects: manifest.large_objects.count,
         objects: objects.len(),
+        left_out: Vec::new(),
         way: None,
         proof: Proof::Equal,
         skipped: 0,
         stale: Vec::new(),
+        refused_settings: refused,
         elapsed: Duration::ZERO,
     })
 }
 
+/// What comes after the rows, in the order of its parts.
+struct Late<'a> {
+    definitions: Vec<&'a SchemaObject>,
+    row_security: Vec<&'a SchemaObject>,
+    refreshes: Vec<&'a SchemaObject>,
+    event_triggers: Vec<&'a SchemaObject>,
+}
+
+impl<'a> Late<'a> {
+    /// Privileges are reconciled, not created; those at the positions `made` are there.
+    fn of(objects: &'a [SchemaObject], made: &BTreeSet<usize>) -> Self {
+        let of_class = |class: ObjectClass| {
+            objects.iter().filter(|object| object.class == class).collect::<Vec<_>>()
+        };
+        use ObjectClass::{EventTrigger, MaterializedViewData, RowSecurity};
+        let apart = [RowSecurity, MaterializedViewData, EventTrigger];
+        Self {
+            definitions: objects
+                .iter()
+                .enumerate()
+                .filter(|(position, _)| !made.contains(position))
+                .map(|(_, object)| object)
+                .filter(|object| object.section == Section::PostData)
+                .filter(|object| !apart.contains(&object.class) && !finish::comes_last(object))
+                .collect(),
+            row_security: of_class(RowSecurity),
+            refreshes: of_class(MaterializedViewData),
+            event_triggers: of_class(EventTrigger),
+        }
+    }
+}
+
 /// Runs an object's statements one by one over the extended protocol, which takes no more than
 /// one statement at a time.
-fn create(session: &mut Session, object: &SchemaObject, options: &Options) -> Result<()> {
+pub fn create(session: &mut Session, object: &SchemaObject, options: &Options) -> Result<()> {
+    let Some(tablespace) = &object.tablespace else { return run(session, object, options) };
+    session.execute(&format!("SET default_tablespace = {}", literal(tablespace)))?;
+    let created = run(session, object, options);
+    match session.execute("SET default_tablespace = ''") {
+        // The first failure is the one that says why.
+        Ok(()) => created,
+        Err(error) => created.and(Err(error)),
+    }
+}
+
+fn run(session: &mut Session, object: &SchemaObject, options: &Options) -> Result<()> {
     for statement in &object.statements {
         let wanted = match statement.purpose {
             Purpose::Owner => !options.no_owner,
             Purpose::Privilege => !options.no_privileges,
+            Purpose::SecurityLabel => !options.no_security_labels,
             Purpose::Define | Purpose::Comment => true,
         };
         if wanted {
@@ -191,44 +271,84 @@ fn create(session: &mut Session, object: &SchemaObject, options: &Options) -> Re
     Ok(())
 }
 
-/// Creates objects that come after the rows. What fails is tried once more after the others: a
-/// dependency may be one that the catalogs do not know.
+/// How often what has failed is tried again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Retry {
+    /// After the others: a dependency may be one that the catalogs do not know.
+    Once,
+    /// Until a round makes nothing more: a materialized view may read another through a function.
+    WhileItHelps,
+}
+
+/// Creates objects that come after the rows, each whole or not at all, so that it can be tried
+/// again. What fails for good is told with its cause.
 fn create_late(
     session: &mut Session,
     objects: &[&SchemaObject],
     options: &Options,
     interrupt: &Interrupt,
+    retry: Retry,
     failed: &mut Vec<String>,
 ) -> Result<()> {
-    let mut again = Vec::new();
-    for object in objects {
-        interrupt.check()?;
-        match create(session, object, options) {
-            Ok(()) => {}
-            // A lost connection is no fault of the object; an object may fail with any SQLSTATE.
-            Err(error) if session.client.is_closed() => return Err(error),
-            Err(_) => {
-                interrupt.check()?;
-                again.push(object);
-            }
-        }
-    }
-    for object in again {
-        interrupt.check()?;
-        if let Err(error) = create(session, object, options) {
-            if session.client.is_closed() {
-                return Err(error);
-            }
+    let mut open: Vec<&SchemaObject> = objects.to_vec();
+    let mut rounds = 0;
+    loop {
+        let mut again = Vec::new();
+        let mut reasons = Vec::new();
+        for object in &open {
             interrupt.check()?;
-            failed.push(format!("{object}: {}", reason(&error)));
+            match create_whole(session, object, options) {
+                Ok(()) => {}
+                // A lost connection is no fault of the object; an object may fail with any
+                // SQLSTATE.
+                Err(error) if session.client.is_closed() => return Err(error),
+                Err(error) => {
+                    interrupt.check()?;
+                    again.push(*object);
+                    reasons.push(format!("{object}: {}", reason(&error)));
+                }
+            }
         }
+        rounds += 1;
+        let helped = again.len() < open.len();
+        let goes_on = !again.is_empty()
+            && match retry {
+                Retry::Once => rounds < 2,
+                Retry::WhileItHelps => rounds < 2 || helped,
+            };
+        if !goes_on {
+            failed.extend(reasons);
+            return Ok(());
+        }
+        open = again;
     }
-    Ok(())
 }
 
-/// The cause of a failure, without what was being done.
-fn reason(error: &Error) -> String {
-    error.causes().next().unwrap_or_else(|| error.to_string())
+/// Makes an object, or nothing of it.
+pub fn create_whole(session: &mut Session, object: &SchemaObject, options: &Options) -> Result<()> {
+    if object.statements.len() < 2 {
+        return create(session, object, options);
+    }
+    session.execute("BEGIN")?;
+    let created = create(session, object, options);
+    match created {
+        Ok(()) => session.execute("COMMIT"),
+        Err(error) => {
+            if !session.client.is_closed() {
+                session.execute("ROLLBACK")?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The cause of a failure and what to do about it, without what was being done.
+pub fn reason(error: &Error) -> String {
+    let cause = error.causes().next().unwrap_or_else(|| error.to_string());
+    match error.next_step() {
+        Some(hint) => format!("{cause} (hint: {hint})"),
+        None => cause,
+    }
 }
 
 fn report(session: &Session, failed: Vec<String>) -> Error {

@@ -9,9 +9,10 @@ use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::ops::pool;
-use crate::pg::copy::{CopyIn, copy_in_sql};
+use crate::pg::copier::Copier;
+use crate::pg::copy::{Copies, copy_in_sql};
 use crate::pg::ident::{literal, quote, quote_qualified};
-use crate::pg::session::{Purpose, Session};
+use crate::pg::session::{Purpose, Session, Statements};
 use crate::pg::{access, large_objects};
 
 /// Loads the rows of all tables with several workers, and gives their number.
@@ -36,6 +37,7 @@ pub fn load_all(
         rows += load_in_rounds(reader, session, &of_extensions, observer, interrupt)?;
         session.use_encoding("UTF8")?;
     }
+    let facts = session.facts.clone();
     let mut tasks: Vec<(&TableEntry, &Chunk)> = plain
         .iter()
         .flat_map(|table| table.chunks.iter().map(move |chunk| (*table, chunk)))
@@ -46,10 +48,11 @@ pub fn load_all(
         tasks,
         interrupt,
         || {
-            let mut session = Session::open(&options.connection, database, Purpose::Write)?;
-            interrupt.register(&session);
-            session.use_encoding(encoding)?;
-            Ok(session)
+            let mut copier = Copier::open(&options.connection, database, Purpose::Write, &facts)?;
+            interrupt.register(copier.canceller());
+            copier.check_not_pooled()?;
+            copier.use_encoding(encoding)?;
+            Ok(copier)
         },
         |session, (table, chunk), emit| {
             let sql = copy_in_sql(
@@ -72,14 +75,14 @@ pub fn load_all(
 /// which is the number that the manifest counts.
 pub fn load(
     reader: &ArchiveReader,
-    session: &mut Session,
+    session: &mut impl Copies,
     sql: &str,
     table: &TableEntry,
     chunks: &[&Chunk],
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<u64> {
-    let mut copy = CopyIn::start(session, sql, format!("cannot load table {}", table.name))?;
+    let mut copy = session.copy_in(sql, format!("cannot load table {}", table.name))?;
     let mut expected = 0;
     for chunk in chunks {
         let content = reader.member(&chunk.member)?;
@@ -162,11 +165,8 @@ pub fn large_objects(
     large_objects::prepare_pieces(session)?;
     for chunk in &archived.chunks {
         let content = reader.member(&chunk.member)?;
-        let mut copy = CopyIn::start(
-            session,
-            large_objects::PIECES_COPY,
-            String::from("cannot load the large objects"),
-        )?;
+        let mut copy = session
+            .copy_in(large_objects::PIECES_COPY, String::from("cannot load the large objects"))?;
         frame::decompress(&content, chunk.content.bytes, |piece| {
             interrupt.check()?;
             copy.write(piece)
@@ -183,6 +183,11 @@ pub fn large_objects(
                 object.oid,
                 literal(comment)
             ))?;
+        }
+        if !options.no_security_labels {
+            for label in &object.labels {
+                session.execute(&large_objects::label_sql(object.oid, label))?;
+            }
         }
         if !options.no_owner && object.owner != session.facts.role {
             session.execute(&format!(

@@ -4,11 +4,14 @@ use super::Options;
 use crate::archive::manifest::Manifest;
 use crate::error::{Error, Result};
 use crate::model::name::enumerate;
-use crate::model::schema::{AccessList, ObjectClass, SchemaObject};
+use crate::model::schema::{AccessList, ObjectClass, SchemaObject, Statement};
 use crate::model::server::ServerFacts;
 use crate::ops::restore::Mode;
+use crate::pg::ident::quote;
+use crate::pg::rights::{self, Right};
 use crate::pg::session::Session;
 use crate::pg::{catalog, target};
+use crate::rules::role_names;
 use std::collections::BTreeSet;
 
 /// Checks a database that is to be filled.
@@ -33,6 +36,7 @@ pub fn empty_database(
         .hint("restore into an empty database, load rows alone with --data-only, or replace the database with --create --swap"));
     }
     check_roles(session, manifest, objects, options)?;
+    check_rights(session, objects)?;
     let extensions: Vec<String> = objects
         .iter()
         .filter(|object| object.class == ObjectClass::Extension)
@@ -44,6 +48,48 @@ pub fn empty_database(
             .hint("install the extensions on the server first"));
     }
     Ok(())
+}
+
+/// What the role may not create is named as a whole before the first of it fails.
+fn check_rights(session: &mut Session, objects: &[SchemaObject]) -> Result<()> {
+    if session.facts.superuser {
+        return Ok(());
+    }
+    let needed: Vec<(Right, &SchemaObject)> =
+        objects.iter().filter_map(|object| Some((right(object)?, object))).collect();
+    let rights = needed.iter().map(|(right, _)| *right).collect();
+    let missing = rights::missing(session, &rights)?;
+    let refused: Vec<&SchemaObject> = needed
+        .into_iter()
+        .filter(|(right, _)| missing.contains(right))
+        .map(|(_, object)| object)
+        .collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = refused.iter().map(|object| object.to_string()).collect();
+    let classes: BTreeSet<String> = refused.iter().map(|object| object.class.to_string()).collect();
+    let flags: Vec<String> = classes.iter().map(|class| format!("--leave-out {class}")).collect();
+    Err(Error::refused(format!("\"{}\" may not create {}", session.facts.role, enumerate(&names)))
+        .hint(format!("restore as a superuser, or do without: {}", flags.join(" "))))
+}
+
+/// The right that creating an object takes, where not every owner of a database has it.
+fn right(object: &SchemaObject) -> Option<Right> {
+    let all_tables = |statement: &Statement| {
+        let name = format!("CREATE PUBLICATION {} FOR ALL TABLES ", quote(&object.name));
+        statement.sql.starts_with(&name)
+    };
+    match object.class {
+        ObjectClass::EventTrigger => Some(Right::EventTrigger),
+        ObjectClass::ForeignDataWrapper => Some(Right::ForeignDataWrapper),
+        ObjectClass::Publication if object.statements.iter().any(all_tables) => {
+            Some(Right::PublicationOfAll)
+        }
+        ObjectClass::PublicationSchema => Some(Right::PublicationOfSchema),
+        ObjectClass::Subscription => Some(Right::Subscription),
+        _ => None,
+    }
 }
 
 /// The roles that owners and privileges name must be there, and the restoring role must be able
@@ -88,6 +134,11 @@ fn roles(manifest: &Manifest, objects: &[SchemaObject], options: &Options) -> Ro
     };
     let with_schema = !matches!(options.mode, Mode::DataOnly(_));
     let objects = if with_schema { objects } else { &[] };
+    // Whoever owns them, these are for the roles that they name.
+    let for_roles = |object: &&SchemaObject| {
+        matches!(object.class, ObjectClass::Policy | ObjectClass::UserMapping)
+    };
+    grantees.extend(objects.iter().filter(for_roles).flat_map(role_names::in_statements));
     if !options.no_owner {
         owners.extend(objects.iter().filter_map(|object| object.owner.clone()));
         owners.extend(large_objects.iter().map(|object| object.owner.clone()));

@@ -11,9 +11,9 @@ use crate::model::name::{QualifiedName, enumerate};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::ops::scan;
-use crate::pg::copy::{self, RowSource, copy_in_sql};
+use crate::pg::copy::{Copies, RowSource, copy_in_sql};
 use crate::pg::rows;
-use crate::pg::session::Session;
+use crate::pg::session::{Session, Statements};
 use crate::rules::row_digest::RowDigester;
 use std::collections::BTreeMap;
 
@@ -31,11 +31,22 @@ pub fn check_ways(
         return Ok(());
     }
     let mut without = Vec::new();
+    let mut with_rules = Vec::new();
     for target in targets {
+        if rows::has_rules(&mut session.client, target.oid)? {
+            with_rules.push(target.entry.name.to_string());
+        }
         let keyless = rows::primary_key(&mut session.client, target.oid)?.is_empty();
         if keyless || target.entry.load_through.is_some() {
             without.push(target.entry.name.to_string());
         }
+    }
+    if !with_rules.is_empty() {
+        return Err(Error::refused(format!(
+            "rules act on inserted or updated rows of {}, among which none can be matched",
+            enumerate(&with_rules)
+        ))
+        .hint("leave these tables out with --exclude-table, or choose truncate or append"));
     }
     if without.is_empty() {
         return Ok(());
@@ -194,7 +205,7 @@ fn copy_in(
 
 fn read(session: &mut Session, sql: &str, entry: &TableEntry) -> Result<Content> {
     let mut rows = RowDigester::default();
-    copy::run_copy_out(session, sql, &format!("cannot read table {}", entry.name), |piece| {
+    session.copy_out(sql, &format!("cannot read table {}", entry.name), &mut |piece| {
         rows.update(piece);
         Ok(())
     })?;

@@ -2,11 +2,13 @@
 //! the target's name in one transaction. There is no moment of half a database.
 
 use super::full::{self, Failure};
-use super::{Options, Summary};
+use super::{Options, Summary, adapt, finish};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
+use crate::model::server::DatabaseProperties;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
+use crate::pg::database::NewDatabase;
 use crate::pg::ident::quote;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::{connect, database};
@@ -38,9 +40,9 @@ pub fn run(
         .hint("name another with --maintenance-db"));
     }
     let mut session = Session::open(&options.connection, Some(how.maintenance), Purpose::Write)?;
-    interrupt.register(&session);
-    let owner = database::owner(&mut session, &target)?;
-    if owner.is_some() {
+    interrupt.register(session.canceller());
+    let replaced = database::properties(&mut session, &target)?;
+    if replaced.is_some() {
         check_swap(&mut session, &target, how)?;
     }
     for left_over in database::beginning_with(&mut session, &format!("{target}_pgark_"))? {
@@ -51,7 +53,19 @@ pub fn run(
     let now = Utc::now().format("%Y%m%d_%H%M%S");
     let staged = database::suffixed(&target, &format!("_pgark_{now}"));
     let kept = database::suffixed(&target, &format!("_before_{now}"));
-    database::create(&mut session, &staged, &reader.manifest().source, owner.as_deref())?;
+    let archived = archived(reader, options);
+    let properties = replaced.as_ref().or(archived.as_ref());
+    let new = NewDatabase {
+        name: &staged,
+        like: &reader.manifest().source,
+        locale: options.locale.as_ref(),
+        icu_rules: reader.manifest().database.as_ref().and_then(|d| d.icu_rules.as_deref()),
+        owner: properties
+            .map(|properties| properties.owner.as_str())
+            .filter(|_| replaced.is_some() || !options.no_owner),
+        tablespace: properties.and_then(|properties| properties.tablespace.as_deref()),
+    };
+    database::create(&mut session, &new)?;
     let restored = full::into_empty(reader, options, Some(&staged), observer, interrupt);
     let mut summary = match restored {
         Ok(summary) => summary,
@@ -59,7 +73,7 @@ pub fn run(
         Err(Failure::Late(error)) => {
             return Err(interrupt.reason(error).hint(format!(
                 "the restored database is \"{staged}\"; mend it there, DROP SCHEMA pgark_restore_unfinished CASCADE in it, and then {}",
-                rename_by_hand(&target, &staged, &kept, owner.is_some())
+                rename_by_hand(&target, &staged, &kept, replaced.is_some())
             )));
         }
         Err(Failure::Early(error)) => {
@@ -75,31 +89,67 @@ pub fn run(
         }
     };
     observer.phase("giving the new database its name", None);
-    let renames: Vec<(&str, &str)> = match owner {
+    let renames: Vec<(&str, &str)> = match replaced {
         Some(_) => vec![(&target, &kept), (&staged, &target)],
         None => vec![(&staged, &target)],
     };
-    let copied = match owner {
-        Some(_) => database::copy_settings(&mut session, &target, &staged),
-        None => Ok(Vec::new()),
+    let settled = match replaced {
+        Some(_) => copy_settings(&mut session, &target, &staged, observer),
+        None => own_settings(reader, options, &staged, observer),
     };
-    let renamed = copied.and_then(|lost| {
-        for setting in lost {
-            observer.warn(&format!(
-                "a setting of \"{target}\" cannot be given to the new database: {setting}"
-            ));
+    let renamed = settled.and_then(|refused| {
+        summary.refused_settings = refused;
+        if let Some(properties) = properties {
+            database::set_properties(&mut session, &staged, properties)?;
         }
         rename(&mut session, &renames, &target, how)
     });
     renamed.map_err(|error| {
         interrupt.reason(error).hint(format!(
             "the restored and proved database is \"{staged}\"; when nobody is connected, {}",
-            rename_by_hand(&target, &staged, &kept, owner.is_some())
+            rename_by_hand(&target, &staged, &kept, replaced.is_some())
         ))
     })?;
-    summary.kept_as = owner.map(|_| kept);
+    summary.kept_as = replaced.map(|_| kept);
     summary.database = target;
     Ok(summary)
+}
+
+/// What the archive says of its database, in the target's terms.
+fn archived(reader: &ArchiveReader, options: &Options) -> Option<DatabaseProperties> {
+    let mut properties = reader.manifest().database.clone()?;
+    let wanted = properties.tablespace.take().filter(|_| !options.no_tablespaces);
+    properties.tablespace = wanted.map(|name| options.tablespace_map.of(&name).to_owned());
+    Some(properties)
+}
+
+/// Gives the new database the settings of the one that it replaces: they belong to the place.
+fn copy_settings(
+    session: &mut Session,
+    from: &str,
+    to: &str,
+    observer: &dyn Observer,
+) -> Result<Vec<String>> {
+    let settings = database::settings(&mut session.client, from)?;
+    let refused = database::set_settings(session, to, &settings)?;
+    for setting in &refused {
+        observer.warn(&format!(
+            "a setting of \"{from}\" cannot be given to the new database: {setting}"
+        ));
+    }
+    Ok(refused)
+}
+
+/// Gives the new database the archive's settings.
+fn own_settings(
+    reader: &ArchiveReader,
+    options: &Options,
+    staged: &str,
+    observer: &dyn Observer,
+) -> Result<Vec<String>> {
+    let objects = adapt::schema(reader, options)?;
+    let mut session = Session::open(&options.connection, Some(staged), Purpose::Write)?;
+    finish::settings(&mut session, &objects, options, observer)
 }
 
 fn rename_by_hand(target: &str, staged: &str, kept: &str, exists: bool) -> String {

@@ -92,6 +92,7 @@ pub(crate) fn read(client: &mut Client, all: bool) -> Result<Vec<Held>> {
             schema,
             list: AccessList {
                 target,
+                in_schema: None,
                 column: text("column")?,
                 kind,
                 owner,
@@ -115,17 +116,19 @@ fn usual_public(owner: &str) -> Vec<Grant> {
     vec![grant(Some(owner), "USAGE"), grant(Some(owner), "CREATE"), grant(None, "USAGE")]
 }
 
-fn sql(all: bool) -> String {
-    let list = |acl: &str| {
-        format!(
-            "(SELECT coalesce(json_agg(json_build_array(
+/// A subquery that gives an access list as JSON, for [`grants`].
+pub(super) fn list(acl: &str) -> String {
+    format!(
+        "(SELECT coalesce(json_agg(json_build_array(
                 CASE WHEN x.grantee <> 0 THEN pg_get_userbyid(x.grantee) END,
                 pg_get_userbyid(x.grantor), x.privilege_type, x.is_grantable)
                 ORDER BY x.position), '[]')::text
               FROM aclexplode({acl}) WITH ORDINALITY
                 AS x(grantor, grantee, privilege_type, is_grantable, position))"
-        )
-    };
+    )
+}
+
+fn sql(all: bool) -> String {
     let actual = list("coalesce(o.acl, o.usual)");
     let initial = list("coalesce(init.initprivs, o.usual)");
     let wanted = if all {
@@ -169,7 +172,10 @@ fn sql(all: bool) -> String {
                    'T', t.typowner, t.typacl, acldefault('T', t.typowner)
             FROM pg_catalog.pg_type AS t
             JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
-            WHERE t.typtype <> 'm' AND NOT EXISTS (
+            -- Before 18 there is no GRANT on a type that is a name alone.
+            WHERE t.typtype <> 'm'
+              AND (t.typisdefined OR current_setting('server_version_num')::int >= 180000)
+              AND NOT EXISTS (
                     SELECT FROM pg_catalog.pg_type AS e WHERE e.typarray = t.oid)
               AND (t.typrelid = 0 OR EXISTS (
                     SELECT FROM pg_catalog.pg_class AS c
@@ -202,7 +208,8 @@ fn sql(all: bool) -> String {
     )
 }
 
-fn grants(json: Option<String>) -> Result<Vec<Grant>> {
+/// The grants that [`list`] gave.
+pub(super) fn grants(json: Option<String>) -> Result<Vec<Grant>> {
     type Item = (Option<String>, String, String, bool);
     let items: Vec<Item> = serde_json::from_str(json.as_deref().unwrap_or("[]"))
         .map_err(|error| Error::failed("cannot read an access list").caused_by(error))?;

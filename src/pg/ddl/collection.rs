@@ -1,10 +1,14 @@
 //! Objects while they are being collected, and who has claimed which row of the catalogs.
 
+mod companions;
+
 use super::dependencies::Graph;
 use crate::error::{Error, Result};
+use crate::model::catalog::{Address, Description, Property, Value};
 use crate::model::name::QualifiedName;
 use crate::model::schema::{NotCarried, ObjectClass, Purpose, SchemaObject, Section, Statement};
 use crate::pg::ident;
+pub(super) use companions::reachable;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// One row of a system catalog. The OIDs of the catalogs themselves never change.
@@ -26,13 +30,21 @@ macro_rules! catalogs {
 
 catalogs! {
     relation 1259, type_ 1247, function 1255, schema 2615, extension 3079, constraint 2606,
-    default 2604, rule 2618, trigger 2620,
+    default 2604, rule 2618, trigger 2620, default_privileges 826, policy 3256, statistics 3381,
+    event_trigger 3466, wrapper 2328, server 1417, user_mapping 1418, publication 6104,
+    publication_relation 6106, publication_schema 6237, subscription 6100, operator 2617,
+    operator_class 2616, operator_family 2753, cast 2605, collation 3456, conversion 2607,
+    language 2612, transform 3576, access_method 2601, text_search_configuration 3602,
+    text_search_dictionary 3600, text_search_parser 3601, text_search_template 3764,
     // Statements that have no row of their own, under the OID of what they belong to.
     attach 1, sequence_owner 2, index_attach 3, view_data 4, table_setting 5, database 6,
+    database_setting 7, row_security 8, shell_type 20, domain_default 21,
 }
 
 /// The catalog of relations, where `objsubid` counts columns.
 pub(super) const PG_CLASS: u32 = 1259;
+/// The catalog of routines.
+pub(super) const PG_PROC: u32 = 1255;
 /// The catalog of collations.
 pub(super) const PG_COLLATION: u32 = 3456;
 
@@ -40,6 +52,7 @@ pub(super) const PG_COLLATION: u32 = 3456;
 pub(super) struct Draft {
     object: SchemaObject,
     needs: Vec<Key>,
+    needs_drafts: Vec<usize>,
 }
 
 impl Draft {
@@ -50,13 +63,15 @@ impl Draft {
             name: name.into(),
             part_of: None,
             owner: None,
+            tablespace: None,
             section: Section::PreData,
             depends_on: Vec::new(),
             statements: Vec::new(),
             placeholder: None,
             access: None,
+            descriptions: Vec::new(),
         };
-        Self { object, needs: Vec::new() }
+        Self { object, needs: Vec::new(), needs_drafts: Vec::new() }
     }
 
     pub fn define(mut self, sql: impl Into<String>) -> Self {
@@ -69,6 +84,12 @@ impl Draft {
         self.object.owner = Some(owner.to_owned());
         let sql = format!("ALTER {target} OWNER TO {}", ident::quote(owner));
         self.object.statements.push(Statement { purpose: Purpose::Owner, sql });
+        self
+    }
+
+    /// `tablespace`: `None` is the database's own.
+    pub fn in_tablespace(mut self, tablespace: Option<&str>) -> Self {
+        self.object.tablespace = tablespace.map(str::to_owned);
         self
     }
 
@@ -119,8 +140,13 @@ pub(super) struct Collection {
     drafts: Vec<Draft>,
     claims: HashMap<Key, Claim>,
     commentable: HashMap<Key, Commentable>,
+    addresses: HashMap<Key, Address>,
     left_out: HashSet<Key>,
+    implied: HashSet<Key>,
+    cuts: HashMap<(Key, Key), Option<Key>>,
+    companions: Vec<(Key, usize)>,
     not_carried: BTreeSet<NotCarried>,
+    notes: BTreeSet<NotCarried>,
 }
 
 impl Collection {
@@ -128,6 +154,7 @@ impl Collection {
     pub fn add(&mut self, key: Key, draft: Draft) -> Result<usize> {
         let index = self.add_without_row(draft);
         self.claim(key, index)?;
+        self.addresses.insert(key, Address::of(self.object(index)));
         Ok(index)
     }
 
@@ -161,6 +188,44 @@ impl Collection {
         Ok(())
     }
 
+    /// Takes in an object that `ALTER … OWNER TO` and `COMMENT ON` name as `target`; not all have
+    /// owners. `definition` is what comparisons go by.
+    pub fn add_named(
+        &mut self,
+        key: Key,
+        draft: Draft,
+        owner: Option<&str>,
+        target: &str,
+        definition: impl Into<Value>,
+    ) -> Result<usize> {
+        let draft = match owner {
+            Some(owner) => draft.owned_by(owner, target),
+            None => draft,
+        };
+        let index = self.add(key, draft)?;
+        self.described(index).set(Property::Definition, definition);
+        self.commentable(key, index, target);
+        Ok(index)
+    }
+
+    /// The row `key` comes with something that has been accounted for: an extension, for
+    /// instance, whose member it is not.
+    pub fn imply(&mut self, key: Key) {
+        self.implied.insert(key);
+    }
+
+    /// Where the row `from` needs `to`, it is content with `instead`, or with nothing: a cycle is
+    /// cut there.
+    pub fn cut(&mut self, from: Key, to: Key, instead: Option<Key>) {
+        self.cuts.insert((from, to), instead);
+    }
+
+    /// What is written with expressions and needs `key` comes after `draft` too, if it can: the
+    /// catalogs do not note which operator class a DISTINCT or GROUP BY has looked up.
+    pub fn accompany(&mut self, key: Key, draft: usize) {
+        self.companions.push((key, draft));
+    }
+
     /// Comments on `key` are written with the object `draft`.
     pub fn commentable(&mut self, key: Key, draft: usize, target: impl Into<String>) {
         let entry = Commentable { draft, target: target.into(), relation: None };
@@ -178,6 +243,33 @@ impl Collection {
         self.commentable.get(&key)
     }
 
+    /// The row `key` is the object `address`: comments and privileges on it are that object's.
+    pub fn name_row(&mut self, key: Key, address: Address) {
+        self.addresses.insert(key, address);
+    }
+
+    /// What the row `key` is, as comparisons name it.
+    pub fn address(&self, key: Key) -> Option<&Address> {
+        self.addresses.get(&key)
+    }
+
+    /// What the object `draft` says of itself.
+    pub fn described(&mut self, draft: usize) -> &mut Description {
+        let own = Address::of(self.object(draft));
+        self.describe(draft, own)
+    }
+
+    /// What the object `draft` says of another one, or of one that it makes besides itself.
+    pub fn describe(&mut self, draft: usize, of: Address) -> &mut Description {
+        let all = &mut self.drafts[draft].object.descriptions;
+        let found = all.iter().position(|description| description.of == of);
+        let place = found.unwrap_or_else(|| {
+            all.push(Description::new(of));
+            all.len() - 1
+        });
+        &mut all[place]
+    }
+
     pub fn push(&mut self, draft: usize, statement: Statement) {
         self.drafts[draft].object.statements.push(statement);
     }
@@ -185,6 +277,11 @@ impl Collection {
     /// The object `draft` comes after what makes `key`.
     pub fn add_need(&mut self, draft: usize, key: Key) {
         self.drafts[draft].needs.push(key);
+    }
+
+    /// The object `draft` comes after `other`, which no row of the catalogs stands for.
+    pub fn add_need_of(&mut self, draft: usize, other: usize) {
+        self.drafts[draft].needs_drafts.push(other);
     }
 
     /// Reports an object that is not carried; `key` is its row, where it has one.
@@ -217,6 +314,17 @@ impl Collection {
         self.leave_out_of(class, key, name, Some(schema), Some(table));
     }
 
+    /// The row `key` is known, and makes nothing; a note says why.
+    pub fn set_aside(&mut self, key: Key) {
+        self.left_out.insert(key);
+    }
+
+    /// Notes what no archive can hold and nobody has to allow, about the relation `whole`.
+    pub fn note(&mut self, whole: &QualifiedName, class: ObjectClass, text: impl Into<String>) {
+        let (schema, table) = (Some(whole.schema.clone()), Some(whole.name.clone()));
+        self.notes.insert(NotCarried { class, name: text.into(), schema, table });
+    }
+
     pub fn object(&self, draft: usize) -> &SchemaObject {
         &self.drafts[draft].object
     }
@@ -226,9 +334,11 @@ impl Collection {
         self.claims.get(&key).map(|claim| claim.draft)
     }
 
-    /// Whether `key` is made by an object or named as not carried.
+    /// Whether `key` is made by an object, comes with one, or is named as not carried.
     pub fn accounts_for(&self, key: Key) -> bool {
-        self.claims.contains_key(&key) || self.left_out.contains(&key)
+        self.claims.contains_key(&key)
+            || self.left_out.contains(&key)
+            || self.implied.contains(&key)
     }
 
     /// Whether an object makes `key` without spelling it out.
@@ -263,7 +373,12 @@ impl Collection {
         let mut needs: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); self.drafts.len()];
         for (key, claim) in self.claims.iter().filter(|(_, claim)| claim.counts) {
             for edge in graph.edges(*key) {
-                let Some(target) = self.resolve(graph, edge.to) else { continue };
+                let to = match self.cuts.get(&(*key, edge.to)) {
+                    Some(None) => continue,
+                    Some(Some(instead)) => *instead,
+                    None => edge.to,
+                };
+                let Some(target) = self.resolve(graph, to) else { continue };
                 if !self.is_cut(claim.draft, target, edge.kind) {
                     needs[claim.draft].insert(target);
                 }
@@ -271,8 +386,10 @@ impl Collection {
         }
         for (index, draft) in self.drafts.iter().enumerate() {
             needs[index].extend(draft.needs.iter().filter_map(|key| self.resolve(graph, *key)));
+            needs[index].extend(&draft.needs_drafts);
             needs[index].remove(&index);
         }
+        companions::need(self, graph, &mut needs);
         needs
     }
 
@@ -280,13 +397,14 @@ impl Collection {
     /// objects, so the sequence does not need its table, nor the partition its parent.
     fn is_cut(&self, from: usize, to: usize, kind: char) -> bool {
         let (from, to) = (self.object(from).class, self.object(to).class);
+        use ObjectClass::{ForeignTable, Sequence, Table};
         kind == 'a'
-            && to == ObjectClass::Table
-            && matches!(from, ObjectClass::Sequence | ObjectClass::Table)
+            && matches!(to, Table | ForeignTable)
+            && matches!(from, Sequence | Table | ForeignTable)
     }
 
-    /// The objects in their final order with dependencies as positions, and what is not carried.
-    pub fn finish(self, graph: &Graph) -> (Vec<SchemaObject>, Vec<NotCarried>) {
+    /// The objects in their final order with dependencies as positions, and what is missing.
+    pub fn finish(self, graph: &Graph) -> Finished {
         let needs = self.needs(graph);
         let mut objects: Vec<SchemaObject> = self.drafts.into_iter().map(|d| d.object).collect();
         let mut order: Vec<usize> = (0..objects.len()).collect();
@@ -302,8 +420,19 @@ impl Collection {
         let mut placed: Vec<(usize, SchemaObject)> = position.into_iter().zip(objects).collect();
         placed.sort_by_key(|(position, _)| *position);
         let objects = placed.into_iter().map(|(_, object)| object).collect();
-        (objects, self.not_carried.into_iter().collect())
+        Finished {
+            objects,
+            not_carried: self.not_carried.into_iter().collect(),
+            notes: self.notes.into_iter().collect(),
+        }
     }
+}
+
+/// What came of it all.
+pub(super) struct Finished {
+    pub objects: Vec<SchemaObject>,
+    pub not_carried: Vec<NotCarried>,
+    pub notes: Vec<NotCarried>,
 }
 
 type SortKey<'a> =

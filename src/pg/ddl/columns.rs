@@ -1,7 +1,10 @@
 //! Columns as SQL.
 
+use super::constraints::{Constraint, Constraints};
 pub(super) use super::relations::Column;
+use super::relations::Relation;
 use super::sequences::Sequence;
+use crate::model::catalog::{ColumnDescription, Description, Property};
 use crate::pg::ident;
 
 /// A column's NOT NULL, as far as it belongs into `CREATE TABLE`.
@@ -99,13 +102,7 @@ pub(super) fn settings(relation: &str, column: &Column, inherited: &[&Column]) -
     }
     let (storage, usual) = column.storage;
     if !usual || inherited.iter().any(|above| !above.storage.1) {
-        let word = match storage {
-            'p' => "PLAIN",
-            'e' => "EXTERNAL",
-            'm' => "MAIN",
-            _ => "EXTENDED",
-        };
-        statements.push(format!("{alter} SET STORAGE {word}"));
+        statements.push(format!("{alter} SET STORAGE {}", storage_word(storage)));
     }
     match column.compression {
         'p' => statements.push(format!("{alter} SET COMPRESSION pglz")),
@@ -119,6 +116,15 @@ pub(super) fn settings(relation: &str, column: &Column, inherited: &[&Column]) -
         statements.push(format!("{alter} SET ({})", option_list(&column.options)));
     }
     statements
+}
+
+fn storage_word(letter: char) -> &'static str {
+    match letter {
+        'p' => "PLAIN",
+        'e' => "EXTERNAL",
+        'm' => "MAIN",
+        _ => "EXTENDED",
+    }
 }
 
 /// `name=value` pairs as the catalogs keep them, as a list of options. Values are quoted, since
@@ -136,4 +142,80 @@ pub(super) fn option_list(options: &[String]) -> String {
         })
         .collect();
     options.join(", ")
+}
+
+/// Says what the columns of a relation are, but for defaults and generation expressions, and for
+/// NOT NULL constraints that are objects of their own.
+pub(super) fn describe<'a>(
+    description: &mut Description,
+    relation: &Relation,
+    columns: impl Iterator<Item = &'a Column>,
+    constraints: &Constraints,
+) {
+    for (position, column) in (1..).zip(columns) {
+        let said = description.column(&column.name);
+        said.position = Some(position);
+        said.set(Property::Type, column.type_sql.as_str());
+        said.set_some(Property::Collation, column.collation.as_deref());
+        // What a partition has, it has in common with its parent.
+        let inherited = !column.is_local && !relation.is_partition;
+        said.set_some(Property::Inherited, inherited.then_some("yes"));
+        let identity = match column.identity {
+            'a' => Some("always"),
+            'd' => Some("by default"),
+            _ => None,
+        };
+        said.set_some(Property::Identity, identity);
+        let (storage, usual) = column.storage;
+        said.set_some(Property::Storage, (!usual).then(|| storage_word(storage)));
+        let compression = match column.compression {
+            'p' => Some("pglz"),
+            'l' => Some("lz4"),
+            _ => None,
+        };
+        said.set_some(Property::Compression, compression);
+        said.set_some(Property::Statistics, column.statistics.map(|target| target.to_string()));
+        said.set_some(Property::Options, sorted(&column.options));
+        let own = constraints.not_nulls(relation.oid).find(|one| one.column == Some(column.number));
+        match own {
+            Some(own) if own.validated || !own.is_separate(relation) => {
+                describe_not_null(said, own);
+            }
+            Some(_) => {}
+            None => {
+                said.set_some(Property::NotNull, column.not_null.then_some("yes"));
+            }
+        }
+    }
+}
+
+/// Says what the NOT NULL of a column is, where it is a constraint.
+pub(super) fn describe_not_null(column: &mut ColumnDescription, constraint: &Constraint) {
+    let what = match (constraint.validated, constraint.no_inherit) {
+        (false, _) => "not valid",
+        (true, true) => "no inherit",
+        (true, false) => "yes",
+    };
+    column.set(Property::NotNull, what);
+    column.set(Property::NotNullName, constraint.name.as_str());
+}
+
+/// Says what a column's default or generation expression is.
+pub(super) fn describe_default(said: &mut ColumnDescription, column: &Column, expression: &str) {
+    let kind = match column.generated {
+        ' ' => {
+            said.set(Property::Default, expression);
+            return;
+        }
+        'v' => "virtual",
+        _ => "stored",
+    };
+    said.set(Property::Generated, format!("({expression}) {kind}"));
+}
+
+/// Options in an order that does not hang on when they were set.
+pub(super) fn sorted(options: &[String]) -> Option<Vec<String>> {
+    let mut options = options.to_vec();
+    options.sort();
+    (!options.is_empty()).then_some(options)
 }

@@ -6,7 +6,8 @@ use super::dependencies::Graph;
 use super::relations::{Relation, Relations};
 use super::rows::{self, since};
 use crate::error::Result;
-use crate::model::schema::ObjectClass;
+use crate::model::catalog::{Address, Description, Property};
+use crate::model::schema::{ObjectClass, Statement};
 use crate::pg::ident;
 use postgres::Client;
 use std::collections::HashMap;
@@ -33,6 +34,8 @@ pub(super) struct Constraint {
     /// For NOT NULL of 18: the column.
     pub column: Option<i16>,
     pub no_inherit: bool,
+    pub deferrable: bool,
+    pub deferred: bool,
     /// What follows the name: `CHECK (…)`.
     pub definition: String,
 }
@@ -52,6 +55,35 @@ impl Constraint {
     pub fn is_separate(&self, table: &Relation) -> bool {
         let late = !self.validated || !self.enforced;
         self.is_stated(table) && !(table.is_partition && self.is_inherited && late)
+    }
+
+    /// Says what it is.
+    pub fn describe(&self, description: &mut Description) {
+        let mut definition = self.definition.as_str();
+        // The server puts them behind the definition, in the reverse order.
+        for (holds, words) in [
+            (!self.validated, " NOT VALID"),
+            (!self.enforced, " NOT ENFORCED"),
+            (self.deferred, " INITIALLY DEFERRED"),
+            (self.deferrable, " DEFERRABLE"),
+            (self.kind == 'c' && self.no_inherit, " NO INHERIT"),
+        ] {
+            if let Some(bare) = holds.then(|| definition.strip_suffix(words)).flatten() {
+                definition = bare;
+            }
+        }
+        let deferrable = match (self.deferrable, self.deferred) {
+            (_, true) => Some("initially deferred"),
+            (true, false) => Some("yes"),
+            (false, false) => None,
+        };
+        description
+            .set(Property::Definition, definition)
+            .set_if(Property::NoInherit, self.kind == 'c' && self.no_inherit)
+            .set_some(Property::Deferrable, deferrable)
+            .set_some(Property::Enforced, (!self.enforced).then_some("no"))
+            .set_some(Property::Validated, (self.enforced && !self.validated).then_some("no"))
+            .set_if(Property::Inherited, !self.is_local);
     }
 
     /// What `COMMENT ON` names.
@@ -129,6 +161,8 @@ impl Constraints {
                 enforced: row.get("enforced")?,
                 column: row.get("column")?,
                 no_inherit: row.get("no_inherit")?,
+                deferrable: row.get("deferrable")?,
+                deferred: row.get("deferred")?,
                 definition,
             };
             let position = constraints.all.len();
@@ -240,7 +274,7 @@ pub(super) fn collect(
         }
         match constraint.kind {
             'c' | 'n' => collect_check(out, relations, constraints, table, constraint)?,
-            'p' | 'u' | 'x' => collect_indexed(out, table, constraint)?,
+            'p' | 'u' | 'x' => collect_indexed(out, relations, table, constraint)?,
             'f' if constraint.parent == 0 => {
                 collect_foreign_key(out, relations, table, constraint)?;
             }
@@ -260,6 +294,9 @@ pub(super) fn collect(
         if let (Some(draft), Some(table)) = (out.maker(root.key()), relations.get(copy.relation)) {
             out.claim_implied(copy.key(), draft)?;
             out.commentable(copy.key(), draft, copy.comment_target(table));
+            if root.enforced && !root.validated {
+                validate(out, relations, constraints, table, &copy.name, draft);
+            }
         }
     }
     Ok(())
@@ -293,6 +330,13 @@ fn collect_check(
         draft = draft.after_data();
     }
     let index = out.add(constraint.key(), draft)?;
+    match constraint.column.and_then(|number| relations.column(table.oid, number)) {
+        Some(column) => {
+            let table = Address::within(table.table_class(), &table.name);
+            columns::describe_not_null(out.describe(index, table).column(&column.name), constraint);
+        }
+        None => constraint.describe(out.described(index)),
+    }
     out.commentable(constraint.key(), index, constraint.comment_target(table));
     // The children's copies come into being here, and only then can be commented on.
     for below in relations.descendants(table.oid) {
@@ -302,11 +346,39 @@ fn collect_check(
                 out.commentable(copy.key(), index, copy.comment_target(below));
             }
         }
+        if constraint.enforced && !constraint.validated {
+            validate(out, relations, constraints, below, &constraint.name, index);
+        }
     }
     Ok(())
 }
 
-fn collect_indexed(out: &mut Collection, table: &Relation, constraint: &Constraint) -> Result<()> {
+/// A copy that was made or validated later than what it is a copy of can be valid before that is.
+/// Validation reaches the children too, so it is said where all of them are valid.
+fn validate(
+    out: &mut Collection,
+    relations: &Relations,
+    constraints: &Constraints,
+    table: &Relation,
+    name: &str,
+    draft: usize,
+) {
+    let is_valid = |relation: &Relation| {
+        let mut own = constraints.of(&constraints.of_relation, relation.oid);
+        own.any(|own| own.name == name && own.validated && out.is_implied(own.key()))
+    };
+    if is_valid(table) && relations.descendants(table.oid).into_iter().all(is_valid) {
+        let sql = format!("ALTER TABLE {} VALIDATE CONSTRAINT {}", table.sql(), ident::quote(name));
+        out.push(draft, Statement::define(sql));
+    }
+}
+
+fn collect_indexed(
+    out: &mut Collection,
+    relations: &Relations,
+    table: &Relation,
+    constraint: &Constraint,
+) -> Result<()> {
     let class = match constraint.kind {
         'p' => ObjectClass::PrimaryKey,
         'u' => ObjectClass::Unique,
@@ -318,8 +390,13 @@ fn collect_indexed(out: &mut Collection, table: &Relation, constraint: &Constrai
         ident::quote(&constraint.name),
         constraint.definition
     );
-    let index = out.add(constraint.key(), draft(class, table, constraint, sql).after_data())?;
+    let tablespace = relations.get(constraint.index).and_then(|index| index.tablespace.as_deref());
+    let draft = draft(class, table, constraint, sql).in_tablespace(tablespace).after_data();
+    let index = out.add(constraint.key(), draft)?;
     out.claim(Key::relation(constraint.index), index)?;
+    constraint.describe(out.described(index));
+    let address = Address::part(class, &table.name, constraint.name.as_str());
+    out.name_row(Key::relation(constraint.index), address);
     out.commentable(constraint.key(), index, constraint.comment_target(table));
     Ok(())
 }
@@ -343,6 +420,7 @@ fn collect_foreign_key(
         draft = draft.needs(Key::index_attach(below.oid));
     }
     let index = out.add(constraint.key(), draft)?;
+    constraint.describe(out.described(index));
     out.commentable(constraint.key(), index, constraint.comment_target(table));
     Ok(())
 }

@@ -21,7 +21,8 @@ pub(super) struct Graph {
     edges: HashMap<Key, Vec<Edge>>,
     member_of: HashMap<Key, Key>,
     stands_for: HashMap<Key, Key>,
-    enums: HashSet<Key>,
+    /// Enums and base types, which never need a table.
+    plain_types: HashSet<Key>,
 }
 
 impl Graph {
@@ -66,15 +67,22 @@ impl Graph {
             let real = Key { catalog: row.get("catalog")?, oid: row.get("real")? };
             self.stands_for.insert(Key::type_(row.get("type")?), real);
         }
-        let sql = "SELECT oid FROM pg_catalog.pg_type WHERE typtype = 'e'";
-        for row in rows::query(client, "enums", sql)? {
-            self.enums.insert(Key::type_(row.get("oid")?));
+        let sql = "SELECT oid FROM pg_catalog.pg_type
+             WHERE typtype = 'e' OR (typtype = 'b' AND typelem = 0)";
+        for row in rows::query(client, "plain types", sql)? {
+            self.plain_types.insert(Key::type_(row.get("oid")?));
         }
         Ok(())
     }
 
     pub fn edges(&self, key: Key) -> &[Edge] {
         self.edges.get(&key).map_or(&[], Vec::as_slice)
+    }
+
+    /// The rows of `catalog` that something needs.
+    pub fn needed_of(&self, catalog: u32) -> HashSet<Key> {
+        let needed = self.edges.values().flatten().map(|edge| edge.to);
+        needed.filter(|key| key.catalog == catalog).collect()
     }
 
     /// The extension that `key` belongs to.
@@ -93,7 +101,8 @@ impl Graph {
     }
 
     /// Whether the expression in row `key`, a part of `whole`, needs nothing but `whole` itself
-    /// and what always comes before it and never needs it: extensions, enums and collations.
+    /// and what always comes before it and never needs it: extensions, enums, base types and
+    /// collations.
     /// Only then may it be spelled out where `whole` is created without making a cycle.
     pub fn is_self_contained(&self, key: Key, whole: Key) -> bool {
         self.edges(key).iter().all(|edge| {
@@ -103,7 +112,7 @@ impl Graph {
             }
             to == whole
                 || to.catalog == PG_COLLATION
-                || self.enums.contains(&to)
+                || self.plain_types.contains(&to)
                 || self.member_of.contains_key(&to)
         })
     }

@@ -4,6 +4,7 @@ use super::collection::{Collection, Draft, Key};
 use super::dependencies::Graph;
 use super::rows::{self, USER_SCHEMA};
 use crate::error::Result;
+use crate::model::catalog::Property;
 use crate::model::schema::{ObjectClass, Purpose, Statement};
 use crate::pg::ident;
 use postgres::Client;
@@ -43,13 +44,15 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
             draft.object_mut().statements.push(statement);
         }
         let draft = out.add(key, draft)?;
+        out.described(draft);
         if !(public && row.get::<Option<&str>>("comment")? == Some(USUAL_COMMENT)) {
             out.commentable(key, draft, format!("SCHEMA {quoted}"));
         }
     }
     // Below 16384 there is plpgsql, which initdb makes. The version is left out as pg_dump does:
     // the target installs the one it has.
-    let sql = "SELECT e.oid, e.extname::text AS name, n.nspname::text AS schema
+    let sql =
+        "SELECT e.oid, e.extname::text AS name, n.nspname::text AS schema, e.extversion AS version
          FROM pg_catalog.pg_extension AS e
          JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
          WHERE e.oid >= 16384 ORDER BY e.extname";
@@ -62,6 +65,9 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
             ident::quote(row.get("schema")?)
         ));
         let draft = out.add(key, draft)?;
+        out.described(draft)
+            .set(Property::InSchema, row.get::<&str>("schema")?)
+            .set(Property::Version, row.get::<&str>("version")?);
         out.commentable(key, draft, format!("EXTENSION {}", ident::quote(name)));
     }
     Ok(())
@@ -70,7 +76,9 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
 /// Says that `target` goes when the extension goes.
 pub(super) fn mark(out: &mut Collection, draft: usize, extension: Key, kind: &str, target: &str) {
     let Some(extension) = out.maker(extension) else { return };
-    let name = ident::quote(&out.object(extension).name);
+    let name = out.object(extension).name.clone();
+    out.described(draft).add(Property::DependsOnExtensions, name.as_str());
+    let name = ident::quote(&name);
     let sql = format!("ALTER {kind} {target} DEPENDS ON EXTENSION {name}");
     out.push(draft, Statement::define(sql));
 }

@@ -25,7 +25,8 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
     let sql = format!(
         "SELECT p.oid, n.nspname::text AS schema, p.proname::text AS name,
                 p.prokind::text AS kind, pg_get_userbyid(p.proowner)::text AS owner,
-                {SIGNATURE} AS signature,
+                {SIGNATURE} AS signature, p.provolatile::text AS volatility,
+                p.proparallel::text AS parallel,
                 CASE WHEN p.prokind IN ('f', 'p', 'w') THEN pg_get_functiondef(p.oid) ELSE '' END
                   AS definition,
                 EXISTS (SELECT FROM pg_catalog.pg_depend AS d
@@ -45,14 +46,13 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
         let (schema, name): (&str, &str) = (row.get("schema")?, row.get("name")?);
         let signature = row.deparsed("signature")?;
         let shown = display_name(name, &signature);
+        let known =
+            "isv".contains(row.letter("volatility")?) && "sru".contains(row.letter("parallel")?);
         let (class, kind) = match row.letter("kind")? {
-            'f' | 'w' => (ObjectClass::Function, "FUNCTION"),
-            'p' => (ObjectClass::Procedure, "PROCEDURE"),
-            'a' => {
-                let (text, schema) = (format!("{schema}.{shown}"), Some(schema.to_owned()));
-                out.leave_out_of(ObjectClass::Aggregate, Some(key), text, schema, None);
-                continue;
-            }
+            'f' | 'w' if known => (ObjectClass::Function, "FUNCTION"),
+            'p' if known => (ObjectClass::Procedure, "PROCEDURE"),
+            // Aggregates have more to say.
+            'a' => continue,
             letter => {
                 let text = format!("routine {schema}.{shown} ({letter})");
                 let schema = Some(schema.to_owned());
@@ -76,5 +76,10 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
 
 /// The name for people: the argument types without the quotes that only SQL needs.
 pub(crate) fn display_name(name: &str, signature: &str) -> String {
-    format!("{name}({})", signature.replace("\"pg_catalog\".", "").replace('"', ""))
+    format!("{name}({})", unquoted(signature))
+}
+
+/// Names of types for people.
+pub(crate) fn unquoted(types: &str) -> String {
+    types.replace("\"pg_catalog\".", "").replace('"', "")
 }

@@ -5,6 +5,7 @@ use super::dependencies::Graph;
 use super::relations::{Relation, Relations};
 use super::rows;
 use crate::error::Result;
+use crate::model::catalog::{Address, Property};
 use crate::model::name::QualifiedName;
 use crate::model::schema::{ObjectClass, Statement};
 use crate::pg::ident;
@@ -14,6 +15,7 @@ struct Index<'a> {
     relation: &'a Relation,
     table: &'a Relation,
     definition: String,
+    valid: bool,
     usable: bool,
     of_constraint: bool,
     clustered: bool,
@@ -30,9 +32,14 @@ pub(super) fn collect(
 ) -> Result<()> {
     for index in &read(client, relations)? {
         if !index.usable {
-            let name = format!("{} on {}", index.relation.name, index.table.name);
-            let (class, key) = (ObjectClass::InvalidIndex, index.relation.key());
-            out.leave_out_on(&index.table.name, class, Some(key), name);
+            // No statement makes an index invalid, and it is of no use to anybody.
+            let (name, table) = (&index.relation.name, &index.table.name);
+            out.set_aside(index.relation.key());
+            out.note(
+                table,
+                ObjectClass::InvalidIndex,
+                format!("invalid index {name} on {table}: REINDEX it or drop it"),
+            );
             continue;
         }
         let draft = if index.of_constraint {
@@ -42,12 +49,21 @@ pub(super) fn collect(
             let name = &index.relation.name;
             let draft = Draft::new(ObjectClass::Index, Some(&name.schema), &name.name)
                 .part_of(index.table.name.clone())
-                .define(index.definition.as_str())
+                .in_tablespace(index.relation.tablespace.as_deref())
                 .needs(index.table.key())
                 .after_data();
-            out.add(index.relation.key(), draft)?
+            let draft = match beside_foreign_tables(index, relations) {
+                Some((definition, needed)) => {
+                    needed.into_iter().fold(draft.define(definition), Draft::needs)
+                }
+                None => draft.define(index.definition.as_str()),
+            };
+            let draft = out.add(index.relation.key(), draft)?;
+            describe(out, draft, index);
+            draft
         };
         out.commentable_relation(index.relation.key(), draft, "INDEX", &index.relation.sql());
+        describe_settings(out, draft, index, relations);
         for sql in settings(index, relations) {
             out.push(draft, Statement::define(sql));
         }
@@ -80,11 +96,13 @@ fn read<'a>(client: &mut Client, relations: &'a Relations) -> Result<Vec<Index<'
             continue;
         };
         // A partitioned index may lack a partition, and is none the less what it is.
-        let usable = row.get("ready")? && (row.get("valid")? || relation.kind == 'I');
+        let valid = row.get("valid")?;
+        let usable = row.get("ready")? && (valid || relation.kind == 'I');
         indexes.push(Index {
             relation,
             table,
             definition: row.deparsed("definition")?,
+            valid,
             usable,
             of_constraint: row.get("of_constraint")?,
             clustered: row.get("clustered")?,
@@ -92,6 +110,63 @@ fn read<'a>(client: &mut Client, relations: &'a Relations) -> Result<Vec<Index<'
         });
     }
     Ok(indexes)
+}
+
+/// Says what an index is, without its name and its table's.
+fn describe(out: &mut Collection, draft: usize, index: &Index<'_>) {
+    let (unique, rest) = match index.definition.strip_prefix("CREATE UNIQUE INDEX ") {
+        Some(rest) => (true, Some(rest)),
+        None => (false, index.definition.strip_prefix("CREATE INDEX ")),
+    };
+    let before = format!("{} ON ", ident::quote(&index.relation.name.name));
+    let bare = rest.and_then(|rest| {
+        let rest = rest.strip_prefix(&before)?;
+        let rest = rest.strip_prefix("ONLY ").unwrap_or(rest);
+        rest.strip_prefix(&index.table.sql())?.strip_prefix(" USING ")
+    });
+    out.described(draft)
+        .set(Property::Definition, bare.unwrap_or(&index.definition))
+        .set_if(Property::Unique, unique);
+}
+
+fn describe_settings(out: &mut Collection, draft: usize, index: &Index<'_>, relations: &Relations) {
+    let targets = relations
+        .columns(index.relation.oid)
+        .iter()
+        .filter_map(|column| Some(format!("column {}: {}", column.number, column.statistics?)));
+    let targets: Vec<String> = targets.collect();
+    out.described(draft)
+        .set_some(Property::Statistics, (!targets.is_empty()).then_some(targets))
+        .set_some(Property::Tablespace, index.relation.tablespace.as_deref())
+        .set_if(Property::Clustered, index.clustered);
+    if index.replica_identity {
+        let of = Address::within(ObjectClass::Table, &index.table.name);
+        let identity = format!("index {}", index.relation.name.name);
+        out.describe(draft, of).set(Property::ReplicaIdentity, identity);
+    }
+}
+
+/// `CREATE INDEX … ON ONLY` makes an index that is valid when one has been attached for every
+/// partition. Foreign tables have none, so that moment never comes: such an index is created last,
+/// without ONLY, finds those of the other partitions, and is valid at once. Gives the definition,
+/// and what must be there before.
+fn beside_foreign_tables(index: &Index<'_>, relations: &Relations) -> Option<(String, Vec<Key>)> {
+    let is_foreign = |table: &Relation| table.foreign.is_some();
+    if !(index.relation.kind == 'I'
+        && index.valid
+        && relations.children(index.table.oid).any(is_foreign))
+    {
+        return None;
+    }
+    let (only, table) = (format!(" ON ONLY {}", index.table.sql()), index.table.sql());
+    let definition = index.definition.replacen(&only, &format!(" ON {table}"), 1);
+    let mut needed = Vec::new();
+    for child in relations.children(index.relation.oid) {
+        needed.push(child.key());
+        let below = relations.descendants(child.oid);
+        needed.extend(below.iter().map(|below| Key::index_attach(below.oid)));
+    }
+    Some((definition, needed))
 }
 
 fn settings(index: &Index<'_>, relations: &Relations) -> Vec<String> {
@@ -141,7 +216,9 @@ fn set_replica_identity(
     for below in below {
         setting = setting.needs(Key::index_attach(below.oid));
     }
-    out.add(Key::table_setting(index.relation.oid), setting)?;
+    let setting = out.add(Key::table_setting(index.relation.oid), setting)?;
+    // What it sets is said with the index.
+    out.describe(setting, Address::within(ObjectClass::Table, name));
     Ok(())
 }
 
@@ -159,7 +236,10 @@ fn attach(out: &mut Collection, relations: &Relations) -> Result<()> {
                 .needs(parent.key())
                 .needs(child.key())
                 .after_data();
-            out.add(Key::index_attach(child.oid), draft)?;
+            let draft = out.add(Key::index_attach(child.oid), draft)?;
+            if let Some(of) = out.address(child.key()).cloned() {
+                out.describe(draft, of).set(Property::AttachedTo, parent.name.to_string());
+            }
         }
     }
     Ok(())

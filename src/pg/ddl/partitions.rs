@@ -4,6 +4,7 @@ use super::collection::{Collection, Draft, Key};
 use super::constraints::Constraints;
 use super::relations::Relations;
 use crate::error::Result;
+use crate::model::catalog::{Address, Property};
 use crate::model::schema::ObjectClass;
 
 /// Collects one attachment per partition.
@@ -12,7 +13,7 @@ pub(super) fn collect(
     relations: &Relations,
     constraints: &Constraints,
 ) -> Result<()> {
-    for partition in relations.of_kind(&['r', 'p']) {
+    for partition in relations.of_kind(&['r', 'p', 'f']) {
         let (true, Some(bound)) = (partition.is_partition, &partition.bound) else { continue };
         let Some(parent) = relations.parents(partition.oid).next() else { continue };
         let name = &partition.name;
@@ -32,7 +33,10 @@ pub(super) fn collect(
                 draft = draft.needs(check.key());
             }
         }
-        out.add(Key::attach(partition.oid), draft)?;
+        let index = out.add(Key::attach(partition.oid), draft)?;
+        let of = Address::within(partition.table_class(), name);
+        let place = vec![parent.name.to_string(), bound.clone()];
+        out.describe(index, of).set(Property::PartitionOf, place);
     }
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! Privileges as objects of their own, at the very end.
 
 use super::collection::{Collection, Draft, Key};
-use super::comments::{CURRENT_DATABASE, on_current_database};
+use super::database::{CURRENT_DATABASE, on_current_database};
 use super::dependencies::Graph;
 use crate::error::Result;
+use crate::model::catalog::{Address, Description, Property, privileges};
 use crate::model::name::QualifiedName;
 use crate::model::schema::{ObjectClass, Purpose, Statement};
 use crate::pg::access;
@@ -18,6 +19,7 @@ pub(super) fn collect(
     graph: &Graph,
 ) -> Result<()> {
     for mut held in access::read(client, false)? {
+        let unusual = held.is_changed();
         if major < 15 && held.is_public_schema() {
             held.assume_open_schema();
         }
@@ -53,7 +55,25 @@ pub(super) fn collect(
             let schema = held.schema.as_deref().unwrap_or_default();
             draft = draft.part_of(QualifiedName::new(schema, held.name.as_str()));
         }
+        // Members of extensions and objects of the system have no other description.
+        let of = match out.address(key) {
+            Some(of) => of.clone(),
+            None if is_database => Address::database(),
+            None => Address {
+                class: ObjectClass::Privileges,
+                schema: held.schema.clone(),
+                on: None,
+                name: held.list.target.clone(),
+            },
+        };
+        let mut description = Description::new(of);
+        if let (Some(column), true) = (&held.list.column, unusual) {
+            description.column(column).set(Property::Privileges, privileges(&held.list));
+        } else if unusual {
+            description.set(Property::Privileges, privileges(&held.list));
+        }
         let object = draft.object_mut();
+        object.descriptions.push(description);
         object.statements = statements
             .into_iter()
             .map(|sql| if is_database { on_current_database(&sql) } else { sql })

@@ -21,7 +21,10 @@ pub(super) struct Relation {
     pub is_partition: bool,
     /// `reloptions`, and those of the TOAST table with the prefix `toast.`.
     pub options: Vec<String>,
-    /// The access method where it is not `heap`; of no meaning for indexes.
+    /// The tablespace, where it is not the database's own.
+    pub tablespace: Option<String>,
+    /// The access method where it is not `heap`, or where a partitioned table names one for its
+    /// partitions (17); of no meaning for indexes.
     pub access_method: Option<String>,
     /// `relreplident`.
     pub replica_identity: char,
@@ -33,6 +36,8 @@ pub(super) struct Relation {
     pub partition_key: Option<String>,
     /// For a partition: `FOR VALUES …` or `DEFAULT`.
     pub bound: Option<String>,
+    /// For a foreign table: its server, and the options of the table.
+    pub foreign: Option<(String, Vec<String>)>,
 }
 
 impl Relation {
@@ -43,6 +48,16 @@ impl Relation {
 
     pub fn key(&self) -> Key {
         Key::relation(self.oid)
+    }
+
+    /// What a table is among the objects.
+    pub fn table_class(&self) -> ObjectClass {
+        if self.kind == 'f' { ObjectClass::ForeignTable } else { ObjectClass::Table }
+    }
+
+    /// What `CREATE`, `ALTER … OWNER` and `COMMENT ON` call a table.
+    pub fn keyword(&self) -> &'static str {
+        if self.kind == 'f' { "FOREIGN TABLE" } else { "TABLE" }
     }
 }
 
@@ -69,6 +84,8 @@ pub(super) struct Column {
     /// `attcompression`: a space, `p` pglz, `l` lz4.
     pub compression: char,
     pub options: Vec<String>,
+    /// `attfdwoptions`: what a foreign table tells its wrapper.
+    pub foreign_options: Vec<String>,
 }
 
 /// All relations of users, by OID.
@@ -88,7 +105,7 @@ impl Relations {
         out: &mut Collection,
     ) -> Result<Self> {
         let mut relations = Self::default();
-        relations.read_relations(client, graph, out)?;
+        relations.read_relations(client, graph)?;
         relations.read_columns(client, major, out)?;
         relations.read_inheritance(client, major, out)?;
         Ok(relations)
@@ -146,33 +163,31 @@ impl Relations {
         })
     }
 
-    fn read_relations(
-        &mut self,
-        client: &mut Client,
-        graph: &Graph,
-        out: &mut Collection,
-    ) -> Result<()> {
+    fn read_relations(&mut self, client: &mut Client, graph: &Graph) -> Result<()> {
         let sql = format!(
             "SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name,
                     c.relkind::text AS kind, c.relpersistence::text AS persistence,
                     pg_get_userbyid(c.relowner)::text AS owner, c.relispartition AS is_partition,
                     coalesce(c.reloptions, '{{}}') AS options,
                     coalesce(toast.reloptions, '{{}}') AS toast_options,
-                    nullif(am.amname, 'heap')::text AS access_method,
+                    CASE WHEN c.relkind = 'p' OR am.amname <> 'heap' THEN am.amname::text END
+                      AS access_method,
                     ts.spcname::text AS tablespace,
-                    (SELECT t.relname::text FROM pg_catalog.pg_index AS i
-                     JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
-                     WHERE i.indexrelid = c.oid) AS indexed, c.relreplident::text AS replica_identity,
+                    c.relreplident::text AS replica_identity,
                     CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, -1) END AS of_type,
                     c.relispopulated AS populated,
                     CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END AS partition_key,
                     CASE WHEN c.relispartition AND c.relkind IN ('r', 'p', 'f')
-                         THEN pg_get_expr(c.relpartbound, c.oid) END AS bound
+                         THEN pg_get_expr(c.relpartbound, c.oid) END AS bound,
+                    server.srvname::text AS server,
+                    coalesce(ft.ftoptions, '{{}}') AS foreign_options
              FROM pg_catalog.pg_class AS c
              JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
              LEFT JOIN pg_catalog.pg_class AS toast ON toast.oid = c.reltoastrelid
              LEFT JOIN pg_catalog.pg_am AS am ON am.oid = c.relam
              LEFT JOIN pg_catalog.pg_tablespace AS ts ON ts.oid = c.reltablespace
+             LEFT JOIN pg_catalog.pg_foreign_table AS ft ON ft.ftrelid = c.oid
+             LEFT JOIN pg_catalog.pg_foreign_server AS server ON server.oid = ft.ftserver
              WHERE {USER_SCHEMA}"
         );
         for row in rows::query(client, "relations", &sql)? {
@@ -184,13 +199,10 @@ impl Relations {
             let of_toast: Vec<String> = row.get("toast_options")?;
             options.extend(of_toast.into_iter().map(|option| format!("toast.{option}")));
             let name = QualifiedName::new(row.get::<String>("schema")?, row.get::<&str>("name")?);
-            if let Some(tablespace) = row.get::<Option<String>>("tablespace")? {
-                let text = format!("{name} in tablespace {tablespace}");
-                // An index lies in the schema of its table.
-                let table: Option<String> = row.get("indexed")?;
-                let whole = QualifiedName::new(&name.schema, table.unwrap_or(name.name.clone()));
-                out.leave_out_on(&whole, ObjectClass::Tablespace, None, text);
-            }
+            let foreign = match row.get::<Option<String>>("server")? {
+                Some(server) => Some((server, row.get("foreign_options")?)),
+                None => None,
+            };
             let relation = Relation {
                 oid,
                 name,
@@ -199,12 +211,14 @@ impl Relations {
                 owner: row.get("owner")?,
                 is_partition: row.get("is_partition")?,
                 options,
+                tablespace: row.get("tablespace")?,
                 access_method: row.get("access_method")?,
                 replica_identity: row.letter("replica_identity")?,
                 of_type: row.get("of_type")?,
                 populated: row.get("populated")?,
                 partition_key: row.get("partition_key")?,
                 bound: row.get("bound")?,
+                foreign,
             };
             self.by_oid.insert(oid, relation);
         }
@@ -230,7 +244,8 @@ impl Relations {
                     pg_get_expr(d.adbin, d.adrelid) AS default, a.attislocal AS is_local,
                     a.attstattarget::int AS statistics, a.attstorage::text AS storage,
                     a.attstorage = t.typstorage AS usual_storage, {compression} AS compression,
-                    coalesce(a.attoptions, '{{}}') AS options
+                    coalesce(a.attoptions, '{{}}') AS options,
+                    coalesce(a.attfdwoptions, '{{}}') AS foreign_options
              FROM pg_catalog.pg_attribute AS a
              JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
              JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -239,7 +254,7 @@ impl Relations {
              LEFT JOIN pg_catalog.pg_namespace AS cn ON cn.oid = co.collnamespace
              LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
              WHERE a.attnum > 0 AND NOT a.attisdropped AND {USER_SCHEMA}
-               AND c.relkind IN ('r', 'p', 'v', 'm', 'c', 'i', 'I')
+               AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c', 'i', 'I')
              ORDER BY a.attrelid, a.attnum"
         );
         for row in rows::query(client, "columns", &sql)? {
@@ -264,6 +279,7 @@ impl Relations {
                 storage: (row.letter("storage")?, row.get("usual_storage")?),
                 compression: row.letter("compression")?,
                 options: row.get("options")?,
+                foreign_options: row.get("foreign_options")?,
             };
             if !" sv".contains(column.generated) || !" ad".contains(column.identity) {
                 let name = format!("generation or identity of {}.{}", relation.name, column.name);

@@ -1,9 +1,10 @@
 //! Sequences: standalone, owned by a column, and behind identity columns.
 
 use super::collection::{Collection, Draft, Key};
-use super::relations::{Relation, Relations};
+use super::relations::{Column, Relation, Relations};
 use super::rows;
 use crate::error::Result;
+use crate::model::catalog::{Address, Description, Property};
 use crate::model::name::QualifiedName;
 use crate::model::schema::ObjectClass;
 use crate::pg::ident;
@@ -13,7 +14,7 @@ use std::collections::HashMap;
 /// A sequence with all its parameters, which depend on its type and sign when left out.
 pub(super) struct Sequence {
     pub oid: u32,
-    name: QualifiedName,
+    pub name: QualifiedName,
     type_sql: String,
     start: i64,
     increment: i64,
@@ -43,6 +44,31 @@ impl Sequence {
             self.cache,
             if self.cycles { " CYCLE" } else { "" }
         )
+    }
+
+    fn describe(&self, description: &mut Description) {
+        description
+            .set(Property::Type, self.type_sql.as_str())
+            .set(Property::Start, self.start.to_string())
+            .set(Property::Increment, self.increment.to_string())
+            .set(Property::Minimum, self.minimum.to_string())
+            .set(Property::Maximum, self.maximum.to_string())
+            .set(Property::Cache, self.cache.to_string())
+            .set_if(Property::Cycle, self.cycles);
+    }
+
+    /// Says what the sequence of an identity column is. Its owner is the table's.
+    pub fn describe_identity(
+        &self,
+        description: &mut Description,
+        table: &Relation,
+        column: &Column,
+    ) {
+        self.describe(description);
+        let column = QualifiedName::new(table.name.to_string(), column.name.as_str());
+        description
+            .set(Property::OwnedBy, format!("identity of {column}"))
+            .set_some(Property::Persistence, self.persistence_word.map(str::to_lowercase));
     }
 
     /// What stands in parentheses behind `AS IDENTITY`; the type follows the column's.
@@ -139,6 +165,9 @@ pub(super) fn collect(
                 .owned_by(&relation.owner, &format!("SEQUENCE {name}"));
         let index = out.add(relation.key(), draft)?;
         out.commentable_relation(relation.key(), index, "SEQUENCE", &name);
+        let description = out.described(index);
+        sequence.describe(description);
+        description.set_some(Property::Persistence, relation.unlogged.then_some("unlogged"));
         if let Some((table, column, _)) = sequence.belongs_to {
             own(out, relations, relation, table, column)?;
         }
@@ -170,6 +199,9 @@ fn own(
             ))
             .needs(sequence.key())
             .needs(table.key());
-    out.add(Key::sequence_owner(sequence.oid), draft)?;
+    let index = out.add(Key::sequence_owner(sequence.oid), draft)?;
+    let of = Address::within(ObjectClass::Sequence, &sequence.name);
+    let column = QualifiedName::new(table.name.to_string(), column.name.as_str());
+    out.describe(index, of).set(Property::OwnedBy, column.to_string());
     Ok(())
 }

@@ -1,12 +1,14 @@
-//! Tables: `CREATE TABLE` with all that belongs into it, and what can only be said afterwards.
+//! Tables, foreign ones among them: `CREATE TABLE` with all that belongs into it, and what can only be said afterwards.
 
 use super::collection::{Collection, Draft, Key};
 use super::columns::{self, NotNull};
 use super::constraints::{Constraint, Constraints};
 use super::dependencies::Graph;
+use super::foreign;
 use super::relations::{Relation, Relations};
 use super::sequences::Sequences;
 use crate::error::Result;
+use crate::model::catalog::{Address, Description, Property};
 use crate::model::schema::{ObjectClass, Statement};
 use crate::pg::ident;
 
@@ -19,7 +21,7 @@ pub(super) fn collect(
     sequences: &Sequences,
 ) -> Result<()> {
     let source = Source { graph, relations, constraints, sequences };
-    for table in relations.of_kind(&['r', 'p']) {
+    for table in relations.of_kind(&['r', 'p', 'f']) {
         source.collect(out, table)?;
     }
     Ok(())
@@ -37,23 +39,41 @@ impl Source<'_> {
         let checks = self.constraints.checks(table.oid);
         let inline: Vec<&Constraint> =
             checks.iter().copied().filter(|check| self.is_inline(table, check)).collect();
-        let name = table.sql();
-        let draft = Draft::new(ObjectClass::Table, Some(&table.name.schema), &table.name.name)
+        let (name, keyword, class) = (table.sql(), table.keyword(), table.table_class());
+        let draft = Draft::new(class, Some(&table.name.schema), &table.name.name)
             .define(self.create(table, &inline))
-            .owned_by(&table.owner, &format!("TABLE {name}"));
+            .in_tablespace(table.tablespace.as_deref())
+            .owned_by(&table.owner, &format!("{keyword} {name}"));
         let index = out.add(table.key(), draft)?;
-        out.commentable_relation(table.key(), index, "TABLE", &name);
+        out.commentable_relation(table.key(), index, keyword, &name);
+        if table.foreign.is_some() {
+            // They are another server's.
+            out.note(&table.name, class, format!("rows of foreign table {}", table.name));
+        }
         if !table.is_partition {
             for parent in self.relations.parents(table.oid) {
                 out.add_need(index, parent.key());
             }
         }
+        self.describe(out.described(index), table);
         self.claim_constraints(out, table, index, &checks, &inline)?;
         self.set_columns(out, table, index)?;
-        for statement in settings(table) {
-            out.push(index, Statement::define(statement));
+        if let Some(sql) = replica_identity(table) {
+            out.push(index, Statement::define(sql));
         }
         Ok(())
+    }
+
+    fn describe(&self, description: &mut Description, table: &Relation) {
+        describe_relation(description, table);
+        description.set_some(Property::PartitionKey, table.partition_key.as_deref());
+        if !table.is_partition {
+            let parents = self.relations.parents(table.oid).map(|parent| parent.name.to_string());
+            let parents: Vec<String> = parents.collect();
+            description.set_some(Property::Inherits, (!parents.is_empty()).then_some(parents));
+        }
+        let columns = self.relations.columns(table.oid).iter();
+        columns::describe(description, table, columns, self.constraints);
     }
 
     /// Checks that were validated, that the table itself states, and that need nothing but the
@@ -70,7 +90,9 @@ impl Source<'_> {
         let mut afterwards = Vec::new();
         for column in self.relations.columns(table.oid) {
             let not_null = self.constraints.not_null(table, column);
-            let default = self.inline_default(table, column);
+            let default = self
+                .inline_default(table, column)
+                .filter(|_| !self.inherits_generation(table, column));
             if !is_printed(table, column) {
                 // On 18 a column that comes from the parent can have a NOT NULL of its own.
                 if let NotNull::Named { name, rest } = not_null {
@@ -102,7 +124,7 @@ impl Source<'_> {
         if table.unlogged && table.kind == 'r' {
             sql.push_str("UNLOGGED ");
         }
-        sql.push_str(&format!("TABLE {}", table.sql()));
+        sql.push_str(&format!("{} {}", table.keyword(), table.sql()));
         if let Some(of_type) = &table.of_type {
             sql.push_str(&format!(" OF {of_type}"));
         }
@@ -120,6 +142,10 @@ impl Source<'_> {
         }
         if let Some(key) = &table.partition_key {
             sql.push_str(&format!("\nPARTITION BY {key}"));
+        }
+        if let Some((server, options)) = &table.foreign {
+            let options = foreign::options(options);
+            sql.push_str(&format!("\nSERVER {}{options}", ident::quote(server)));
         }
         sql.push_str(&storage(table));
         sql
@@ -161,6 +187,9 @@ impl Source<'_> {
         for check in checks {
             if inline.iter().any(|candidate| candidate.oid == check.oid) {
                 out.claim(check.key(), index)?;
+                let of = Address::part(ObjectClass::Check, &table.name, check.name.as_str());
+                out.name_row(check.key(), of.clone());
+                check.describe(out.describe(index, of));
             } else if !check.is_separate(table) {
                 out.claim_implied(check.key(), index)?;
             } else {
@@ -184,6 +213,9 @@ impl Source<'_> {
         for column in self.relations.columns(table.oid) {
             if let Some(sequence) = self.sequences.of_identity(table.oid, column.number) {
                 out.claim(Key::relation(sequence.oid), index)?;
+                let of = Address::within(ObjectClass::Sequence, &sequence.name);
+                out.name_row(Key::relation(sequence.oid), of.clone());
+                sequence.describe_identity(out.describe(index, of), table, column);
                 out.commentable_relation(
                     Key::relation(sequence.oid),
                     index,
@@ -193,6 +225,10 @@ impl Source<'_> {
             }
             let printed = is_printed(table, column);
             let inline = self.inline_default(table, column);
+            if let (Some((_, expression)), Some(_)) = (&column.default, inline) {
+                let said = out.described(index).column(&column.name);
+                columns::describe_default(said, column, expression);
+            }
             match (&column.default, inline) {
                 (Some((key, _)), Some(_)) if column.generated != ' ' => {
                     out.claim(*key, index)?;
@@ -220,7 +256,10 @@ impl Source<'_> {
                             .part_of(table.name.clone())
                             .define(columns::set_default(&name, &column.name, expression))
                             .needs(table.key());
-                    out.add(*key, draft)?;
+                    let default = out.add(*key, draft)?;
+                    let of = Address::within(table.table_class(), &table.name);
+                    let said = out.describe(default, of).column(&column.name);
+                    columns::describe_default(said, column, expression);
                 }
                 _ => {}
             }
@@ -246,8 +285,32 @@ impl Source<'_> {
             for sql in columns::settings(&name, column, &inherited) {
                 out.push(index, Statement::define(sql));
             }
+            if let Some(options) = columns::sorted(&column.foreign_options) {
+                out.described(index).column(&column.name).set(Property::ForeignOptions, options);
+                let sql = format!(
+                    "ALTER FOREIGN TABLE ONLY {name} ALTER COLUMN {}{}",
+                    ident::quote(&column.name),
+                    foreign::options(&column.foreign_options)
+                );
+                out.push(index, Statement::define(sql));
+            }
         }
         Ok(())
+    }
+
+    /// Whether all parents that have the column generate it in the same way. Before 16 the child
+    /// may not say so again.
+    fn inherits_generation(&self, table: &Relation, column: &columns::Column) -> bool {
+        let mut above = self.relations.inherited(table.oid, &column.name).peekable();
+        column.generated != ' '
+            && !table.is_partition
+            && above.peek().is_some()
+            && above.all(|(_, above)| {
+                let expression = |column: &columns::Column| {
+                    column.default.as_ref().map(|(_, expression)| expression.clone())
+                };
+                above.generated == column.generated && expression(above) == expression(column)
+            })
     }
 
     fn generation_differs(&self, table: &Relation, column: &columns::Column) -> bool {
@@ -265,6 +328,30 @@ fn is_printed(table: &Relation, column: &columns::Column) -> bool {
     column.is_local || table.is_partition
 }
 
+/// Says what tables and materialized views have in common.
+pub(super) fn describe_relation(description: &mut Description, relation: &Relation) {
+    let replica_identity = match relation.replica_identity {
+        // Foreign tables have none, and the catalogs say so.
+        _ if relation.foreign.is_some() => None,
+        'f' => Some("full"),
+        'n' => Some("nothing"),
+        // `i` is said with its index; `d` is the default.
+        _ => None,
+    };
+    description
+        .set_some(Property::Persistence, relation.unlogged.then_some("unlogged"))
+        .set_some(Property::OfType, relation.of_type.as_deref())
+        .set_some(Property::AccessMethod, relation.access_method.as_deref())
+        .set_some(Property::Tablespace, relation.tablespace.as_deref())
+        .set_some(Property::Options, columns::sorted(&relation.options))
+        .set_some(Property::ReplicaIdentity, replica_identity);
+    if let Some((server, options)) = &relation.foreign {
+        description
+            .set(Property::Server, server.as_str())
+            .set_some(Property::ForeignOptions, columns::sorted(options));
+    }
+}
+
 /// What follows the columns of a table or materialized view: access method and options.
 pub(super) fn storage(relation: &Relation) -> String {
     let mut sql = String::new();
@@ -277,14 +364,14 @@ pub(super) fn storage(relation: &Relation) -> String {
     sql
 }
 
-fn settings(table: &Relation) -> Vec<String> {
-    let name = table.sql();
-    let mut statements = Vec::new();
-    match table.replica_identity {
-        'f' => statements.push(format!("ALTER TABLE ONLY {name} REPLICA IDENTITY FULL")),
-        'n' => statements.push(format!("ALTER TABLE ONLY {name} REPLICA IDENTITY NOTHING")),
+/// What identifies rows to subscribers.
+pub(super) fn replica_identity(relation: &Relation) -> Option<String> {
+    let word = match relation.replica_identity {
+        _ if relation.foreign.is_some() => return None,
+        'f' => "FULL",
+        'n' => "NOTHING",
         // `i` is set with its index; `d` is the default.
-        _ => {}
-    }
-    statements
+        _ => return None,
+    };
+    Some(format!("ALTER TABLE ONLY {} REPLICA IDENTITY {word}", relation.sql()))
 }

@@ -6,6 +6,7 @@ use super::extensions;
 use super::relations::{Relation, Relations};
 use super::rows;
 use crate::error::Result;
+use crate::model::catalog::Property;
 use crate::model::schema::{ObjectClass, Statement};
 use crate::pg::ident;
 use postgres::Client;
@@ -56,6 +57,13 @@ pub(super) fn collect(
         if trigger.constraint != 0 {
             out.claim(Key::constraint(trigger.constraint), index)?;
         }
+        let own = ident::quote(&trigger.name);
+        let bare = ["CREATE TRIGGER ", "CREATE CONSTRAINT TRIGGER "].iter().find_map(|words| {
+            definition.strip_prefix(words)?.strip_prefix(&own)?.strip_prefix(' ')
+        });
+        let description = out.described(index);
+        description.set(Property::Definition, bare.unwrap_or(definition));
+        description.set_some(Property::Enabled, state_word(trigger.enabled));
         out.commentable(trigger.key(), index, trigger.comment_target(relation));
         enable(out, index, relation, trigger, trigger.enabled != 'O');
         let marked = format!("{} ON {}", ident::quote(&trigger.name), relation.sql());
@@ -78,6 +86,11 @@ pub(super) fn collect(
             out.claim_implied(Key::constraint(copy.constraint), draft)?;
         }
         out.commentable(copy.key(), draft, copy.comment_target(relation));
+        if copy.enabled != root.enabled {
+            let state = state_word(copy.enabled).unwrap_or("origin");
+            let state = format!("{}: {state}", relation.name);
+            out.described(draft).add(Property::EnabledOnPartitions, state);
+        }
         // Before 15 the state of the original reaches its copies even with ONLY.
         enable(out, draft, relation, copy, copy.enabled != 'O' || root.enabled != 'O');
     }
@@ -109,18 +122,25 @@ fn read(client: &mut Client) -> Result<Vec<Trigger>> {
     Ok(triggers)
 }
 
+/// The state in which a trigger fires, where it is not the usual one.
+fn state_word(letter: char) -> Option<&'static str> {
+    match letter {
+        'O' => None,
+        'D' => Some("no"),
+        'R' => Some("replica"),
+        'A' => Some("always"),
+        // Reported where the state is set.
+        _ => Some("unknown"),
+    }
+}
+
 /// Sets the state in which a trigger fires; ONLY, since each copy may have its own.
 fn enable(out: &mut Collection, draft: usize, relation: &Relation, trigger: &Trigger, say: bool) {
-    let state = match trigger.enabled {
-        'O' => "ENABLE",
-        'D' => "DISABLE",
-        'R' => "ENABLE REPLICA",
-        'A' => "ENABLE ALWAYS",
-        letter => {
-            let text = format!("state {letter} of trigger {} on {}", trigger.name, relation.name);
-            out.leave_out_on(&relation.name, ObjectClass::Unknown, None, text);
-            return;
-        }
+    let Some(state) = firing(trigger.enabled) else {
+        let (letter, name) = (trigger.enabled, &trigger.name);
+        let text = format!("state {letter} of trigger {name} on {}", relation.name);
+        out.leave_out_on(&relation.name, ObjectClass::Unknown, None, text);
+        return;
     };
     if say {
         let sql = format!(
@@ -129,5 +149,16 @@ fn enable(out: &mut Collection, draft: usize, relation: &Relation, trigger: &Tri
             ident::quote(&trigger.name)
         );
         out.push(draft, Statement::define(sql));
+    }
+}
+
+/// The word for `tgenabled`, `ev_enabled` and `evtenabled`; `None` for an unknown letter.
+pub(super) fn firing(letter: char) -> Option<&'static str> {
+    match letter {
+        'O' => Some("ENABLE"),
+        'D' => Some("DISABLE"),
+        'R' => Some("ENABLE REPLICA"),
+        'A' => Some("ENABLE ALWAYS"),
+        _ => None,
     }
 }

@@ -1,11 +1,13 @@
-//! Enums, domains, composite types and ranges.
+//! Types: enums, domains, composite types and ranges; base types through their own file.
 
-use super::collection::{Collection, Draft, Key};
+use super::base_types;
+use super::collection::{Collection, Draft, Key, PG_PROC};
 use super::constraints::{Constraint, Constraints};
 use super::dependencies::Graph;
 use super::relations::{Column, Relations};
 use super::rows::{self, Record, USER_SCHEMA, since};
 use crate::error::Result;
+use crate::model::catalog::{Address, Property};
 use crate::model::name::QualifiedName;
 use crate::model::schema::ObjectClass;
 use crate::pg::ident;
@@ -22,6 +24,7 @@ pub(super) fn collect(
 ) -> Result<()> {
     let multirange =
         since(major, 14, "format_type(r.rngmultitypid, NULL)", "NULL::pg_catalog.text");
+    let base = base_types::columns(since(major, 14, "t.typsubscript", "NULL"));
     // Array types and the rowtypes of tables come with what they belong to.
     let sql = format!(
         "SELECT t.oid, n.nspname::text AS schema, t.typname::text AS name,
@@ -45,9 +48,9 @@ pub(super) fn collect(
                  JOIN pg_catalog.pg_type AS rst ON rst.oid = r.rngsubtype
                  WHERE rco.oid = r.rngcollation AND r.rngcollation <> rst.typcollation)
                   AS range_collation,
-                nullif(r.rngsubdiff::pg_catalog.oid, 0)::pg_catalog.regproc::text AS range_diff,
-                coalesce(r.rngcanonical::pg_catalog.oid, 0) <> 0 AS has_canonical,
-                {multirange} AS multirange
+                nullif(r.rngsubdiff::text, '-') AS range_diff,
+                nullif(r.rngcanonical::text, '-') AS range_canonical,
+                {multirange} AS multirange, {base}
          FROM pg_catalog.pg_type AS t
          JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
          LEFT JOIN pg_catalog.pg_class AS c ON c.oid = t.typrelid
@@ -70,27 +73,13 @@ pub(super) fn collect(
             'e' => collect_enum(out, key, &name, &row)?,
             'd' => collect_domain(out, graph, constraints, key, &name, &row)?,
             'c' => collect_composite(out, relations, key, &name, &row)?,
-            'r' if !row.get::<bool>("has_canonical")? => collect_range(out, key, &name, &row)?,
-            'r' => {
-                out.leave_out_of(
-                    ObjectClass::RangeType,
-                    Some(key),
-                    name.to_string(),
-                    Some(name.schema.clone()),
-                    None,
-                );
-            }
+            'r' => collect_range(out, graph, key, &name, &row)?,
             // A multirange comes with its range.
             'm' => {}
-            'b' | 'p' => {
-                out.leave_out_of(
-                    ObjectClass::BaseType,
-                    Some(key),
-                    name.to_string(),
-                    Some(name.schema.clone()),
-                    None,
-                );
+            'p' if !row.get::<bool>("is_defined")? => {
+                base_types::collect_shell(out, key, &name, &row)?;
             }
+            'b' => base_types::collect(out, graph, key, &name, &row)?,
             letter => {
                 let text = format!("type {name} ({letter})");
                 out.leave_out_of(
@@ -115,10 +104,11 @@ fn draft(class: ObjectClass, name: &QualifiedName, row: &Record, sql: String) ->
 
 fn collect_enum(out: &mut Collection, key: Key, name: &QualifiedName, row: &Record) -> Result<()> {
     let labels: Vec<String> = row.get("labels")?;
-    let labels: Vec<String> = labels.iter().map(|label| ident::literal(label)).collect();
+    let literals: Vec<String> = labels.iter().map(|label| ident::literal(label)).collect();
     let quoted = ident::quote_qualified(name);
-    let sql = format!("CREATE TYPE {quoted} AS ENUM ({})", labels.join(", "));
+    let sql = format!("CREATE TYPE {quoted} AS ENUM ({})", literals.join(", "));
     let index = out.add(key, draft(ObjectClass::Enum, name, row, sql)?)?;
+    out.described(index).set(Property::Labels, labels);
     out.commentable(key, index, format!("TYPE {quoted}"));
     Ok(())
 }
@@ -136,14 +126,27 @@ fn collect_domain(
     if let Some(collation) = row.get::<Option<&str>>("collation")? {
         sql.push_str(&format!(" COLLATE {collation}"));
     }
-    if let Some(default) = row.get::<Option<&str>>("default")? {
-        sql.push_str(&format!(" DEFAULT {default}"));
+    let default: Option<&str> = row.get("default")?;
+    // All that a domain itself needs functions for; they may take the domain.
+    let functions: Vec<Key> = graph.edges(key).iter().map(|edge| edge.to).collect();
+    let functions: Vec<Key> = functions
+        .into_iter()
+        .filter(|to| to.catalog == PG_PROC && graph.extension_of(*to).is_none())
+        .collect();
+    match default {
+        Some(default) if functions.is_empty() => sql.push_str(&format!(" DEFAULT {default}")),
+        Some(default) => set_default_later(out, key, name, default, &functions)?,
+        None => {}
     }
     let own = constraints.of_domain(key.oid);
     // Up to 16 the NOT NULL of a domain is a property without a name.
     if row.get("not_null")? && !own.iter().any(|constraint| constraint.kind == 'n') {
         sql.push_str(" NOT NULL");
     }
+    let own_not_null = own
+        .iter()
+        .find(|constraint| constraint.kind == 'n')
+        .map(|constraint| ("yes", Some(constraint.name.clone())));
     let (inline, separate): (Vec<&Constraint>, Vec<&Constraint>) =
         own.into_iter().partition(|constraint| {
             constraint.kind == 'n'
@@ -154,9 +157,21 @@ fn collect_domain(
         sql.push_str(&format!(" CONSTRAINT {constraint_name} {}", constraint.definition));
     }
     let index = out.add(key, draft(ObjectClass::Domain, name, row, sql)?)?;
+    let not_null = own_not_null.or(row.get::<bool>("not_null")?.then_some(("yes", None)));
+    out.described(index)
+        .set(Property::Type, row.deparsed("base")?)
+        .set_some(Property::Collation, row.get::<Option<&str>>("collation")?)
+        .set_some(Property::Default, row.get::<Option<&str>>("default")?)
+        .set_some(Property::NotNull, not_null.as_ref().map(|(what, _)| *what))
+        .set_some(Property::NotNullName, not_null.and_then(|(_, name)| name));
     out.commentable(key, index, format!("DOMAIN {quoted}"));
     for constraint in inline {
         out.claim(constraint.key(), index)?;
+        if constraint.kind != 'n' {
+            let of = Address::part(ObjectClass::DomainConstraint, name, constraint.name.as_str());
+            out.name_row(constraint.key(), of.clone());
+            constraint.describe(out.describe(index, of));
+        }
         out.commentable(constraint.key(), index, comment_target(constraint, &quoted));
     }
     for constraint in separate {
@@ -173,8 +188,29 @@ fn collect_domain(
             draft = draft.after_data();
         }
         let index = out.add(constraint.key(), draft)?;
+        constraint.describe(out.described(index));
         out.commentable(constraint.key(), index, comment_target(constraint, &quoted));
     }
+    Ok(())
+}
+
+fn set_default_later(
+    out: &mut Collection,
+    key: Key,
+    name: &QualifiedName,
+    default: &str,
+    functions: &[Key],
+) -> Result<()> {
+    let mut draft = Draft::new(ObjectClass::Default, Some(&name.schema), "default")
+        .part_of(name.clone())
+        .define(format!("ALTER DOMAIN {} SET DEFAULT {default}", ident::quote_qualified(name)))
+        .needs(key);
+    for function in functions {
+        out.cut(key, *function, None);
+        draft = draft.needs(*function);
+    }
+    let index = out.add(Key::domain_default(key.oid), draft)?;
+    out.describe(index, Address::within(ObjectClass::Domain, name)).set(Property::Default, default);
     Ok(())
 }
 
@@ -201,16 +237,32 @@ fn collect_composite(
     let index = out.add(key, draft(ObjectClass::CompositeType, name, row, sql)?)?;
     // The catalogs keep a composite type's attributes under a relation of its own.
     out.claim(Key::relation(relation), index)?;
+    let of = Address::within(ObjectClass::CompositeType, name);
+    out.name_row(Key::relation(relation), of);
+    let description = out.described(index);
+    for (position, attribute) in (1..).zip(relations.columns(relation)) {
+        let said = description.column(&attribute.name);
+        said.position = Some(position);
+        said.set(Property::Type, attribute.type_sql.as_str())
+            .set_some(Property::Collation, attribute.collation.as_deref());
+    }
     out.commentable_relation(Key::relation(relation), index, "TYPE", &quoted);
     out.commentable(key, index, format!("TYPE {quoted}"));
     Ok(())
 }
 
-fn collect_range(out: &mut Collection, key: Key, name: &QualifiedName, row: &Record) -> Result<()> {
+fn collect_range(
+    out: &mut Collection,
+    graph: &Graph,
+    key: Key,
+    name: &QualifiedName,
+    row: &Record,
+) -> Result<()> {
     let mut parts = vec![format!("SUBTYPE = {}", row.deparsed("subtype")?)];
     for (word, column) in [
         ("SUBTYPE_OPCLASS", "range_opclass"),
         ("COLLATION", "range_collation"),
+        ("CANONICAL", "range_canonical"),
         ("SUBTYPE_DIFF", "range_diff"),
         ("MULTIRANGE_TYPE_NAME", "multirange"),
     ] {
@@ -220,7 +272,20 @@ fn collect_range(out: &mut Collection, key: Key, name: &QualifiedName, row: &Rec
     }
     let quoted = ident::quote_qualified(name);
     let sql = format!("CREATE TYPE {quoted} AS RANGE ({})", parts.join(", "));
-    let index = out.add(key, draft(ObjectClass::RangeType, name, row, sql)?)?;
+    let mut draft = draft(ObjectClass::RangeType, name, row, sql)?;
+    let canonical: Option<&str> = row.get("range_canonical")?;
+    if canonical.is_some() {
+        base_types::stand_in(out, graph, key, ObjectClass::RangeType, name)?;
+        draft = draft.needs(Key::shell_type(key.oid));
+    }
+    let index = out.add(key, draft)?;
+    out.described(index)
+        .set(Property::Type, row.deparsed("subtype")?)
+        .set_some(Property::OperatorClass, row.get::<Option<&str>>("range_opclass")?)
+        .set_some(Property::Collation, row.get::<Option<&str>>("range_collation")?)
+        .set_some(Property::DifferenceFunction, row.get::<Option<&str>>("range_diff")?)
+        .set_some(Property::CanonicalFunction, canonical)
+        .set_some(Property::MultirangeType, row.get::<Option<&str>>("multirange")?);
     out.commentable(key, index, format!("TYPE {quoted}"));
     Ok(())
 }

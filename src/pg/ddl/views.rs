@@ -1,13 +1,15 @@
 //! Views and materialized views.
 
-use super::collection::{Collection, Draft, Key};
+use super::collection::{Collection, Draft, Key, reachable};
 use super::columns;
+use super::constraints::Constraints;
 use super::dependencies::Graph;
 use super::extensions;
 use super::relations::{Relation, Relations};
 use super::rows;
 use super::tables;
 use crate::error::{Error, Result};
+use crate::model::catalog::{Address, Property};
 use crate::model::schema::{ObjectClass, Statement};
 use crate::pg::ident;
 use postgres::Client;
@@ -19,6 +21,7 @@ pub(super) fn collect(
     out: &mut Collection,
     graph: &Graph,
     relations: &Relations,
+    constraints: &Constraints,
 ) -> Result<()> {
     let mut queries = read(client, relations)?;
     for view in relations.of_kind(&['v', 'm']) {
@@ -26,9 +29,9 @@ pub(super) fn collect(
             Error::failed(format!("the definition of view {} is missing", view.name))
         })?;
         let index = if view.kind == 'v' {
-            collect_view(out, graph, relations, view, &query)?
+            collect_view(out, graph, relations, constraints, view, &query)?
         } else {
-            collect_materialized(out, graph, relations, view, &query)?
+            collect_materialized(out, graph, relations, constraints, view, &query)?
         };
         // What the query reads, the catalogs note for its rule.
         out.claim(rule, index)?;
@@ -56,6 +59,7 @@ fn collect_view(
     out: &mut Collection,
     graph: &Graph,
     relations: &Relations,
+    constraints: &Constraints,
     view: &Relation,
     query: &str,
 ) -> Result<usize> {
@@ -66,8 +70,10 @@ fn collect_view(
         list if list.is_empty() => String::new(),
         list => format!(" WITH ({list})"),
     };
-    let check = match check.first().and_then(|option| option.split_once('=')) {
-        Some((_, "local")) => "\n  WITH LOCAL CHECK OPTION",
+    let check_option = check.first().and_then(|option| option.split_once('='));
+    let check_option = check_option.map(|(_, level)| level);
+    let check = match check_option {
+        Some("local") => "\n  WITH LOCAL CHECK OPTION",
         Some(_) => "\n  WITH CASCADED CHECK OPTION",
         None => "",
     };
@@ -76,20 +82,33 @@ fn collect_view(
         .owned_by(&view.owner, &format!("VIEW {name}"))
         .placeholder(placeholder(relations, view));
     let index = out.add(view.key(), draft)?;
+    let description = out.described(index);
+    description
+        .set(Property::Query, query)
+        .set_some(Property::Options, columns::sorted(&options))
+        .set_some(Property::CheckOption, check_option);
+    columns::describe(description, view, relations.columns(view.oid).iter(), constraints);
     out.commentable_relation(view.key(), index, "VIEW", &name);
     for column in relations.columns(view.oid) {
         let Some((key, expression)) = &column.default else { continue };
         let sql = columns::set_default(&name, &column.name, expression);
+        let described = |out: &mut Collection, draft| {
+            let of = Address::within(ObjectClass::View, &view.name);
+            let said = out.describe(draft, of).column(&column.name);
+            columns::describe_default(said, column, expression);
+        };
         // Needs the real view, so never its placeholder: it comes after the rows with it.
         if graph.is_self_contained(*key, view.key()) {
             out.claim(*key, index)?;
             out.push(index, Statement::define(sql));
+            described(out, index);
         } else {
             let draft = Draft::new(ObjectClass::Default, Some(&view.name.schema), &column.name)
                 .part_of(view.name.clone())
                 .define(sql)
                 .needs(view.key());
-            out.add(*key, draft)?;
+            let default = out.add(*key, draft)?;
+            described(out, default);
         }
     }
     Ok(index)
@@ -114,6 +133,7 @@ fn collect_materialized(
     out: &mut Collection,
     graph: &Graph,
     relations: &Relations,
+    constraints: &Constraints,
     view: &Relation,
     query: &str,
 ) -> Result<usize> {
@@ -124,14 +144,22 @@ fn collect_materialized(
     );
     let draft = Draft::new(ObjectClass::MaterializedView, Some(&view.name.schema), &view.name.name)
         .define(sql)
+        .in_tablespace(view.tablespace.as_deref())
         .owned_by(&view.owner, &format!("MATERIALIZED VIEW {name}"));
     let index = out.add(view.key(), draft)?;
+    let description = out.described(index);
+    tables::describe_relation(description, view);
+    description.set(Property::Query, query);
+    columns::describe(description, view, relations.columns(view.oid).iter(), constraints);
     out.commentable_relation(view.key(), index, "MATERIALIZED VIEW", &name);
     for column in relations.columns(view.oid) {
         for sql in columns::settings(&name, column, &[]) {
             let sql = sql.replacen("ALTER TABLE ONLY", "ALTER MATERIALIZED VIEW", 1);
             out.push(index, Statement::define(sql));
         }
+    }
+    if let Some(sql) = tables::replica_identity(view) {
+        out.push(index, Statement::define(sql));
     }
     for extension in graph.marked_extensions(view.key()) {
         extensions::mark(out, index, extension, "MATERIALIZED VIEW", &name);
@@ -159,8 +187,11 @@ pub(super) fn collect_data(
             .filter(|read| *read != view.oid)
             .collect();
         if reads.iter().any(|read| relations.get(*read).is_some_and(|read| !read.populated)) {
-            let text = format!("{} reads a materialized view without rows", view.name);
-            out.leave_out_on(&view.name, ObjectClass::MaterializedViewData, None, text);
+            let text = format!(
+                "rows of materialized view {}, which reads one that has not been filled",
+                view.name
+            );
+            out.note(&view.name, ObjectClass::MaterializedViewData, text);
             continue;
         }
         let mut draft =
@@ -171,20 +202,9 @@ pub(super) fn collect_data(
         for read in reads {
             draft = draft.needs(Key::view_data(read));
         }
-        out.add(Key::view_data(view.oid), draft)?;
+        let index = out.add(Key::view_data(view.oid), draft)?;
+        let of = Address::within(ObjectClass::MaterializedView, &view.name);
+        out.describe(index, of).set(Property::Populated, "yes");
     }
     Ok(())
-}
-
-fn reachable(needs: &[BTreeSet<usize>], from: usize) -> BTreeSet<usize> {
-    let mut seen = BTreeSet::from([from]);
-    let mut waiting = vec![from];
-    while let Some(draft) = waiting.pop() {
-        for next in &needs[draft] {
-            if seen.insert(*next) {
-                waiting.push(*next);
-            }
-        }
-    }
-    seen
 }

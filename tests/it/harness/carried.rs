@@ -14,7 +14,7 @@ pub struct Carried {
 /// Carries rows and schema, and fails unless both come back equal.
 #[track_caller]
 pub fn carry(source: &Database) -> Carried {
-    let carried = carry_rows(source, &[], Database::empty());
+    let carried = carry_rows(source, &[], Database::empty_on(source.server));
     assert_eq!(pg_dump_schema(source), pg_dump_schema(&carried.target));
     carried
 }

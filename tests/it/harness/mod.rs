@@ -2,17 +2,21 @@
 
 pub mod archive;
 pub mod carried;
+pub mod secure;
 pub mod server;
 
 use assert_cmd::cargo::CommandCargoExt;
-use postgres::{Client, NoTls};
+use postgres::Client;
 use server::Server;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 static SERVER: OnceLock<Server> = OnceLock::new();
+/// Servers of other versions, which a test has asked for.
+static OTHERS: Mutex<BTreeMap<u32, &'static Server>> = Mutex::new(BTreeMap::new());
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 /// PostgreSQL copies a template for one at a time.
 static TEMPLATES: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -22,33 +26,99 @@ pub fn server() -> &'static Server {
     SERVER.get_or_init(Server::start)
 }
 
+/// A server of this major version: the run's own if it is, or another one, started when the first
+/// test asks for it.
+pub fn server_of(major: u32) -> &'static Server {
+    if server().major() == major {
+        return server();
+    }
+    let mut others = OTHERS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    // Never freed, as SERVER is not: it ends with the program.
+    others.entry(major).or_insert_with(|| Box::leak(Box::new(Server::start_major(major))))
+}
+
 /// Where `examples/`, `tests/` … are.
 pub fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The parts of `tests/fixtures/schema/<name>.sql` that a server of this version understands:
+/// `-- since 15` begins what only those from 15 on do, up to the next such line.
+#[track_caller]
+pub fn fixture(name: &str, major: u32) -> String {
+    let path = project().join(format!("tests/fixtures/schema/{name}.sql"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut taken = true;
+    let mut kept = String::new();
+    for line in text.lines() {
+        if let Some(since) = line.strip_prefix("-- since ") {
+            taken = major >= since.trim().parse().unwrap();
+        }
+        if taken {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
+/// A database with subscriptions cannot be dropped, and dropping one asks the publisher.
+pub fn drop_subscriptions(client: &mut Client) {
+    let sql = "SELECT pg_catalog.quote_ident(subname) FROM pg_catalog.pg_subscription
+        WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())";
+    // Past event triggers.
+    client.batch_execute("SET session_replication_role = replica").unwrap();
+    for row in client.query(sql, &[]).unwrap() {
+        let name: String = row.get(0);
+        for sql in [
+            format!("ALTER SUBSCRIPTION {name} SET (slot_name = NONE)"),
+            format!("DROP SUBSCRIPTION {name}"),
+        ] {
+            client.batch_execute(&sql).unwrap();
+        }
+    }
+}
+
 /// A database of its own, dropped when the test has ended well.
 pub struct Database {
     pub name: String,
+    pub server: &'static Server,
 }
 
 impl Database {
     /// An empty database.
     pub fn empty() -> Self {
-        Self::create("TEMPLATE template0")
+        Self::empty_on(server())
+    }
+
+    /// An empty database of a server.
+    pub fn empty_on(server: &'static Server) -> Self {
+        Self::create_on(server, "TEMPLATE template0")
     }
 
     /// An empty database with options of CREATE DATABASE: `TEMPLATE template0 ENCODING 'LATIN1' …`.
     pub fn create(options: &str) -> Self {
+        Self::create_on(server(), options)
+    }
+
+    /// A database of a server, with options of CREATE DATABASE.
+    pub fn create_on(server: &'static Server, options: &str) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         let name = format!("t{number}_{}", std::process::id());
-        admin(&format!("CREATE DATABASE {name} {options}"));
-        Self { name }
+        server.admin(&format!("CREATE DATABASE {name} {options}"));
+        Self { name, server }
     }
 
     /// A database made by these statements.
+    #[track_caller]
     pub fn with(sql: &str) -> Self {
-        let database = Self::empty();
+        Self::with_on(server(), sql)
+    }
+
+    /// A database of a server, made by these statements.
+    #[track_caller]
+    pub fn with_on(server: &'static Server, sql: &str) -> Self {
+        let database = Self::empty_on(server);
         database.execute(sql);
         database
     }
@@ -78,17 +148,17 @@ impl Database {
 
     /// A connection string, as a role.
     pub fn url_as(&self, role: &str) -> String {
-        server().url(&self.name, role)
+        self.server.url(&self.name, role)
     }
 
     /// A connection, as superuser.
     pub fn client(&self) -> Client {
-        connect(&self.name, "postgres")
+        self.server.connect(&self.name, "postgres")
     }
 
     /// A connection, as a role.
     pub fn client_as(&self, role: &str) -> Client {
-        connect(&self.name, role)
+        self.server.connect(&self.name, role)
     }
 
     /// Runs statements.
@@ -113,35 +183,42 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            admin(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+            if self.server.has_subscriptions(&self.name) {
+                drop_subscriptions(&mut self.client());
+            }
+            self.server.admin(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
         }
     }
 }
 
-/// Runs a statement in database `postgres`.
+/// Runs a statement in database `postgres` of the run's server.
+#[track_caller]
 pub fn admin(sql: &str) {
-    // Copying a template fails while another test copies the same.
-    for attempt in 0.. {
-        match connect("postgres", "postgres").batch_execute(sql) {
-            Ok(()) => return,
-            Err(error) if attempt < 100 && error.code().is_some_and(|c| c.code() == "55006") => {
-                std::thread::sleep(std::time::Duration::from_millis(50));
-            }
-            Err(error) => panic!("{error:?}\n{sql}"),
-        }
-    }
+    server().admin(sql);
 }
 
 /// A connection to a database of the run's server.
+#[track_caller]
 pub fn connect(database: &str, role: &str) -> Client {
-    Client::connect(&server().url(database, role), NoTls).unwrap()
+    server().connect(database, role)
 }
 
-/// A role, without password; dropped never, so the name must be the test's own.
+/// A role of the run's server, without password; dropped never, so the name must be the test's own.
+#[track_caller]
 pub fn role(name: &str, attributes: &str) {
-    admin(&format!(
-        "DO $$ BEGIN CREATE ROLE {name} LOGIN {attributes}; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
-    ));
+    server().role(name, attributes);
+}
+
+/// A tablespace, in a folder that the server makes; dropped never.
+pub fn tablespace(name: &str) {
+    static MADE: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let mut made = MADE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if !made.iter().any(|other| other == name) {
+        let mut client = connect("postgres", "postgres");
+        client.batch_execute("SET allow_in_place_tablespaces = on").unwrap();
+        client.batch_execute(&format!("CREATE TABLESPACE \"{name}\" LOCATION ''")).unwrap();
+        made.push(name.to_owned());
+    }
 }
 
 /// A repository of its own.
@@ -260,9 +337,10 @@ impl Run {
     }
 }
 
-/// `pg_dump --schema-only` of a database, from the newest PostgreSQL on the machine.
+/// `pg_dump --schema-only` of a database.
+#[track_caller]
 pub fn pg_dump_schema(database: &Database) -> String {
-    let output = Command::new(server().pg_dump())
+    let output = Command::new(server::pg_dump())
         .args(["--schema-only", "--encoding=UTF8", "--restrict-key=x", "--dbname", &database.url()])
         .output()
         .unwrap();

@@ -1,7 +1,7 @@
 //! No tables, thousands of tables, values and tables of many megabytes.
 
 use crate::harness::carried::{carry, carry_rows, table};
-use crate::harness::{Database, Repo, Run};
+use crate::harness::{Database, Repo, Run, server};
 use std::process::{Command, Stdio};
 
 #[test]
@@ -113,8 +113,12 @@ fn ranges_and_parts_of_ranges_hold_every_row_once() {
     let carried = carry(&source);
     let manifest = carried.manifest();
     let chunks = |name: &str| table(&manifest, name)["chunks"].as_array().unwrap().clone();
-    assert!(chunks("public.ranged").len() > 1, "several ranges");
-    assert!(chunks("public.ranged").iter().all(|chunk| chunk["pages"].is_array()));
+    if server().major() >= 14 {
+        assert!(chunks("public.ranged").len() > 1, "several ranges");
+        assert!(chunks("public.ranged").iter().all(|chunk| chunk["pages"].is_array()));
+    } else {
+        assert_eq!(chunks("public.ranged").len(), 1, "a range would read the whole table");
+    }
     let parts = chunks("public.long_values");
     assert!(parts.len() > 1, "several parts of one range: {parts:?}");
     assert!(parts[1]["member"].as_str().unwrap().contains("-02."), "{parts:?}");

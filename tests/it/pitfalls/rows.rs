@@ -1,17 +1,17 @@
 //! Rows that are missing, doubled, swapped or altered.
 
 use crate::harness::carried::{ask, carry, carry_rows, copy_in, copy_out, copy_text};
-use crate::harness::{Database, Repo, role};
+use crate::harness::{Database, Repo, role, server};
 
 #[test]
 fn p1_rows_that_row_level_security_hides_are_an_error() {
     role("p1_app", "");
-    role("p1_backup", "BYPASSRLS IN ROLE pg_read_all_data");
+    role("p1_backup", "BYPASSRLS");
     let source = Database::with(
         "CREATE TABLE rt (id int, t text); INSERT INTO rt VALUES (1, 'a'), (2, 'b');
          ALTER TABLE rt ENABLE ROW LEVEL SECURITY;
          CREATE POLICY p ON rt USING (t = 'a');
-         GRANT SELECT ON rt TO p1_app",
+         GRANT SELECT ON rt TO p1_app, p1_backup",
     );
     assert_eq!(copy_text(&mut source.client_as("p1_app"), "COPY rt TO STDOUT"), "1\ta\n");
 
@@ -20,13 +20,11 @@ fn p1_rows_that_row_level_security_hides_are_an_error() {
     run.expect_code(15).says(&["row-level security", "public.rt", "BYPASSRLS"]);
     assert_eq!(repo.files(), []);
 
-    let allowed = ["--allow-missing", "row-security", "--allow-missing", "policy"];
-    let url = source.url_as("p1_backup");
-    let run = repo.run(&[&["backup", "--url", &url], &allowed[..]].concat());
-    run.expect_code(3);
+    repo.ok(&["backup", "--url", &source.url_as("p1_backup")]);
     let target = Database::empty();
     repo.ok(&["restore", "latest", "--url", &target.url()]);
     assert_eq!(target.one("SELECT string_agg(id || t, ',' ORDER BY id) FROM rt"), "1a,2b");
+    assert_eq!(copy_text(&mut target.client_as("p1_app"), "COPY rt TO STDOUT"), "1\ta\n");
 }
 
 #[test]
@@ -99,7 +97,8 @@ fn p4_rows_of_inheritance_children_are_not_doubled() {
     let carried = carry(&source);
     let manifest = carried.manifest();
     let entry = crate::harness::carried::table(&manifest, "public.pp");
-    assert!(entry["chunks"].as_array().unwrap().len() > 1, "read in ranges");
+    let ranges = entry["chunks"].as_array().unwrap().len();
+    assert_eq!(ranges > 1, server().major() >= 14, "{ranges}");
     assert_eq!(entry["rows"], 12000);
     assert_eq!(carried.target.one("SELECT count(*) FROM ONLY pp"), "12000");
     assert_eq!(carried.target.one("SELECT count(*) FROM pp WHERE x = -2"), "1");

@@ -1,0 +1,1 @@
+"""The parts of scripts/bench: pgark beside its peers, measured on one machine."""

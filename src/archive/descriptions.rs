@@ -1,0 +1,96 @@
+//! The member that says what the schema's objects are, property by property: `docs/format.md`,
+//! "Descriptions". It is for comparisons alone; a restore does without.
+
+use super::frame;
+use crate::error::{Error, Result};
+use crate::model::catalog::Description;
+use crate::model::schema::SchemaObject;
+use serde::{Deserialize, Serialize};
+
+/// The member's name.
+pub const MEMBER: &str = "schema/objects.json.zst";
+
+/// What this program writes and understands. It changes whenever a property comes to mean something
+/// else or is written for objects that did not have it: descriptions of two versions would differ
+/// where the objects do not.
+const VERSION: u64 = 1;
+
+/// Bytes of JSON that are decompressed at most.
+const LARGEST: u64 = 1 << 30;
+
+#[derive(Serialize)]
+struct Written<'a> {
+    version: u64,
+    objects: Vec<&'a [Description]>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Read {
+    #[serde(rename = "version")]
+    _version: u64,
+    objects: Vec<Vec<Description>>,
+}
+
+/// The bytes of the member.
+pub fn write(objects: &[SchemaObject], level: i32) -> Result<Vec<u8>> {
+    let objects = objects.iter().map(|object| object.descriptions.as_slice()).collect();
+    let json = serde_json::to_vec(&Written { version: VERSION, objects })
+        .map_err(|error| Error::failed("cannot write the descriptions").caused_by(error))?;
+    frame::compress(&json, level)
+}
+
+/// Reads the member: one list per object of the manifest, in the same order. `None`: another
+/// version of pgark wrote it, and what it says cannot be compared with what this one would say.
+///
+/// # Errors
+/// [`Kind::Damaged`](crate::error::Kind::Damaged) for anything but a member for `count` objects.
+pub fn read(member: &[u8], count: usize) -> Result<Option<Vec<Vec<Description>>>> {
+    #[derive(Deserialize)]
+    struct Head {
+        version: u64,
+    }
+    let damaged = |error| Error::damaged("the descriptions cannot be read").caused_by(error);
+    let size = frame::declared_size(member)?;
+    if size > LARGEST {
+        return Err(Error::damaged("the descriptions are larger than anything pgark writes"));
+    }
+    let json = frame::decompress_whole(member, size)?;
+    let head: Head = serde_json::from_slice(&json).map_err(damaged)?;
+    if head.version != VERSION {
+        return Ok(None);
+    }
+    let read: Read = serde_json::from_slice(&json).map_err(damaged)?;
+    if read.objects.len() != count {
+        return Err(Error::damaged(format!(
+            "there are descriptions for {} objects instead of {count}",
+            read.objects.len()
+        )));
+    }
+    Ok(Some(read.objects))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::catalog::{Address, Property};
+    use crate::model::name::QualifiedName;
+    use crate::model::schema::ObjectClass;
+
+    #[test]
+    fn descriptions_come_back_and_another_version_is_told_apart() {
+        let mut description =
+            Description::new(Address::part(ObjectClass::Index, &QualifiedName::new("s", "t"), "i"));
+        description.set(Property::Definition, "btree (a)").add(Property::Options, "x=1");
+        description.column("a").set(Property::Type, "integer");
+        let one = |objects: &str| frame::compress(objects.as_bytes(), 3).unwrap();
+        let json = serde_json::to_string(&description).unwrap();
+        let member = one(&format!(r#"{{"version":1,"objects":[[{json}],[]]}}"#));
+        assert_eq!(read(&member, 2).unwrap(), Some(vec![vec![description], Vec::new()]));
+        assert!(read(&member, 3).is_err());
+        assert!(read(&member[1..], 2).is_err());
+        let newer = one(r#"{"version":2,"objects":[{"what":"ever"}],"more":1}"#);
+        assert_eq!(read(&newer, 1).unwrap(), None);
+        assert!(read(&one(r#"{"version":1,"objects":[],"more":1}"#), 0).is_err());
+    }
+}

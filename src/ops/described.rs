@@ -1,0 +1,87 @@
+//! The schema of an archive or of a live database, ready to be compared.
+
+use super::interrupt::Interrupt;
+use crate::archive::reader::ArchiveReader;
+use crate::error::{Error, Kind, Result};
+use crate::model::connection::Connection;
+use crate::pg::session::{Purpose, Session};
+use crate::pg::{ddl, snapshot, target};
+use crate::rules::schema_diff::Schema;
+use std::time::Duration;
+
+/// How often the catalogs are read anew when definitions changed meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// How long to wait before that: definitions that change come in a row.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The schema of an archive.
+///
+/// # Errors
+/// [`Kind::Damaged`] when it is not what the manifest says.
+pub fn archive(reader: &ArchiveReader) -> Result<Schema> {
+    let manifest = reader.manifest();
+    let (objects, described) = reader.described_schema()?;
+    Ok(Schema {
+        major: manifest.source.major(),
+        objects,
+        described,
+        not_carried: manifest.not_carried.clone(),
+        whole: manifest.whole,
+    })
+}
+
+/// The schema of `database`, or of the database that the connection names, at one moment. Tables
+/// are not locked: what changes while it is read is noticed, and it is read again.
+///
+/// # Errors
+/// [`Kind::Locked`] when definitions do not stop changing or are locked for `patience`;
+/// [`Kind::Refused`] for a database with a restore that has not ended.
+pub fn database(
+    connection: &Connection,
+    database: Option<&str>,
+    patience: Duration,
+    interrupt: &Interrupt,
+) -> Result<Schema> {
+    interrupt.explain(read_database(connection, database, patience, interrupt))
+}
+
+fn read_database(
+    connection: &Connection,
+    database: Option<&str>,
+    patience: Duration,
+    interrupt: &Interrupt,
+) -> Result<Schema> {
+    let mut session = Session::open(connection, database, Purpose::Catalog)?;
+    interrupt.register(session.canceller());
+    session.check_not_pooled()?;
+    target::check_unmarked(&mut session)?;
+    let mut watcher = Session::open(connection, database, Purpose::Catalog)?;
+    interrupt.register(watcher.canceller());
+    let patience = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX).max(1);
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            std::thread::sleep(PAUSE);
+        }
+        interrupt.check()?;
+        session.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+        // Deparsing a view waits for whoever alters its tables.
+        session.execute(&format!("SET LOCAL lock_timeout = {patience}"))?;
+        let before = snapshot::catalog_fingerprint(&mut session)?;
+        let read = ddl::read(&mut session.client, &session.facts);
+        if before == snapshot::catalog_fingerprint(&mut watcher)? {
+            let read = read?;
+            session.execute("COMMIT")?;
+            return Ok(Schema {
+                major: session.facts.major(),
+                objects: read.objects,
+                described: true,
+                not_carried: read.not_carried,
+                whole: true,
+            });
+        }
+        session.execute("ROLLBACK")?;
+    }
+    Err(Error::new(Kind::Locked, "definitions in the database did not stop changing")
+        .hint("run again when no migration is running"))
+}

@@ -1,0 +1,75 @@
+//! The archive as this target is to have it: other roles, other tablespaces.
+
+use super::Options;
+use crate::archive::manifest::Manifest;
+use crate::archive::reader::ArchiveReader;
+use crate::error::{Error, Kind, Result};
+use crate::model::schema::SchemaObject;
+use crate::pg::database;
+use crate::pg::session::Session;
+use crate::rules::renames::Renames;
+use crate::rules::role_names;
+use crate::rules::selection::nearest;
+use std::collections::BTreeSet;
+
+/// Gives the roles of the archive their new names, in all that the manifest says of them.
+///
+/// # Errors
+/// [`Kind::NotFound`] for a role that the archive does not name.
+pub fn rename_roles(reader: &mut ArchiveReader, renames: &Renames) -> Result<()> {
+    let known = &reader.manifest().roles;
+    for old in renames.old_names() {
+        if !known.iter().any(|role| role == old) {
+            let error = Error::new(Kind::NotFound, format!("the archive names no role \"{old}\""));
+            return Err(match nearest(old, known.iter().cloned()) {
+                Some(near) => error.hint(format!("did you mean \"{near}\"?")),
+                None => error,
+            });
+        }
+    }
+    reader.adapt(|manifest| rename(manifest, renames));
+    Ok(())
+}
+
+fn rename(manifest: &mut Manifest, renames: &Renames) {
+    let new = |role: &str| renames.of(role).to_owned();
+    let roles: BTreeSet<String> = manifest.roles.iter().map(|role| new(role)).collect();
+    manifest.roles = roles.into_iter().collect();
+    for object in &mut manifest.large_objects.objects {
+        object.owner = new(&object.owner);
+        if let Some(list) = &mut object.access {
+            role_names::rename_access(list, renames);
+        }
+    }
+    if let Some(database) = &mut manifest.database {
+        database.owner = new(&database.owner);
+    }
+}
+
+/// The objects of the archive's schema, with the roles' new names.
+pub fn schema(reader: &ArchiveReader, options: &Options) -> Result<Vec<SchemaObject>> {
+    let mut objects = reader.schema()?;
+    if !options.role_map.is_empty() {
+        for object in &mut objects {
+            role_names::rename(object, &options.role_map);
+        }
+    }
+    Ok(objects)
+}
+
+/// Sends the objects to the tablespaces that they are to have in the target. What is to lie in the
+/// target database's own says nothing: PostgreSQL refuses to name that for a partitioned table.
+pub fn tablespaces(
+    session: &mut Session,
+    objects: &mut [SchemaObject],
+    options: &Options,
+) -> Result<()> {
+    let own = database::own_tablespace(session)?;
+    for object in objects {
+        let wanted = object.tablespace.take().filter(|_| !options.no_tablespaces);
+        object.tablespace = wanted
+            .map(|name| options.tablespace_map.of(&name).to_owned())
+            .filter(|name| *name != own);
+    }
+    Ok(())
+}

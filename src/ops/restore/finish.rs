@@ -1,0 +1,66 @@
+//! What comes last: the privileges of future objects, and the database's settings. Neither may act
+//! on the restore itself.
+
+use super::Options;
+use crate::archive::manifest::Manifest;
+use crate::error::Result;
+use crate::model::schema::{AccessList, ObjectClass, SchemaObject};
+use crate::ops::observer::Observer;
+use crate::pg::access;
+use crate::pg::session::Session;
+
+/// The classes that are not created among the others.
+pub fn comes_last(object: &SchemaObject) -> bool {
+    matches!(
+        object.class,
+        ObjectClass::Privileges | ObjectClass::DefaultPrivileges | ObjectClass::DatabaseSetting
+    )
+}
+
+/// The access lists of objects of a class.
+pub fn access_lists(objects: &[SchemaObject], class: ObjectClass) -> Vec<AccessList> {
+    let of_class = objects.iter().filter(|object| object.class == class);
+    of_class.filter_map(|object| object.access.clone()).collect()
+}
+
+/// Makes the privileges of all objects, and then those of future ones, what the archive says.
+pub fn privileges(
+    session: &mut Session,
+    manifest: &Manifest,
+    objects: &[SchemaObject],
+    observer: &dyn Observer,
+) -> Result<()> {
+    let major = manifest.source.major();
+    let client = &mut session.client;
+    let lists = access_lists(objects, ObjectClass::Privileges);
+    access::apply(client, major, &lists, access::Scope::WholeDatabase)?;
+    let lists = access_lists(objects, ObjectClass::DefaultPrivileges);
+    for left in access::apply_defaults(client, major, &lists)? {
+        observer.warn(&format!(
+            "the target has default privileges {left}, which this role may not change: they stay"
+        ));
+    }
+    Ok(())
+}
+
+/// Applies the database's settings one by one, and names those that the server refuses.
+pub fn settings(
+    session: &mut Session,
+    objects: &[SchemaObject],
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<Vec<String>> {
+    let mut refused = Vec::new();
+    for object in objects.iter().filter(|object| object.class == ObjectClass::DatabaseSetting) {
+        if let Err(error) = super::full::create(session, object, options) {
+            if session.client.is_closed() {
+                return Err(error);
+            }
+            let reason = super::full::reason(&error);
+            observer
+                .warn(&format!("a setting of the database is not restored: {object}: {reason}"));
+            refused.push(object.name.clone());
+        }
+    }
+    Ok(refused)
+}

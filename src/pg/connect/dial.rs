@@ -1,0 +1,316 @@
+//! A blocking connection to a server, encrypted as the target wants it, before anything of
+//! PostgreSQL's protocol has been said.
+
+use super::target::{Address, Encryption, Keepalives, Place, Target};
+use super::tls;
+use super::watch::{Seen, Watch};
+use crate::error::{Error, Kind, Result};
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
+use rustls::{ClientConnection, StreamOwned};
+use socket2::{SockRef, TcpKeepalive};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::{SocketAddr, UnixStream};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// A connection to a server. The first message to send is the startup message.
+///
+/// Until the session is ready, whatever the server asks for is held against the target's
+/// `require_auth`, reading fails after the target's time, and a password in the clear is only
+/// asked for where nobody else can read it.
+pub struct Stream {
+    transport: Transport,
+    channel_binding: Option<Vec<u8>>,
+    watch: Option<Watch>,
+    seen: Arc<Mutex<Seen>>,
+    deadline: Option<Instant>,
+    target: Target,
+}
+
+enum Transport {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+/// Connects to the first of the target's addresses that answers.
+///
+/// # Errors
+/// [`Kind::Server`] when none does, or not as the target wants it; errors about files of keys and
+/// certificates as they are.
+pub fn dial(target: &Target) -> Result<Stream> {
+    let mut failed = None;
+    for place in target.places()? {
+        for encryption in &target.encryption {
+            match dial_at(target, &place, *encryption) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failed = Some(error),
+            }
+        }
+    }
+    let failed = failed.unwrap_or_else(|| Error::new(Kind::Server, "there is no address to try"));
+    Err(failed.while_doing(format!("cannot connect to {}", target.describe())))
+}
+
+fn dial_at(target: &Target, place: &Place, encryption: Encryption) -> Result<Stream> {
+    let deadline = target.connect_timeout.map(|timeout| Instant::now() + timeout);
+    let failed = |error: io::Error| {
+        Error::new(Kind::Server, format!("no connection to {}", target.address)).caused_by(error)
+    };
+    let transport = match place {
+        Place::Unix(path) => {
+            let address = match path.to_str().and_then(|path| path.strip_prefix('\0')) {
+                Some(name) => abstract_address(name),
+                None => SocketAddr::from_pathname(path),
+            };
+            let stream = address.and_then(|address| UnixStream::connect_addr(&address));
+            Transport::Unix(stream.map_err(failed)?)
+        }
+        Place::Tcp(address) => {
+            let mut stream = match target.connect_timeout {
+                Some(timeout) => TcpStream::connect_timeout(address, timeout),
+                None => TcpStream::connect(address),
+            }
+            .map_err(failed)?;
+            set_up(&stream, target).map_err(failed)?;
+            match encryption {
+                Encryption::Plain => Transport::Tcp(stream),
+                Encryption::Tls => {
+                    bound(&stream, deadline).map_err(failed)?;
+                    if !target.tls.direct {
+                        ask_for_tls(&mut stream)?;
+                    }
+                    return encrypted(target, stream, place, deadline);
+                }
+            }
+        }
+    };
+    Ok(Stream::new(transport, None, target.at(place, encryption), deadline))
+}
+
+#[cfg(target_os = "linux")]
+fn abstract_address(name: &str) -> io::Result<SocketAddr> {
+    use std::os::linux::net::SocketAddrExt;
+    SocketAddr::from_abstract_name(name)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn abstract_address(_: &str) -> io::Result<SocketAddr> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux has abstract sockets"))
+}
+
+fn set_up(stream: &TcpStream, target: &Target) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(target.tcp_user_timeout)?;
+    if let Some(Keepalives { idle, interval, count }) = target.keepalives {
+        let mut keepalive = TcpKeepalive::new();
+        if let Some(idle) = idle {
+            keepalive = keepalive.with_time(idle);
+        }
+        if let Some(interval) = interval {
+            keepalive = keepalive.with_interval(interval);
+        }
+        if let Some(count) = count {
+            keepalive = keepalive.with_retries(count);
+        }
+        socket.set_tcp_keepalive(&keepalive)?;
+    }
+    Ok(())
+}
+
+/// Reading and writing fail at `deadline`.
+fn bound(stream: &TcpStream, deadline: Option<Instant>) -> io::Result<()> {
+    let left = remaining(deadline)?;
+    stream.set_read_timeout(left)?;
+    stream.set_write_timeout(left)
+}
+
+fn remaining(deadline: Option<Instant>) -> io::Result<Option<Duration>> {
+    match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+        Some(Duration::ZERO) => Err(too_late()),
+        left => Ok(left),
+    }
+}
+
+/// The server did not answer in time.
+pub fn too_late() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::TimedOut,
+        "the server did not answer in time (connect_timeout sets how long to wait)",
+    )
+}
+
+/// A timeout in words: the system calls it a resource that is temporarily unavailable.
+fn timely(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => too_late(),
+        _ => error,
+    }
+}
+
+/// The question whether the server can encrypt.
+pub fn tls_request() -> BytesMut {
+    let mut request = BytesMut::new();
+    frontend::ssl_request(&mut request);
+    request
+}
+
+/// What the server's answer to [`tls_request`] means.
+///
+/// # Errors
+/// [`Kind::Server`] when it cannot encrypt, or does not know the question.
+pub fn take_tls_answer(answer: u8) -> Result<()> {
+    match answer {
+        b'S' => Ok(()),
+        b'N' => Err(Error::new(Kind::Server, "the server does not encrypt")
+            .hint("sslmode=prefer goes on without encryption")),
+        // What it says may be anybody's words.
+        b'E' => Err(Error::new(
+            Kind::Server,
+            "the server answers with an error where it is asked to encrypt",
+        )),
+        _ => Err(Error::new(Kind::Server, "what answers is no PostgreSQL server")),
+    }
+}
+
+fn ask_for_tls(stream: &mut TcpStream) -> Result<()> {
+    // One byte and no more: whatever came with it would be in the clear (CVE-2021-23222).
+    let mut answer = [0];
+    stream.write_all(&tls_request()).and_then(|()| stream.read_exact(&mut answer)).map_err(
+        |error| {
+            Error::new(Kind::Server, "no answer to the request for encryption")
+                .caused_by(timely(error))
+        },
+    )?;
+    take_tls_answer(answer[0])
+}
+
+fn encrypted(
+    target: &Target,
+    mut stream: TcpStream,
+    place: &Place,
+    deadline: Option<Instant>,
+) -> Result<Stream> {
+    let Address::Tcp { host, .. } = &target.address else {
+        return Err(Error::failed("a socket is not encrypted"));
+    };
+    let handshake = target.tls.handshake(host)?;
+    let mut session = handshake.begin()?;
+    while session.is_handshaking() {
+        bound(&stream, deadline)
+            .and_then(|()| session.complete_io(&mut stream).map(|_| ()))
+            .map_err(|error| tls::explain(&timely(error)))?;
+    }
+    let channel_binding = handshake.finish(&session)?;
+    let transport = Transport::Tls(Box::new(StreamOwned::new(session, stream)));
+    Ok(Stream::new(transport, channel_binding, target.at(place, Encryption::Tls), deadline))
+}
+
+impl Stream {
+    fn new(
+        transport: Transport,
+        channel_binding: Option<Vec<u8>>,
+        target: Target,
+        deadline: Option<Instant>,
+    ) -> Self {
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let private = target.is_private(target.encryption.first() == Some(&Encryption::Tls));
+        let watch = Some(Watch::new(target.methods.clone(), private, Arc::clone(&seen)));
+        Self { transport, channel_binding, watch, seen, deadline, target }
+    }
+
+    /// The server, narrowed to the address and the encryption that worked.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Whether TLS is in use.
+    pub fn encrypted(&self) -> bool {
+        matches!(self.transport, Transport::Tls(_))
+    }
+
+    /// The data of `tls-server-end-point`, if TLS is in use and the certificate has any.
+    pub fn channel_binding(&self) -> Option<&[u8]> {
+        self.channel_binding.as_deref()
+    }
+
+    /// What was seen of the server's first messages.
+    pub fn seen(&self) -> Seen {
+        self.seen.lock().map_or_else(|poisoned| poisoned.into_inner().clone(), |seen| seen.clone())
+    }
+
+    /// Reading fails after so long without a byte; none is never. Counts once the session is
+    /// ready; before that, the target's own time does.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match &self.transport {
+            Transport::Unix(stream) => stream.set_read_timeout(timeout),
+            Transport::Tcp(stream) => stream.set_read_timeout(timeout),
+            Transport::Tls(stream) => stream.sock.set_read_timeout(timeout),
+        }
+    }
+
+    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match &self.transport {
+            Transport::Unix(stream) => stream.set_write_timeout(timeout),
+            Transport::Tcp(stream) => stream.set_write_timeout(timeout),
+            Transport::Tls(stream) => stream.sock.set_write_timeout(timeout),
+        }
+    }
+
+    /// Ends the connection in both directions, for whoever waits for it on another thread.
+    pub fn shutdown(&self) -> io::Result<()> {
+        match &self.transport {
+            Transport::Unix(stream) => stream.shutdown(Shutdown::Both),
+            Transport::Tcp(stream) => stream.shutdown(Shutdown::Both),
+            Transport::Tls(stream) => stream.sock.shutdown(Shutdown::Both),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.watch.is_some() {
+            let left = remaining(self.deadline)?;
+            self.set_read_timeout(left)?;
+            self.set_write_timeout(left)?;
+        }
+        let read = match &mut self.transport {
+            Transport::Unix(stream) => stream.read(buffer),
+            Transport::Tcp(stream) => stream.read(buffer),
+            Transport::Tls(stream) => stream.read(buffer),
+        };
+        let Some(watch) = &mut self.watch else { return read };
+        let read = read.map_err(timely)?;
+        if watch.observe(&buffer[..read])? {
+            self.watch = None;
+            self.set_read_timeout(None)?;
+            self.set_write_timeout(None)?;
+        }
+        Ok(read)
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match &mut self.transport {
+            Transport::Unix(stream) => stream.write(buffer),
+            Transport::Tcp(stream) => stream.write(buffer),
+            Transport::Tls(stream) => stream.write(buffer),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.transport {
+            Transport::Unix(stream) => stream.flush(),
+            Transport::Tcp(stream) => stream.flush(),
+            Transport::Tls(stream) => stream.flush(),
+        }
+    }
+}

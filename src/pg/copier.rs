@@ -1,0 +1,87 @@
+//! A session for rows alone: settings pinned as in [`Session`](super::session::Session), on a
+//! connection that is made for COPY.
+
+use super::connect;
+use super::ident::literal;
+use super::session::{
+    Canceller, EMPTY_SEARCH_PATH, Purpose, Statements, encoding_of_rows, pin_sql, pooled, refused,
+    settings,
+};
+use super::wire::Wire;
+use crate::error::{Error, Result};
+use crate::model::connection::Connection;
+use crate::model::server::ServerFacts;
+
+/// While rows are sent nobody listens: notices must not fill the server's socket.
+const QUIET: &[(&str, &str)] = &[("client_min_messages", "error")];
+
+/// An open connection for COPY whose settings are pinned.
+pub struct Copier {
+    pub(super) wire: Wire,
+    facts: ServerFacts,
+    process: String,
+    client_encoding: String,
+}
+
+impl Copier {
+    /// Connects to `database`, or to the one that the connection names. `facts` are what another
+    /// session has read of the same database.
+    ///
+    /// # Errors
+    /// [`Kind::Server`](crate::error::Kind::Server) when the server cannot be reached or refuses.
+    pub fn open(
+        connection: &Connection,
+        database: Option<&str>,
+        purpose: Purpose,
+        facts: &ServerFacts,
+    ) -> Result<Self> {
+        // Another session has settled which of the servers it is.
+        let targets = connect::targets(connection, database)?;
+        let target = targets.first().ok_or_else(|| Error::failed("there is no server to try"))?;
+        let mut wire = Wire::connect(target)?;
+        let doing = "cannot set up the session";
+        wire.value(EMPTY_SEARCH_PATH, doing)?;
+        let mut pins = settings(purpose).map(pin_sql).to_vec();
+        pins.push(pin_sql(QUIET));
+        wire.execute(&pins.join("; "), doing)?;
+        let process = wire.value(PROCESS, doing)?;
+        let client_encoding = String::from("UTF8");
+        Ok(Self { wire, facts: facts.clone(), process, client_encoding })
+    }
+
+    /// Rows travel in `encoding` from here on; see
+    /// [`Session::use_encoding`](super::session::Session::use_encoding).
+    pub fn use_encoding(&mut self, encoding: &str) -> Result<()> {
+        let encoding = encoding_of_rows(encoding, &self.facts);
+        self.execute(&format!("SET client_encoding = {}", literal(&encoding)))?;
+        self.client_encoding = encoding;
+        Ok(())
+    }
+
+    /// Fails when a connection pooler has moved the session to another server process.
+    pub fn check_not_pooled(&mut self) -> Result<()> {
+        let process = self.wire.value(PROCESS, "cannot ask for the server process")?;
+        if process == self.process { Ok(()) } else { Err(pooled()) }
+    }
+
+    /// What another thread needs to cancel this session's statement.
+    pub fn canceller(&self) -> Canceller {
+        Canceller::Wire(self.wire.cancel_key())
+    }
+}
+
+const PROCESS: &str = "SELECT pg_catalog.pg_backend_pid()";
+
+impl Statements for Copier {
+    fn execute(&mut self, sql: &str) -> Result<()> {
+        self.wire.execute(sql, &refused(sql))
+    }
+
+    fn facts(&self) -> &ServerFacts {
+        &self.facts
+    }
+
+    fn client_encoding(&self) -> &str {
+        &self.client_encoding
+    }
+}

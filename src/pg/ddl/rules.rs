@@ -1,0 +1,49 @@
+//! Rewrite rules. What makes a view select is no rule here, but a part of the view.
+
+use super::collection::{Collection, Draft, Key};
+use super::relations::Relations;
+use super::rows;
+use super::triggers::firing;
+use crate::error::Result;
+use crate::model::schema::{ObjectClass, Statement};
+use crate::pg::ident;
+use postgres::Client;
+
+/// Collects the rules of tables and views; those on members of extensions come with these.
+pub(super) fn collect(
+    client: &mut Client,
+    out: &mut Collection,
+    relations: &Relations,
+) -> Result<()> {
+    let sql = "SELECT r.oid, r.ev_class AS relation, r.rulename::text AS name,
+                r.ev_enabled::text AS enabled, pg_get_ruledef(r.oid) AS definition
+         FROM pg_catalog.pg_rewrite AS r
+         WHERE r.rulename <> '_RETURN' AND r.oid >= 16384
+         ORDER BY r.oid";
+    for row in rows::query(client, "rules", sql)? {
+        let Some(relation) = relations.get(row.get("relation")?) else { continue };
+        let (key, name): (Key, &str) = (Key::rule(row.get("oid")?), row.get("name")?);
+        let (table, quoted) = (relation.sql(), ident::quote(name));
+        let definition = row.deparsed("definition")?;
+        let draft = Draft::new(ObjectClass::Rule, Some(&relation.name.schema), name)
+            .part_of(relation.name.clone())
+            .define(definition.trim().trim_end_matches(';'))
+            .needs(relation.key())
+            .after_data();
+        let draft = out.add(key, draft)?;
+        out.commentable(key, draft, format!("RULE {quoted} ON {table}"));
+        match (row.letter("enabled")?, firing(row.letter("enabled")?)) {
+            ('O', _) => {}
+            // Of views, no rule can be in another state.
+            (_, Some(state)) => {
+                let sql = format!("ALTER TABLE ONLY {table} {state} RULE {quoted}");
+                out.push(draft, Statement::define(sql));
+            }
+            (letter, None) => {
+                let text = format!("state {letter} of rule {name} on {}", relation.name);
+                out.leave_out_on(&relation.name, ObjectClass::Unknown, None, text);
+            }
+        }
+    }
+    Ok(())
+}
