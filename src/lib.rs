@@ -21,6 +21,7 @@ pub mod model {
 pub mod cli {
     pub mod args;
     pub mod environment;
+    pub mod events;
     pub mod exit;
     pub mod progress;
     pub mod report;
@@ -35,6 +36,7 @@ pub mod ops {
     pub mod interrupt;
     pub mod list;
     pub mod locate;
+    pub mod lock_wait;
     pub mod observer;
     pub mod pace;
     pub mod plan;
@@ -84,6 +86,7 @@ pub mod store {
 /// The server: the only home of the `postgres` crate.
 pub mod pg {
     pub mod access;
+    pub mod blockers;
     pub mod catalog;
     pub mod connect;
     pub mod copier;

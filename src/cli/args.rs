@@ -9,6 +9,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+mod waits;
+
+pub use waits::Waits;
+
 /// Archives PostgreSQL databases into checksummed, verified files and brings them back.
 ///
 /// pgark reads tables straight over SQL under one snapshot, and needs no pg_dump and no psql.
@@ -34,6 +38,9 @@ pub enum Verb {
     Compare(Compare),
     /// List the archives of a repository.
     List(List),
+    /// The exit codes and what they mean.
+    #[command(name = "exit-codes", long_about = exit::EXPLAINED, hide = true, disable_help_flag = true, help_template = "{about}")]
+    ExitCodes,
 }
 
 /// What all verbs share.
@@ -42,12 +49,20 @@ pub struct Common {
     /// Folder that holds backups/ and manifests/.
     #[arg(long, value_name = "DIR", default_value = ".", env = "PGARK_REPO")]
     pub repo: PathBuf,
-    /// Print the result as JSON on standard output.
+    /// Print events as JSON on standard output, one a line, and the result last.
+    ///
+    /// With --quiet, the result alone. docs/json.md says what is in them.
     #[arg(long)]
     pub json: bool,
     /// Say nothing but warnings and errors.
     #[arg(long, short)]
     pub quiet: bool,
+    /// Say everything: each table, decisions, the server's notices.
+    #[arg(long, short, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// How often a run without a terminal says where it is, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub progress: u64,
 }
 
 /// How to reach a database.
@@ -72,6 +87,9 @@ pub struct Server {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub password: PasswordPrompt,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub waits: Waits,
 }
 
 /// Whether to ask for a password.
@@ -371,6 +389,9 @@ pub struct Compare {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub password: PasswordPrompt,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub waits: Waits,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub common: Common,

@@ -1,6 +1,8 @@
 //! Results and errors, for people and as JSON.
 
+use super::events;
 use super::exit::ExitCode;
+use super::progress::lines::duration;
 use super::progress::to_stderr;
 use crate::archive::manifest::Manifest;
 use crate::error::{Error, Result};
@@ -30,22 +32,46 @@ pub fn to_stdout(text: &str) -> Result<()> {
     }
 }
 
-fn print_json(value: &Value) -> Result<()> {
-    to_stdout(&value.to_string())
+/// Prints a result, the last line of what `--json` prints.
+fn print_json(value: Value) -> Result<()> {
+    to_stdout(&events::result(value))
+}
+
+/// Prints a text of the manual.
+pub fn text(text: &str) -> ExitCode {
+    match to_stdout(text) {
+        Ok(()) => ExitCode::Done,
+        Err(failed) => {
+            error(&failed, false);
+            ExitCode::from(failed.kind())
+        }
+    }
 }
 
 fn took(elapsed: Duration) -> String {
-    format!("{:.1} s", elapsed.as_secs_f64())
+    match elapsed.as_secs() {
+        0..60 => format!("{:.1} s", elapsed.as_secs_f64()),
+        _ => duration(elapsed),
+    }
+}
+
+/// Lines of a name and a value each, with the values below each other.
+fn facts(facts: &[(&str, String)]) -> String {
+    let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    let lines: Vec<String> =
+        facts.iter().map(|(name, value)| format!("{name:>width$}: {value}")).collect();
+    lines.join("\n")
 }
 
 /// The result of `pgark backup`.
-pub fn backup(summary: &backup::Summary, as_json: bool, quiet: bool) -> Result<()> {
+pub fn backup(summary: &backup::Summary, code: ExitCode, as_json: bool, quiet: bool) -> Result<()> {
     let manifest = &summary.manifest;
     let rows: u64 = manifest.tables.iter().map(|table| table.content.rows).sum();
     let bytes: u64 = manifest.tables.iter().map(|table| table.content.bytes).sum();
     if as_json {
-        return print_json(&json!({
+        return print_json(json!({
             "result": "done",
+            "exit_code": code.number(),
             "archive": summary.archive,
             "manifest": summary.manifest_path,
             "manifest_sha256": summary.manifest_sha256,
@@ -63,36 +89,51 @@ pub fn backup(summary: &backup::Summary, as_json: bool, quiet: bool) -> Result<(
     if quiet {
         return Ok(());
     }
-    let mut lines = vec![format!(
-        "{}: {} tables, {} rows, {} of rows in {} on disk, {}",
-        summary.archive.display(),
-        manifest.tables.len(),
-        HumanCount(rows),
-        HumanBytes(bytes),
-        HumanBytes(summary.size),
-        took(summary.elapsed)
-    )];
+    let source = &manifest.source;
+    let mut told = vec![
+        ("archive", summary.archive.display().to_string()),
+        (
+            "database",
+            format!("{}, PostgreSQL {}", Printable(&source.database), source.server_version),
+        ),
+        (
+            "contents",
+            format!(
+                "{} tables, {} rows, {} sequences, {} large objects",
+                manifest.tables.len(),
+                HumanCount(rows),
+                manifest.sequences.len(),
+                manifest.large_objects.count
+            ),
+        ),
+        ("size", format!("{} of rows, {} on disk", HumanBytes(bytes), HumanBytes(summary.size))),
+        ("took", took(summary.elapsed)),
+    ];
     if !manifest.left_out.is_empty() {
-        lines.push(format!("left out: {}", enumerate(&manifest.left_out)));
+        told.push(("left out", enumerate(&manifest.left_out)));
     }
     if let Some(bundle) = &manifest.migrations {
-        lines.push(format!("with {} files of the {} project", bundle.files.len(), bundle.tool));
+        told.push(("with", format!("{} files of the {} project", bundle.files.len(), bundle.tool)));
     }
     for ledger in &manifest.ledgers {
-        lines.push(format!("{} at {}", ledger.table, ledger.revisions.join(", ")));
+        told.push(("ledger", format!("{} at {}", ledger.table, ledger.revisions.join(", "))));
     }
-    lines.push(format!(
-        "written, synced, read again and verified; manifest sha256 {}",
-        summary.manifest_sha256
-    ));
-    to_stdout(&lines.join("\n"))
+    told.push(("proved", String::from("written, synced, read again and verified")));
+    told.push(("manifest", format!("sha256 {}", summary.manifest_sha256)));
+    to_stdout(&facts(&told))
 }
 
 /// The result of `pgark restore`.
-pub fn restore(summary: &restore::Summary, as_json: bool, quiet: bool) -> Result<()> {
+pub fn restore(
+    summary: &restore::Summary,
+    code: ExitCode,
+    as_json: bool,
+    quiet: bool,
+) -> Result<()> {
     if as_json {
-        return print_json(&json!({
+        return print_json(json!({
             "result": "done",
+            "exit_code": code.number(),
             "archive": summary.archive,
             "database": summary.database,
             "kept_as": summary.kept_as,
@@ -113,39 +154,39 @@ pub fn restore(summary: &restore::Summary, as_json: bool, quiet: bool) -> Result
     if quiet {
         return Ok(());
     }
-    let mut lines = vec![format!(
-        "restored {} into \"{}\": {} tables, {} rows, {} sequences, {} large objects, {}",
-        summary.archive,
-        Printable(&summary.database),
-        summary.tables,
-        HumanCount(summary.rows),
-        summary.sequences,
-        summary.large_objects,
-        took(summary.elapsed)
-    )];
+    let mut told = vec![
+        ("restored", summary.archive.clone()),
+        ("into", format!("database \"{}\"", Printable(&summary.database))),
+        (
+            "contents",
+            format!(
+                "{} tables, {} rows, {} sequences, {} large objects",
+                summary.tables,
+                HumanCount(summary.rows),
+                summary.sequences,
+                summary.large_objects
+            ),
+        ),
+        ("took", took(summary.elapsed)),
+    ];
     if let Some(kept) = &summary.kept_as {
-        lines.push(format!("the old database is kept as \"{}\"", Printable(kept)));
+        told.push(("kept", format!("the old database, as \"{}\"", Printable(kept))));
     }
     if summary.skipped > 0 {
-        lines.push(format!(
-            "{} rows were left out, whose keys were there",
-            HumanCount(summary.skipped)
-        ));
+        let skipped = HumanCount(summary.skipped);
+        told.push(("skipped", format!("{skipped} rows were left out, whose keys were there")));
     }
-    if !summary.left_out.is_empty() {
-        lines.push(format!("left out: {}", enumerate(&summary.left_out)));
+    for (name, list) in [
+        ("left out", &summary.left_out),
+        ("not filled anew", &summary.stale),
+        ("refused settings", &summary.refused_settings),
+    ] {
+        if !list.is_empty() {
+            told.push((name, enumerate(list)));
+        }
     }
-    if !summary.stale.is_empty() {
-        lines.push(format!("not filled anew: {}", enumerate(&summary.stale)));
-    }
-    if !summary.refused_settings.is_empty() {
-        lines.push(format!(
-            "settings that the server refused: {}",
-            enumerate(&summary.refused_settings)
-        ));
-    }
-    lines.push(format!("proved: {}", proof(summary.proof)));
-    to_stdout(&lines.join("\n"))
+    told.push(("proved", String::from(proof(summary.proof))));
+    to_stdout(&facts(&told))
 }
 
 fn proof(proof: restore::Proof) -> &'static str {
@@ -203,7 +244,7 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
             ExitCode::Damaged => "damaged",
             _ => "failed",
         };
-        print_json(&json!({
+        print_json(json!({
             "result": result,
             "exit_code": code.number(),
             "error": unusable,
@@ -261,7 +302,7 @@ pub fn list(listed: &[Listed], as_json: bool) -> Result<()> {
                 Err(problem) => json!({"name": archive.name, "problem": problem}),
             })
             .collect();
-        return print_json(&json!({"archives": archives}));
+        return print_json(json!({"archives": archives}));
     }
     if listed.is_empty() {
         return Ok(());
@@ -303,7 +344,15 @@ pub fn list(listed: &[Listed], as_json: bool) -> Result<()> {
 pub fn error(error: &Error, as_json: bool) {
     // A connection string may have come as the name of an archive, or out of somebody's message.
     let message = hide(&error.to_string());
-    let causes: Vec<String> = error.causes().map(|cause| hide(&cause)).collect();
+    let mut causes: Vec<String> = Vec::new();
+    for cause in error.causes() {
+        let cause = hide(&cause);
+        // What has been said is not said again.
+        let before = causes.last().unwrap_or(&message);
+        if !before.contains(&cause) {
+            causes.push(cause);
+        }
+    }
     let hint = error.next_step().map(hide);
     if as_json {
         let value = json!({
@@ -314,29 +363,57 @@ pub fn error(error: &Error, as_json: bool) {
             "hint": hint,
         });
         // The exit code tells too.
-        drop(print_json(&value));
+        drop(print_json(value));
         return;
     }
-    to_stderr(&format!("pgark: error: {}", Printable(&message)));
+    to_stderr(&format!("{} {}", said_in_red("pgark: error:"), on_one_screen(&message)));
     for reason in &causes {
-        to_stderr(&format!("  because: {}", Printable(reason)));
+        to_stderr(&format!("  because: {}", on_one_screen(reason)));
     }
     if let Some(hint) = &hint {
-        to_stderr(&format!("  hint: {}", Printable(hint)));
+        to_stderr(&format!("  hint: {}", on_one_screen(hint)));
     }
+}
+
+/// As much of a text as leaves room for the others on the same screen.
+fn on_one_screen(text: &str) -> String {
+    const LONGEST: usize = 1500;
+    let shown = Printable(text).to_string();
+    match shown.char_indices().nth(LONGEST) {
+        None => shown,
+        Some((end, _)) => format!("{} … ({} more bytes)", &shown[..end], shown.len() - end),
+    }
+}
+
+/// Red and bold where standard error is a terminal whose user does not forbid it: that can be read
+/// on light and on dark.
+fn said_in_red(text: &str) -> String {
+    console::style(text).for_stderr().red().bold().to_string()
 }
 
 /// What is wrong with the command line; help and version, too, come as such.
 pub fn usage(error: &clap::Error) -> ExitCode {
     let said = error.render().to_string();
     let shown = hide(&said);
+    if !error.use_stderr() {
+        drop(error.print());
+        return ExitCode::Done;
+    }
+    let code = ExitCode::Usage;
+    if std::env::args().any(|argument| argument == "--json") {
+        drop(print_json(json!({
+            "result": "failed",
+            "exit_code": code.number(),
+            "error": shown.trim().trim_start_matches("error: "),
+            "causes": [],
+            "hint": null,
+        })));
+        return code;
+    }
     match shown == said {
-        // With colours, and on standard output where it belongs there.
+        // With colours.
         true => drop(error.print()),
         false => to_stderr(shown.trim_end()),
     }
-    match error.use_stderr() {
-        true => ExitCode::Usage,
-        false => ExitCode::Done,
-    }
+    code
 }

@@ -1,9 +1,9 @@
 //! From the command line to a verb, and from its result to an exit code.
 
 use super::args::{self, Arguments, Verb};
-use super::exit::ExitCode;
-use super::progress::Progress;
-use super::{environment, report};
+use super::exit::{self, ExitCode};
+use super::progress::{Manner, Progress};
+use super::{environment, progress, report};
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::schema::ObjectClass;
@@ -25,8 +25,15 @@ use std::time::Duration;
 
 /// Runs what was asked for.
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let common = common(&arguments.verb);
-    let progress = Arc::new(Progress::new(common.quiet || common.json));
+    let Some(common) = common(&arguments.verb) else {
+        return report::text(exit::EXPLAINED);
+    };
+    let progress = Arc::new(Progress::new(Manner {
+        quiet: common.quiet,
+        verbose: common.verbose,
+        json: common.json,
+        every: Duration::from_secs(common.progress),
+    }));
     let interrupt = Arc::new(Interrupt::default());
     let result = listen(&interrupt).and_then(|()| {
         // A defect must not look like anything else; what is half done is undone while unwinding.
@@ -43,13 +50,15 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn common(verb: &Verb) -> &args::Common {
+/// What verbs share; a topic of the manual has nothing of it.
+fn common(verb: &Verb) -> Option<&args::Common> {
     match verb {
-        Verb::Backup(args) => &args.common,
-        Verb::Restore(args) => &args.common,
-        Verb::Verify(args) => &args.common,
-        Verb::Compare(args) => &args.common,
-        Verb::List(args) => &args.common,
+        Verb::Backup(args) => Some(&args.common),
+        Verb::Restore(args) => Some(&args.common),
+        Verb::Verify(args) => Some(&args.common),
+        Verb::Compare(args) => Some(&args.common),
+        Verb::List(args) => Some(&args.common),
+        Verb::ExitCodes => None,
     }
 }
 
@@ -66,6 +75,8 @@ fn listen(interrupt: &Arc<Interrupt>) -> Result<()> {
         let mut before = false;
         for signal in signals.forever() {
             if before {
+                // A terminal that is being asked at must not stay without an echo.
+                progress::leave_terminal();
                 std::process::exit(128 + signal);
             }
             before = true;
@@ -91,11 +102,12 @@ fn dispatch(
                 backup::run(&options, observer, interrupt)
             })?;
             progress.finish();
-            told(progress, report::backup(&summary, args.common.json, args.common.quiet));
-            Ok(match summary.manifest.not_carried.is_empty() {
+            let code = match summary.manifest.not_carried.is_empty() {
                 true => ExitCode::Done,
                 false => ExitCode::Omissions,
-            })
+            };
+            told(progress, report::backup(&summary, code, args.common.json, args.common.quiet));
+            Ok(code)
         }
         Verb::Restore(args) => {
             let options = restore_options(args, person)?;
@@ -103,14 +115,15 @@ fn dispatch(
                 restore::run(&options, observer, interrupt)
             })?;
             progress.finish();
-            told(progress, report::restore(&summary, args.common.json, args.common.quiet));
             let nothing_left = summary.stale.is_empty()
                 && summary.refused_settings.is_empty()
                 && summary.left_out.is_empty();
-            Ok(match nothing_left {
+            let code = match nothing_left {
                 true => ExitCode::Done,
                 false => ExitCode::Omissions,
-            })
+            };
+            told(progress, report::restore(&summary, code, args.common.json, args.common.quiet));
+            Ok(code)
         }
         Verb::Verify(args) => {
             let (repo, jobs) = (&args.common.repo, usize::from(args.jobs.jobs));
@@ -135,6 +148,7 @@ fn dispatch(
             report::list(&list::run(&args.common.repo)?, args.common.json)?;
             Ok(ExitCode::Done)
         }
+        Verb::ExitCodes => Ok(report::text(exit::EXPLAINED)),
     }
 }
 
@@ -169,7 +183,7 @@ fn told(progress: &Progress, result: Result<()>) {
 }
 
 fn connection(server: &args::Server, person: Arc<Progress>) -> Connection {
-    environment::connection(&server.url, server.password.into(), person)
+    server.waits.bound(environment::connection(&server.url, server.password.into(), person))
 }
 
 fn backup_options(args: &args::Backup, person: Arc<Progress>) -> Result<backup::Options> {
@@ -270,7 +284,7 @@ fn compared(what: &str, args: &args::Compare, person: Arc<Progress>) -> Result<c
     let is_connection = what.contains("://") || what.contains('=');
     if is_connection && !Path::new(what).exists() {
         let connection = environment::connection(what, args.password.into(), person);
-        return Ok(compare::Input::Database(connection));
+        return Ok(compare::Input::Database(args.waits.bound(connection)));
     }
     Ok(compare::Input::Archive(locate::archive(what, &args.common.repo)?))
 }

@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::name::enumerate;
 use crate::model::schema::ObjectClass;
-use crate::pg::session::{Purpose, Session};
+use crate::pg::session::Purpose;
 use crate::pg::{catalog, snapshot, target};
 use crate::rules::role_names;
 use crate::rules::selection::Selection;
@@ -108,8 +108,7 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     }
 
     observer.phase("connecting", None);
-    let mut leader = Session::open(&options.connection, None, Purpose::Catalog)?;
-    interrupt.register(leader.canceller());
+    let mut leader = interrupt.open(&options.connection, None, Purpose::Catalog)?;
     leader.check_not_pooled()?;
     target::check_unmarked(&mut leader)?;
     let mut taken = schema::take(&mut leader, options, observer, interrupt)?;
@@ -132,6 +131,13 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         observer.warn("the migration project's files are in the archive, and no table that the role can read holds its state (alembic_version)");
     }
     let plan = plan::make(&taken.tables, &taken.choices, leader.facts.major());
+    observer.detail(&format!(
+        "{} tables of PostgreSQL {}, in {} pieces of work, by {} workers",
+        plan.tables.len(),
+        leader.facts.server_version,
+        plan.tasks.len(),
+        options.jobs.min(plan.tasks.len())
+    ));
 
     let name = match &options.name {
         Some(name) => checked_name(name)?,

@@ -1,5 +1,6 @@
 //! The order in which rows are read: every table cut into ranges of heap pages, the largest first.
 
+use super::observer::Item;
 use crate::model::name::QualifiedName;
 use crate::model::table::Column;
 use crate::pg::catalog::CatalogTable;
@@ -9,6 +10,9 @@ use crate::rules::selection::Choice;
 /// Heap pages per range: 16 MiB with the usual blocks. Ranges begin at fixed pages whatever the
 /// table's size, so that a later archive can tell which ranges did not change.
 const PAGES_PER_RANGE: u64 = 2048;
+
+/// What a page is taken for where bytes are estimated.
+const PAGE_BYTES: u64 = 8192;
 
 /// Tables of up to so many pages go together: up to so many pages, and so many tables.
 const SMALL_PAGES: u64 = 128;
@@ -35,6 +39,8 @@ pub struct PlannedTable {
     pub load_through: Option<QualifiedName>,
     /// Folder of its chunks in the archive.
     pub folder: String,
+    /// Heap pages.
+    pages: u64,
 }
 
 impl PlannedTable {
@@ -80,6 +86,21 @@ pub struct Plan {
     pub estimated_bytes: u64,
 }
 
+impl Plan {
+    /// A piece as the observer hears of it.
+    pub fn item(&self, piece: Piece) -> Item<'_> {
+        let table = &self.tables[piece.table];
+        let (parts, pages) = match piece.pages {
+            None => (1, table.pages),
+            Some((from, to)) => {
+                let to = to.unwrap_or(table.pages);
+                (table.pages.div_ceil(PAGES_PER_RANGE), to.saturating_sub(from))
+            }
+        };
+        Item { name: &table.name, parts, bytes: pages * PAGE_BYTES }
+    }
+}
+
 /// Plans the reading of the chosen tables.
 pub fn make(tables: &[CatalogTable], choices: &[Choice], major: u32) -> Plan {
     let mut chosen: Vec<(&CatalogTable, Choice)> = tables
@@ -100,11 +121,12 @@ pub fn make(tables: &[CatalogTable], choices: &[Choice], major: u32) -> Plan {
             condition: table.condition.clone(),
             load_through: through.map(|table| table.name.clone()),
             folder: format!("data/{:0width$}-{}", position + 1, slug(&table.name.to_string())),
+            pages: table.pages,
         });
         if choice == Choice::Whole && table.pages > 0 {
             let cut = major >= TID_RANGE_SCANS && table.condition.is_none();
             plan.tasks.extend(tasks(position, table.pages, cut));
-            plan.estimated_bytes += table.pages * 8192;
+            plan.estimated_bytes += table.pages * PAGE_BYTES;
         }
     }
     plan.tasks = together(std::mem::take(&mut plan.tasks));

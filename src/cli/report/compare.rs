@@ -70,7 +70,7 @@ fn as_value(summary: &Summary, code: ExitCode) -> Result<()> {
             "notes": schema.notes,
         });
     }
-    print_json(&value)
+    print_json(value)
 }
 
 fn print_rows(summary: &Summary, rows: &Rows, quiet: bool) -> Result<()> {

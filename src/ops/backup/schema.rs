@@ -7,6 +7,7 @@ use crate::model::schema::{NotCarried, ObjectClass, SchemaObject};
 use crate::model::server::DatabaseProperties;
 use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
+use crate::ops::lock_wait;
 use crate::ops::observer::Observer;
 use crate::pg::catalog::{self, CatalogTable};
 use crate::pg::session::{Purpose, Session};
@@ -70,8 +71,7 @@ pub fn take(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Taken> {
-    let mut watcher = Session::open(&options.connection, None, Purpose::Catalog)?;
-    interrupt.register(watcher.canceller());
+    let mut watcher = interrupt.open(&options.connection, None, Purpose::Catalog)?;
     for attempts in 0..ATTEMPTS {
         if attempts > 0 {
             std::thread::sleep(PAUSE);
@@ -100,7 +100,10 @@ fn attempt(
         Ok(to_lock(tables, &choices))
     };
     let check = || interrupt.check();
-    let mut snapshot = snapshot::take(leader, options.lock_timeout, &check, &mut choose)?;
+    let process = leader.process();
+    let mut snapshot = lock_wait::told(&options.connection, None, process, observer, || {
+        snapshot::take(leader, options.lock_timeout, &check, &mut choose)
+    })?;
     let tables = std::mem::take(&mut snapshot.tables);
     let choices = choices(&tables, options)?;
     check_standby(&tables, &choices, leader.facts.in_recovery)?;

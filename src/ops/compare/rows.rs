@@ -11,9 +11,9 @@ use crate::model::name::QualifiedName;
 use crate::model::table::{Column, SequenceState};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
-use crate::ops::{plan, scan};
+use crate::ops::{lock_wait, plan, scan};
 use crate::pg::catalog::{self, CatalogTable};
-use crate::pg::session::{Purpose, Session};
+use crate::pg::session::Purpose;
 use crate::pg::{snapshot, target};
 use crate::rules::copy_text;
 use crate::rules::large_object_digest::LargeObjectContent;
@@ -214,7 +214,7 @@ fn from_database(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Side> {
-    let mut session = Session::open(live.connection, live.database, Purpose::Catalog)?;
+    let mut session = interrupt.open(live.connection, live.database, Purpose::Catalog)?;
     target::check_unmarked(&mut session)?;
     read_live(live, manifest, observer, interrupt)
 }
@@ -225,15 +225,18 @@ fn read_live(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Side> {
-    let mut leader = Session::open(live.connection, live.database, Purpose::Catalog)?;
-    interrupt.register(leader.canceller());
+    observer.phase("locking the tables", None);
+    let mut leader = interrupt.open(live.connection, live.database, Purpose::Catalog)?;
     let in_archive: BTreeMap<&QualifiedName, &TableEntry> =
         manifest.tables.iter().map(|entry| (&entry.name, entry)).collect();
     let mut choose = |tables: &[CatalogTable]| {
         Ok(tables.iter().filter(|t| in_archive.contains_key(&t.name)).map(|t| t.oid).collect())
     };
     let check = || interrupt.check();
-    let taken = snapshot::take(&mut leader, live.lock_timeout, &check, &mut choose)?;
+    let process = leader.process();
+    let taken = lock_wait::told(live.connection, live.database, process, observer, || {
+        snapshot::take(&mut leader, live.lock_timeout, &check, &mut choose)
+    })?;
     let mut tables = BTreeMap::new();
     let mut to_scan = Vec::new();
     for mut table in taken.tables.into_iter().filter(|table| !table.partitioned) {
