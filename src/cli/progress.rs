@@ -105,10 +105,10 @@ impl Progress {
     }
 
     /// Something that is said to people and programs alike.
-    fn tell(&self, event: &str, before: &str, text: &str) {
-        match self.manner.json && !self.manner.quiet {
+    fn tell(&self, event: &str, text: &str) {
+        match self.manner.json {
             true => events::event(event, json!({"text": text})),
-            false => self.say(&format!("pgark: {before}{}", Printable(text))),
+            false => self.say(&format!("pgark: {}", Printable(text))),
         }
     }
 }
@@ -167,18 +167,22 @@ impl Observer for Progress {
 
     fn detail(&self, text: &str) {
         if self.manner.verbose {
-            self.tell("detail", "", text);
+            self.tell("detail", text);
         }
     }
 
     fn note(&self, text: &str) {
         if !self.manner.quiet {
-            self.tell("note", "", text);
+            self.tell("note", text);
         }
     }
 
     fn warn(&self, text: &str) {
-        self.tell("warning", "warning: ", text);
+        if self.manner.json && !self.manner.quiet {
+            events::event("warning", json!({"text": text}));
+        }
+        // Also beside JSON: what should be looked after must reach the mail of cron.
+        self.say(&format!("pgark: warning: {}", Printable(text)));
     }
 }
 

@@ -59,5 +59,7 @@ mod schema_diff;
 mod schema_roundtrip;
 /// Parts of a database, by pattern, and objects that may be missing.
 mod selection;
+/// What pgark says: at a terminal, in logs, to programs; when connections fail and signals come.
+mod talk;
 /// What users add to the type system, with rows.
 mod type_system;

@@ -145,7 +145,6 @@ mod tests {
             rows: 12_345,
             bytes: 5 << 20,
             rate: 3 << 20,
-            fraction: Some(0.5),
             left: Some(Duration::from_secs(4)),
         };
         View {

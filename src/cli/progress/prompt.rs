@@ -34,7 +34,7 @@ pub fn leave() {
         && let Some((terminal, before)) = asking.take()
     {
         // Nothing can be done about a terminal that is gone.
-        drop(tcsetattr(&terminal, OptionalActions::Now, &before));
+        tcsetattr(&terminal, OptionalActions::Now, &before).ok();
         super::to_stderr("");
     }
 }

@@ -25,7 +25,7 @@ impl Screen {
             let (height, width) = Term::stderr().size();
             let lines = lines::screen(&tally.view(), width.into(), height.into());
             // A screen that cannot be written to is no failure.
-            drop(out.write_str(&lines.join("\n")));
+            out.write_str(&lines.join("\n")).ok();
         };
         let style = ProgressStyle::with_template("{lines}");
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());

@@ -97,7 +97,6 @@ pub struct Busy {
     pub bytes: u64,
     /// Bytes per second since it began.
     pub rate: u64,
-    pub fraction: Option<f64>,
     pub left: Option<Duration>,
 }
 
@@ -249,7 +248,6 @@ impl Tally {
                     rows: worker.rows,
                     bytes: worker.bytes,
                     rate: per_second(worker.bytes, elapsed),
-                    fraction,
                     left: fraction.and_then(|fraction| left(fraction, elapsed)),
                 }
             })
