@@ -1,5 +1,6 @@
 //! The order in which rows are read: every table cut into ranges of heap pages, the largest first.
 
+use crate::model::condition::Condition;
 use crate::model::name::QualifiedName;
 use crate::model::table::Column;
 use crate::pg::catalog::CatalogTable;
@@ -30,7 +31,7 @@ pub struct PlannedTable {
     /// See `TableEntry`.
     pub extension: Option<String>,
     /// See `TableEntry`.
-    pub condition: Option<String>,
+    pub condition: Option<Condition>,
     /// See `TableEntry`.
     pub load_through: Option<QualifiedName>,
     /// Folder of its chunks in the archive.
@@ -44,7 +45,7 @@ impl PlannedTable {
             table: &self.name,
             columns: &self.columns,
             pages,
-            condition: self.condition.as_deref(),
+            condition: self.condition.as_ref(),
         }
     }
 }
@@ -102,7 +103,8 @@ pub fn make(tables: &[CatalogTable], choices: &[Choice], major: u32) -> Plan {
             folder: format!("data/{:0width$}-{}", position + 1, slug(&table.name.to_string())),
         });
         if choice == Choice::Whole && table.pages > 0 {
-            let cut = major >= TID_RANGE_SCANS && table.condition.is_none();
+            let can_be_cut = table.condition.as_ref().is_none_or(|c| c.expression().is_some());
+            let cut = major >= TID_RANGE_SCANS && can_be_cut;
             plan.tasks.extend(tasks(position, table.pages, cut));
             plan.estimated_bytes += table.pages * 8192;
         }
