@@ -25,7 +25,7 @@ pub(super) mod tally;
 pub use prompt::leave as leave_terminal;
 
 /// How much is told, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Manner {
     /// Warnings and errors alone.
     pub quiet: bool,

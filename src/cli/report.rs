@@ -1,25 +1,34 @@
 //! Results and errors, for people and as JSON.
 
+use super::configuration::Refusal;
 use super::events;
 use super::exit::ExitCode;
 use super::progress::lines::duration;
 use super::progress::to_stderr;
-use crate::archive::manifest::Manifest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::name::{Printable, enumerate};
-use crate::ops::list::Listed;
 use crate::ops::{backup, restore, verify};
 use crate::rules::secrets::hide;
-use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
+use signal_hook::consts::SIGPIPE;
 use std::io::{self, Write};
 use std::time::Duration;
 
+mod check;
 mod compare;
+mod config;
+mod extract;
+mod list;
 mod schema_diff;
+mod show;
 
+pub use check::check;
 pub use compare::compare;
+pub use config::config;
+pub use extract::extract;
+pub use list::list;
+pub use show::show;
 
 /// Writes to standard output. A reader that went away (`| head`) is no failure.
 pub fn to_stdout(text: &str) -> Result<()> {
@@ -45,6 +54,21 @@ pub fn text(text: &str) -> ExitCode {
             error(&failed, false);
             ExitCode::from(failed.kind())
         }
+    }
+}
+
+/// Standard output for a stream of bytes. A reader that went away ends the run as the signal would
+/// that other programs get then: what came before is not whole.
+pub fn stream() -> impl FnMut(&[u8]) -> Result<()> {
+    let mut out = io::stdout().lock();
+    move |piece| {
+        let written = out.write_all(piece).and_then(|()| out.flush());
+        written.map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => {
+                Error::new(Kind::Interrupted(SIGPIPE), "nobody reads standard output any more")
+            }
+            _ => Error::io("cannot write to standard output", error),
+        })
     }
 }
 
@@ -282,66 +306,11 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
     Ok(code)
 }
 
-/// The result of `pgark list`.
-pub fn list(listed: &[Listed], as_json: bool) -> Result<()> {
-    let rows =
-        |manifest: &Manifest| -> u64 { manifest.tables.iter().map(|t| t.content.rows).sum() };
-    if as_json {
-        let archives: Vec<Value> = listed
-            .iter()
-            .map(|archive| match &archive.manifest {
-                Ok(manifest) => json!({
-                    "name": archive.name,
-                    "database": manifest.source.database,
-                    "started": manifest.started,
-                    "tables": manifest.tables.len(),
-                    "rows": rows(manifest),
-                    "archive_bytes": archive.size,
-                    "revisions": manifest.ledgers.iter().flat_map(|l| &l.revisions).collect::<Vec<_>>(),
-                }),
-                Err(problem) => json!({"name": archive.name, "problem": problem}),
-            })
-            .collect();
-        return print_json(json!({"archives": archives}));
-    }
-    if listed.is_empty() {
-        return Ok(());
-    }
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(["NAME", "DATABASE", "WHEN (UTC)", "SIZE", "TABLES", "ROWS", "REVISION"]);
-    for archive in listed {
-        match &archive.manifest {
-            Ok(manifest) => table.add_row([
-                archive.name.clone(),
-                Printable(&manifest.source.database).to_string(),
-                manifest.started.format("%Y-%m-%d %H:%M").to_string(),
-                archive
-                    .size
-                    .map_or_else(|| String::from("missing"), |size| HumanBytes(size).to_string()),
-                manifest.tables.len().to_string(),
-                HumanCount(rows(manifest)).to_string(),
-                manifest
-                    .ledgers
-                    .iter()
-                    .flat_map(|ledger| ledger.revisions.iter().map(|r| Printable(r).to_string()))
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            ]),
-            Err(problem) => table.add_row([archive.name.clone(), problem.clone()]),
-        };
-    }
-    for column in 3..6 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let lines: Vec<String> = table.to_string().lines().map(|line| line.trim().to_owned()).collect();
-    to_stdout(&lines.join("\n"))
-}
-
 /// Prints a failure: the message, its causes once, and what to do next.
 pub fn error(error: &Error, as_json: bool) {
+    if error.kind() == Kind::Interrupted(SIGPIPE) {
+        return;
+    }
     // A connection string may have come as the name of an archive, or out of somebody's message.
     let message = hide(&error.to_string());
     let mut causes: Vec<String> = Vec::new();
@@ -389,6 +358,17 @@ fn on_one_screen(text: &str) -> String {
 /// on light and on dark.
 fn said_in_red(text: &str) -> String {
     console::style(text).for_stderr().red().bold().to_string()
+}
+
+/// Why there is nothing to run.
+pub fn refusal(refusal: &Refusal) -> ExitCode {
+    match refusal {
+        Refusal::Usage(error) => usage(error),
+        Refusal::File { error, as_json } => {
+            self::error(error, *as_json);
+            ExitCode::from(error.kind())
+        }
+    }
 }
 
 /// What is wrong with the command line; help and version, too, come as such.

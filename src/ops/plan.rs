@@ -1,5 +1,6 @@
 //! The order in which rows are read: every table cut into ranges of heap pages, the largest first.
 
+use crate::model::condition::Condition;
 use super::observer::Item;
 use crate::model::name::QualifiedName;
 use crate::model::table::Column;
@@ -34,7 +35,7 @@ pub struct PlannedTable {
     /// See `TableEntry`.
     pub extension: Option<String>,
     /// See `TableEntry`.
-    pub condition: Option<String>,
+    pub condition: Option<Condition>,
     /// See `TableEntry`.
     pub load_through: Option<QualifiedName>,
     /// Folder of its chunks in the archive.
@@ -50,7 +51,7 @@ impl PlannedTable {
             table: &self.name,
             columns: &self.columns,
             pages,
-            condition: self.condition.as_deref(),
+            condition: self.condition.as_ref(),
         }
     }
 }
@@ -124,7 +125,8 @@ pub fn make(tables: &[CatalogTable], choices: &[Choice], major: u32) -> Plan {
             pages: table.pages,
         });
         if choice == Choice::Whole && table.pages > 0 {
-            let cut = major >= TID_RANGE_SCANS && table.condition.is_none();
+            let can_be_cut = table.condition.as_ref().is_none_or(|c| c.expression().is_some());
+            let cut = major >= TID_RANGE_SCANS && can_be_cut;
             plan.tasks.extend(tasks(position, table.pages, cut));
             plan.estimated_bytes += table.pages * PAGE_BYTES;
         }

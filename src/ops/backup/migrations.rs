@@ -19,6 +19,18 @@ pub struct Collected {
     files: Vec<ProjectFile>,
 }
 
+impl Collected {
+    /// What was found, for people.
+    pub fn describe(&self) -> String {
+        format!(
+            "{} files of an {} project, revisions in {}",
+            self.files.len(),
+            self.bundle.tool,
+            self.bundle.version_locations.join(", ")
+        )
+    }
+}
+
 /// Where to look for the migration project.
 #[derive(Clone, Debug, Default)]
 pub enum Project {

@@ -5,6 +5,7 @@ use crate::archive::frame;
 use crate::archive::manifest::{Manifest, TableEntry};
 use crate::archive::reader::ArchiveReader;
 use crate::error::Result;
+use crate::model::condition::Condition;
 use crate::model::connection::Connection;
 use crate::model::content::Content;
 use crate::model::name::QualifiedName;
@@ -42,6 +43,8 @@ pub struct Rows {
     pub sequences: usize,
     /// Large objects of the archive.
     pub large_objects: u64,
+    /// Tables of which the archive holds only some rows, with the condition: no others were compared.
+    pub chosen: Vec<(QualifiedName, Condition)>,
     /// What differs; empty is equal.
     pub differences: Vec<Difference>,
 }
@@ -80,6 +83,7 @@ pub(super) fn compare(
             let live = Live {
                 connection,
                 database: None,
+                as_restored: false,
                 lock_timeout: options.lock_timeout,
                 jobs: options.jobs,
             };
@@ -94,6 +98,11 @@ pub(super) fn compare(
         rows: manifest.tables.iter().map(|table| table.content.rows).sum(),
         sequences: left.sequences.len(),
         large_objects: manifest.large_objects.count,
+        chosen: manifest
+            .tables
+            .iter()
+            .filter_map(|entry| Some((entry.name.clone(), entry.chosen_rows()?.clone())))
+            .collect(),
         differences: differences(&left, &right, manifest.whole),
     })
 }
@@ -185,6 +194,9 @@ fn names(columns: &[Column]) -> BTreeSet<&str> {
 struct Live<'a> {
     connection: &'a Connection,
     database: Option<&'a str>,
+    /// Whether tables must hold the archive's rows and no others, though the operator has chosen
+    /// some by a condition, which may mean something else today.
+    as_restored: bool,
     lock_timeout: Duration,
     jobs: usize,
 }
@@ -199,7 +211,8 @@ pub fn with_restored(
     interrupt: &Interrupt,
 ) -> Result<Vec<Difference>> {
     let manifest = reader.manifest();
-    let live = Live { connection, database, lock_timeout: Duration::from_secs(60), jobs };
+    let lock_timeout = Duration::from_secs(60);
+    let live = Live { connection, database, as_restored: true, lock_timeout, jobs };
     let mut right = read_live(&live, manifest, observer, interrupt)?;
     right.tables.retain(|name, _| name.schema != target::MARK);
     let mut left = from_manifest(manifest);
@@ -246,7 +259,10 @@ fn read_live(
             && names(&entry.columns).is_subset(&names(&columns))
         {
             table.columns = entry.columns.clone();
-            table.condition = entry.condition.clone();
+            table.condition = match live.as_restored {
+                true => entry.extension_rows().cloned(),
+                false => entry.condition.clone(),
+            };
             to_scan.push(table.clone());
         }
         if in_archive.contains_key(&table.name) || manifest.whole {

@@ -150,8 +150,12 @@ fn check_large_objects(objects: &LargeObjects, digester: LargeObjectDigester) ->
     )))
 }
 
-/// The frame decodes to the rows that the manifest counts.
-fn check_chunk(
+/// Fails unless a chunk's frame, whose SHA-256 was checked, decodes to the rows that the manifest
+/// counts; hands on the rows meanwhile.
+///
+/// # Errors
+/// [`Kind::Damaged`](crate::error::Kind::Damaged), and whatever `take` returns.
+pub fn check_chunk(
     chunk: &Chunk,
     content: &[u8],
     take: &mut dyn FnMut(&[u8]) -> Result<()>,
