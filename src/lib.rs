@@ -44,6 +44,7 @@ pub mod ops {
     pub mod list;
     pub mod locate;
     pub mod lock_wait;
+    pub mod migrations;
     pub mod observer;
     pub mod pace;
     pub mod plan;
@@ -56,7 +57,7 @@ pub mod ops {
 
 /// Pure decisions: no I/O, no clock, no SQL.
 pub mod rules {
-    pub mod alembic_config;
+    pub mod alembic;
     pub mod copy_csv;
     pub mod copy_text;
     pub mod filter_file;
@@ -66,6 +67,7 @@ pub mod rules {
     pub mod object_selection;
     pub mod order;
     pub mod pattern;
+    pub mod python;
     pub mod renames;
     pub mod role_names;
     pub mod row_digest;

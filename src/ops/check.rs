@@ -1,8 +1,9 @@
 //! `pgark check`: would a backup succeed now, what would it cover, and what would mend what is
 //! wrong. Nothing is changed anywhere, and no lock is waited for.
 
-use super::backup::{self, filter, migrations, schema};
+use super::backup::{self, filter, schema};
 use super::interrupt::Interrupt;
+use super::migrations::project;
 use super::observer::Observer;
 use crate::error::{Error, Kind, Result};
 use crate::model::name::{Printable, enumerate};
@@ -117,7 +118,7 @@ pub fn run(
         }
         Err(error) => report.failed("database", &error)?,
     }
-    match migrations::collect(&options.migrations, observer) {
+    match project::load(&options.migrations, observer) {
         Ok(None) => {}
         Ok(Some(project)) => report.add("migrations", State::Fine, project.describe()),
         Err(error) => report.failed("migrations", &error)?,
