@@ -44,7 +44,7 @@ fn sockets_and_abstract_sockets_are_reached() {
     let folder = server.folder().display();
     backup(&format!("postgresql://trusted@/shop?host={folder}&port={port}")).expect_code(0);
     if server.major() >= 14 {
-        let name = format!("@pgark-secure-{}", std::process::id());
+        let name = format!("@{}", server.folder().file_name().unwrap().to_str().unwrap());
         backup(&format!("host={name} port={port} {login}")).expect_code(0);
     }
 }
