@@ -63,7 +63,7 @@ fn chosen_rows_are_taken_recorded_compared_and_restored() {
     let run = repo.run(&["compare", "latest", "--with", &source.url()]).expect_code(4);
     assert!(run.stdout.contains("table app.orders"), "{}", run.stdout);
     let run = repo.run(&["compare", "latest", "--with", &source.url(), "--json"]).expect_code(4);
-    let value: Value = serde_json::from_str(run.stdout.lines().last().unwrap()).unwrap();
+    let value = run.json();
     assert_eq!(value["chosen_rows"][0]["table"]["name"], "events_2025");
 }
 

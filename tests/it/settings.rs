@@ -27,7 +27,7 @@ fn run(command: &mut Command) -> Run {
 
 /// The values and the origin of a setting, as `pgark config` prints them.
 fn setting(run: &Run, name: &str) -> (Vec<String>, String) {
-    let value: Value = serde_json::from_str(&run.stdout).unwrap();
+    let value = run.json();
     let settings = value["settings"].as_array().unwrap();
     let found = settings.iter().find(|setting| setting["name"] == name).unwrap();
     (

@@ -72,8 +72,9 @@ fn beside(target: &Target, say: &mpsc::Sender<Option<i32>>, wait: &mpsc::Receive
     for _ in 0..ROUNDS {
         let process = match process(&mut opened.client, "BEGIN; ") {
             Ok(process) => process,
-            // PgBouncer's words; any other error says nothing of processes.
-            Err(error) if said(&error).contains("statement pooling") => None,
+            // PgBouncer's words, which may get lost as it closes the connection; any other error
+            // says nothing of processes.
+            Err(error) if error.is_closed() || said(&error).contains("statement pooling") => None,
             Err(_) => return,
         };
         // In a full pool the first session may wait for this one's process.
