@@ -1,6 +1,7 @@
 use crate::harness::secure::{backup, backup_with, secure, write};
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "the test's own files")]
 fn a_service_is_looked_up_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("services");
