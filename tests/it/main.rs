@@ -43,6 +43,8 @@ mod findings;
 mod format;
 /// Disks without room.
 mod full_disk;
+/// Schemas made at random.
+mod generated;
 /// Archives of every released format.
 mod golden;
 /// What is in a repository, and what one archive is.
