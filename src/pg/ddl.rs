@@ -25,6 +25,7 @@ mod foreign;
 pub(crate) mod functions;
 mod indexes;
 mod languages;
+mod merged_columns;
 mod operator_classes;
 mod operators;
 mod partitions;
