@@ -13,6 +13,7 @@ pub mod model {
     pub mod connection;
     pub mod content;
     pub mod name;
+    pub mod role;
     pub mod schema;
     pub mod server;
     pub mod table;
@@ -115,6 +116,7 @@ pub mod pg {
     pub mod large_objects;
     pub mod references;
     pub mod rights;
+    pub mod roles;
     pub mod rows;
     pub mod session;
     pub mod settings;

@@ -311,6 +311,13 @@ pub struct Restore {
     /// Do not grant privileges, neither on what is restored nor on future objects.
     #[arg(long, short = 'x')]
     pub no_privileges: bool,
+    /// Create roles that the archive names and the server lacks, as they were, but without passwords.
+    ///
+    /// The roles that these are members of are created too. Roles that are there are left alone, and
+    /// so are settings of roles (ALTER ROLE … SET) that are not of one database. What was created is
+    /// taken back if the restore fails.
+    #[arg(long, conflicts_with = "data_only")]
+    pub create_roles: bool,
     /// Give what belongs to one role to another: owners, privileges, policies, user mappings.
     ///
     /// Can be given several times, also with the same new role. A name with an equals sign in it

@@ -19,7 +19,7 @@ use crate::model::connection::Connection;
 use crate::model::name::enumerate;
 use crate::model::schema::ObjectClass;
 use crate::pg::session::Purpose;
-use crate::pg::{catalog, snapshot, target};
+use crate::pg::{catalog, roles, snapshot, target};
 use crate::rules::role_names;
 use crate::rules::selection::Selection;
 use crate::store::repository::Repository;
@@ -172,7 +172,8 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         taken.with_large_objects,
     )?;
     observer.phase("writing the manifest", None);
-    let roles = all_roles(&taken, &rows.large_objects);
+    let named = all_roles(&taken, &rows.large_objects);
+    let role_definitions = roles::definitions(&mut leader.client, &named)?;
     let mut sequences = catalog::sequences(&mut leader.client)?;
     sequences.retain(|sequence| taken.takes_sequence(sequence));
     let changed = snapshot::rewritten(&mut leader, &taken.locked())?;
@@ -204,7 +205,8 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         snapshot: SnapshotEntry { taken: taken.snapshot.taken, lsn: taken.snapshot.lsn.clone() },
         options: recorded(options),
         previous: previous(&repository, &leader.facts.database, observer)?,
-        roles,
+        roles: named,
+        role_definitions,
         objects: text.objects,
         not_carried: taken.not_carried,
         left_out: taken.left_out,

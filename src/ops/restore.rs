@@ -23,6 +23,7 @@ mod load;
 mod preflight;
 mod prove;
 mod references;
+mod roles;
 mod rows;
 mod swap;
 mod targets;
@@ -78,6 +79,8 @@ pub struct Options {
     pub no_privileges: bool,
     /// Set no security labels.
     pub no_security_labels: bool,
+    /// Make roles that the archive names and the server lacks.
+    pub create_roles: bool,
     /// Other names for the archive's roles.
     pub role_map: Renames,
     /// Other names for the archive's tablespaces.
@@ -126,6 +129,8 @@ pub struct Summary {
     pub objects: usize,
     /// Objects that were left out, as was asked for.
     pub left_out: Vec<String>,
+    /// Roles that were created.
+    pub created_roles: Vec<String>,
     /// How constraints and triggers were handled, for a data-only restore.
     pub way: Option<String>,
     /// What the proof says.

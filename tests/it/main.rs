@@ -23,6 +23,8 @@ mod command_line;
 mod connections;
 /// Killed, failed and interrupted at every file operation.
 mod crash;
+/// Roles that the server lacks, made by a restore.
+mod created_roles;
 /// Flipped, cut, moved, forged and hostile bytes.
 mod damage;
 /// Rows into tables that are there.
@@ -43,6 +45,8 @@ mod findings;
 mod format;
 /// Disks without room.
 mod full_disk;
+/// Schemas made at random.
+mod generated;
 /// Archives of every released format.
 mod golden;
 /// What is in a repository, and what one archive is.
