@@ -47,6 +47,7 @@ pub mod ops {
 /// Pure decisions: no I/O, no clock, no SQL.
 pub mod rules {
     pub mod alembic_config;
+    pub mod copy_binary;
     pub mod copy_text;
     pub mod large_object_digest;
     pub mod load_order;

@@ -1,6 +1,6 @@
 //! What is in the members: checksums, frames, rows, large objects.
 
-use super::Report;
+use super::{Depth, Report};
 use super::file::read;
 use crate::archive::manifest::{Chunk, LargeObjects, Manifest, Member};
 use crate::archive::reader::Slot;
@@ -78,6 +78,7 @@ pub(super) type Checked = (String, Result<u64>);
 pub(super) fn check_task(
     file: &File,
     task: Task<'_>,
+    depth: Depth,
     observer: &dyn Observer,
     emit: pool::Emit<'_, Checked>,
 ) -> Result<()> {
@@ -87,6 +88,14 @@ pub(super) fn check_task(
     };
     match task {
         Task::File(member, slot) => done(member, hashed(file, member, slot).map(|_| 0)),
+        Task::Chunk(chunk, slot) if depth == Depth::Bytes => {
+            done(&chunk.member, hashed(file, &chunk.member, slot).map(|_| 0))
+        }
+        Task::LargeObjects(_, pieces) if depth == Depth::Bytes => {
+            pieces.into_iter().try_for_each(|(chunk, slot)| {
+                done(&chunk.member, hashed(file, &chunk.member, slot).map(|_| 0))
+            })
+        }
         Task::Chunk(chunk, slot) => {
             let result = hashed(file, &chunk.member, slot)
                 .and_then(|content| check_chunk(chunk, &content, &mut |_| Ok(())));
