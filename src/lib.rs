@@ -35,6 +35,7 @@ pub mod ops {
     pub mod interrupt;
     pub mod list;
     pub mod locate;
+    pub mod migrations;
     pub mod observer;
     pub mod pace;
     pub mod plan;
@@ -46,7 +47,7 @@ pub mod ops {
 
 /// Pure decisions: no I/O, no clock, no SQL.
 pub mod rules {
-    pub mod alembic_config;
+    pub mod alembic;
     pub mod copy_binary;
     pub mod copy_text;
     pub mod large_object_digest;
@@ -55,6 +56,7 @@ pub mod rules {
     pub mod object_selection;
     pub mod order;
     pub mod pattern;
+    pub mod python;
     pub mod renames;
     pub mod role_names;
     pub mod row_digest;

@@ -1,0 +1,3 @@
+//! `pgark migrations …`: the migration project's files against the database.
+
+pub mod project;
