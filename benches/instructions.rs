@@ -24,6 +24,7 @@ const RECORDED: [(&str, f64); paths::ALL.len()] = [
     ("digest", 1.860),
     ("compress and hash", 45.910),
     ("hash and decompress", 23.865),
+    ("to binary", 20.0),
     ("encode", 1.000),
 ];
 

@@ -233,7 +233,10 @@ fn natural(digits: &[u8]) -> Result<i64, Odd> {
         return Err(Odd);
     }
     digits.iter().try_fold(0i64, |number, byte| {
-        number.checked_mul(10).and_then(|tens| tens.checked_sub(digit(*byte).ok()?.into())).ok_or(Odd)
+        number
+            .checked_mul(10)
+            .and_then(|tens| tens.checked_sub(digit(*byte).ok()?.into()))
+            .ok_or(Odd)
     })
 }
 
@@ -277,9 +280,8 @@ fn numeric(text: &[u8], out: &mut Vec<u8>) -> Result<(), Odd> {
     let groups = std::iter::once(first).chain(others.chunks(4)).map(|group| (group, 0));
     let behind = decimals.chunks(4).map(|group| (group, 4 - group.len()));
     for (group, zeros) in groups.chain(behind) {
-        let value = group
-            .iter()
-            .try_fold(0u16, |value, byte| Ok(value * 10 + u16::from(digit(*byte)?)))?;
+        let value =
+            group.iter().try_fold(0u16, |value, byte| Ok(value * 10 + u16::from(digit(*byte)?)))?;
         let value = (0..zeros).fold(value, |value, _| value * 10);
         if value == 0 && out.len() == head + 8 {
             weight -= 1;
@@ -300,10 +302,26 @@ fn numeric(text: &[u8], out: &mut Vec<u8>) -> Result<(), Odd> {
     Ok(())
 }
 
+/// What each byte is as a hexadecimal digit; 255 is none.
+const HEXADECIMAL: [u8; 256] = {
+    let mut values = [255; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        values[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
+
 fn hexadecimal(text: &[u8], out: &mut Vec<u8>) -> Result<(), Odd> {
-    let at = out.len();
-    out.resize(at + text.len() / 2, 0);
-    hex::decode_to_slice(text, &mut out[at..]).map_err(|_| Odd)
+    let (pairs, []) = text.as_chunks::<2>() else { return Err(Odd) };
+    let mut wrong = 0;
+    out.extend(pairs.iter().map(|[high, low]| {
+        let (high, low) = (HEXADECIMAL[usize::from(*high)], HEXADECIMAL[usize::from(*low)]);
+        wrong |= high | low;
+        high << 4 | low
+    }));
+    if wrong < 16 { Ok(()) } else { Err(Odd) }
 }
 
 /// Eight, four, four, four and twelve digits.

@@ -40,6 +40,7 @@ mod full_disk;
 /// Archives of every released format.
 mod golden;
 /// The migration project inside the archive.
+mod loading;
 mod migrations_bundle;
 /// Databases as they should not be: names, values, sizes, encodings.
 mod odd_databases;

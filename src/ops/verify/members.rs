@@ -1,7 +1,7 @@
 //! What is in the members: checksums, frames, rows, large objects.
 
-use super::{Depth, Report};
 use super::file::read;
+use super::{Depth, Report};
 use crate::archive::manifest::{Chunk, LargeObjects, Manifest, Member};
 use crate::archive::reader::Slot;
 use crate::archive::{frame, hashing};

@@ -387,9 +387,8 @@ fn comes_valid(
 ) -> bool {
     let Some(column) = relations.column(table.oid, column) else { return false };
     relations.inherited(table.oid, &column.name).any(|(parent, above)| {
-        let is_given = |own: &Constraint| {
-            own.column == Some(above.number) && own.validated && !own.no_inherit
-        };
+        let is_given =
+            |own: &Constraint| own.column == Some(above.number) && own.validated && !own.no_inherit;
         constraints.not_nulls(parent.oid).any(is_given)
     })
 }
