@@ -178,7 +178,7 @@ fn to_binary(input: &Input, times: usize) -> Result<()> {
         input.text.chunks(PIECE).try_for_each(|piece| {
             encoder.update(piece).map_err(odd)?;
             encoder.take(|rows| black_box(rows).len());
-            Ok(())
+            Ok::<_, Error>(())
         })?;
     }
     Ok(())

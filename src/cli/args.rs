@@ -1,5 +1,6 @@
 //! The command line as it is typed. The help texts are the manual.
 
+use super::configuration::InForce;
 use super::exit;
 use crate::model::connection::Asking;
 use crate::ops::restore::OnExisting;
@@ -7,7 +8,17 @@ use crate::rules::schema_diff::Aspect;
 use bytesize::ByteSize;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
+
+pub mod check;
+pub mod extract;
+pub mod list;
+pub mod setup;
+pub mod show;
+mod waits;
+
+pub use waits::Waits;
 
 /// Archives PostgreSQL databases into checksummed, verified files and brings them back.
 ///
@@ -19,21 +30,33 @@ pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
+    /// File of settings, instead of pgark.toml in the current folder; an empty name is no file.
+    #[arg(long, global = true, value_name = "FILE", env = "PGARK_CONFIG")]
+    pub config: Option<OsString>,
+    /// The settings that are in force, for `pgark config`.
+    #[arg(skip)]
+    pub in_force: Vec<InForce>,
 }
 
-/// The verbs.
+/// The verbs. What each does is said at its arguments, where the manual takes it from.
 #[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
 pub enum Verb {
-    /// Back up a database into one archive.
     Backup(Backup),
-    /// Restore an archive, and prove the database equal to it.
     Restore(Restore),
-    /// Check every byte of archives against their manifests, offline.
     Verify(Verify),
-    /// Compare an archive with a database or another archive, or the schemas of any two.
     Compare(Compare),
-    /// List the archives of a repository.
-    List(List),
+    Check(check::Check),
+    List(list::List),
+    Show(show::Show),
+    Extract(extract::Extract),
+    Init(setup::Init),
+    Config(setup::Config),
+    Completions(setup::Completions),
+    Man(setup::Man),
+    /// The exit codes and what they mean.
+    #[command(name = "exit-codes", long_about = exit::EXPLAINED, hide = true, disable_help_flag = true, help_template = "{about}")]
+    ExitCodes,
 }
 
 /// What all verbs share.
@@ -42,12 +65,20 @@ pub struct Common {
     /// Folder that holds backups/ and manifests/.
     #[arg(long, value_name = "DIR", default_value = ".", env = "PGARK_REPO")]
     pub repo: PathBuf,
-    /// Print the result as JSON on standard output.
+    /// Print events as JSON on standard output, one a line, and the result last.
+    ///
+    /// With --quiet, the result alone. docs/json.md says what is in them.
     #[arg(long)]
     pub json: bool,
     /// Say nothing but warnings and errors.
     #[arg(long, short)]
     pub quiet: bool,
+    /// Say everything: each table, decisions, the server's notices.
+    #[arg(long, short, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// How often a run without a terminal says where it is, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub progress: u64,
 }
 
 /// How to reach a database.
@@ -72,6 +103,9 @@ pub struct Server {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub password: PasswordPrompt,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub waits: Waits,
 }
 
 /// Whether to ask for a password.
@@ -140,7 +174,7 @@ pub struct Locks {
     pub lock_timeout: u64,
 }
 
-/// `pgark backup`.
+/// Back up a database into one archive.
 ///
 /// Takes ACCESS SHARE locks on all tables, then one snapshot that all workers share, so that all
 /// rows are of one moment. The archive is written, synced, read again and verified before it is
@@ -171,6 +205,20 @@ pub struct Backup {
     /// Take matching tables without their rows.
     #[arg(long, value_name = "PATTERN")]
     pub exclude_data: Vec<String>,
+    /// Take of matching tables only the rows that meet a condition; can be given several times.
+    ///
+    /// TABLE is a pattern as above, CONDITION an SQL expression on the columns, with the names of
+    /// functions and types written with their schema: "app.events=at >= date '2026-01-01'". The
+    /// manifest names the table and the condition. A restore cannot add foreign keys to rows that
+    /// were not taken.
+    #[arg(long = "where", value_name = "TABLE=CONDITION")]
+    pub filters: Vec<String>,
+    /// Read patterns from a file, as pg_dump does; can be given several times.
+    ///
+    /// Each line is `include` or `exclude`, then `table` or `schema`, or `exclude table_data`, then a
+    /// pattern. # begins a comment, and - is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub filter: Vec<PathBuf>,
     /// Go on without objects of a class that this version cannot carry.
     ///
     /// The manifest lists them, and the exit code is 3.
@@ -213,7 +261,7 @@ pub struct Selection {
     pub exclude_table: Vec<String>,
 }
 
-/// `pgark restore`.
+/// Restore an archive, and prove the database equal to it.
 ///
 /// Without options, restores schema and rows into an empty database. With --data-only, loads rows
 /// into tables that are there, in one transaction. With --create, restores into a new database
@@ -325,7 +373,7 @@ impl From<Existing> for OnExisting {
     }
 }
 
-/// `pgark verify`.
+/// Check every byte of archives against their manifests, offline.
 ///
 /// Reads every byte: headers, checksums, zstd frames, row counts and digests, the manifest inside
 /// against the one in manifests/, and the chain to the previous manifest. Lists all findings.
@@ -342,7 +390,7 @@ pub struct Verify {
     pub jobs: Jobs,
 }
 
-/// `pgark compare`.
+/// Compare an archive with a database or another archive, or the schemas of any two.
 ///
 /// Compares rows, content digests, columns, sequences and large objects. The exit code is 0 when
 /// everything is equal, 4 when not.
@@ -374,6 +422,9 @@ pub struct Compare {
     pub password: PasswordPrompt,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub waits: Waits,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub common: Common,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -388,12 +439,4 @@ fn aspects() -> impl TypedValueParser<Value = Aspect> {
         let found = Aspect::IGNORABLE.into_iter().find(|aspect| aspect.name() == name);
         found.ok_or("there is no such aspect")
     })
-}
-
-/// `pgark list`.
-#[derive(Debug, Args)]
-pub struct List {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub common: Common,
 }

@@ -7,7 +7,7 @@ use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
-use crate::ops::observer::Observer;
+use crate::ops::observer::{Item, Observer};
 use crate::ops::pool;
 use crate::pg::copier::Copier;
 use crate::pg::copy::{Copies, copy_in_binary_sql, copy_in_sql};
@@ -52,8 +52,8 @@ pub fn load_all(
         tasks,
         interrupt,
         || {
-            let mut copier = Copier::open(&options.connection, database, Purpose::Write, &facts)?;
-            interrupt.register(copier.canceller());
+            let connection = &options.connection;
+            let mut copier = interrupt.open_copier(connection, database, Purpose::Write, &facts)?;
             copier.check_not_pooled()?;
             copier.use_encoding(encoding)?;
             Ok(copier)
@@ -63,8 +63,13 @@ pub fn load_all(
             let plain = session.takes_plain_names();
             if let Some(format) = form.binary() {
                 let sql = copy_in_binary_sql(into, &table.columns, plain);
-                if load_binary(reader, session, &sql, table, chunk, format, interrupt)? {
+                observer.begin(&item(table, chunk));
+                let loaded = load_binary(reader, session, &sql, table, chunk, format, interrupt)?;
+                if loaded {
                     observer.moved(chunk.content.rows, chunk.content.bytes);
+                }
+                observer.end();
+                if loaded {
                     return emit(chunk.content.rows);
                 }
                 form.give_up();
@@ -151,16 +156,22 @@ pub fn load(
     let mut copy = session.copy_in(sql, format!("cannot load table {}", table.name))?;
     let mut expected = 0;
     for chunk in chunks {
+        observer.begin(&item(table, chunk));
         let content = reader.member(&chunk.member)?;
         frame::decompress(&content, chunk.content.bytes, |piece| {
             interrupt.check()?;
             copy.write(piece)
         })?;
         observer.moved(chunk.content.rows, chunk.content.bytes);
+        observer.end();
         expected += chunk.content.rows;
     }
     let taken = copy.finish()?;
     check_count(taken, expected, table).map(|()| taken)
+}
+
+fn item<'a>(table: &'a TableEntry, chunk: &Chunk) -> Item<'a> {
+    Item { name: &table.name, parts: table.chunks.len() as u64, bytes: chunk.content.bytes }
 }
 
 fn check_count(taken: u64, expected: u64, table: &TableEntry) -> Result<()> {
