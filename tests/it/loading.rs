@@ -48,7 +48,8 @@ fn fill(source: &Database) {
           INSERT INTO all_binary (g)
             SELECT v::numeric FROM unnest(ARRAY['0', '0.00', '-0.0001', '10000', '9999.9999',
               '100000000', '0.00000001', '1' || repeat('0', 300), '-' || repeat('9', 1001),
-              '0.' || repeat('0', 500) || '1', '1234567.100', '-12.3400']) AS v;
+              '0.' || repeat('0', 500) || '1', '1234567.100', '-12.3400',
+              repeat('98', 65500), '-0.' || repeat('07', 8191)]) AS v;
           INSERT INTO all_binary (g, h, e, f)
             SELECT round((random() - 0.5)::numeric * (10::numeric ^ (i % 40)), i % 23),
               ((random() - 0.5) * 1e9)::numeric, (random() - 0.5) * 10::float8 ^ (i % 60 - 30),
