@@ -59,6 +59,7 @@ pub mod ops {
 /// Pure decisions: no I/O, no clock, no SQL.
 pub mod rules {
     pub mod alembic;
+    pub mod copy_binary;
     pub mod copy_csv;
     pub mod copy_text;
     pub mod filter_file;

@@ -232,8 +232,9 @@ pub struct Backup {
     /// Do not look for a migration project.
     #[arg(long, conflicts_with = "migrations")]
     pub no_migrations: bool,
-    /// Compression level of zstd.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19))]
+    /// Compression level of zstd: 1 keeps up with the server; more takes longer, and makes long
+    /// texts smaller, not numbers and identifiers.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=19))]
     pub level: i32,
     /// Name of the archive instead of database and time.
     #[arg(long)]

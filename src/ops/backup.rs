@@ -148,12 +148,15 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     let mtime = u64::try_from(started.timestamp()).unwrap_or_default();
     let mut archive = ArchiveWriter::new(staged.writer()?, mtime);
     let mut files = Vec::new();
-    let text = schema_text::write(&taken.objects, &name);
+    // The schema of ten thousand tables is large, and not needed again.
+    let objects = std::mem::take(&mut taken.objects);
+    let text = schema_text::write(&objects, &name);
     files.push(archive.add("README.txt", by_hand::readme(&name, &leader.facts).as_bytes())?);
     files.push(archive.add(PRE_DATA, text.pre_data.as_bytes())?);
     files.push(archive.add(POST_DATA, text.post_data.as_bytes())?);
-    let described = descriptions::write(&taken.objects, options.level)?;
+    let described = descriptions::write(&objects, options.level)?;
     files.push(archive.add(descriptions::MEMBER, &described)?);
+    drop((objects, text.pre_data, text.post_data, described));
     let bundle = migrations::append(bundle, &mut archive, &mut files)?;
 
     observer.phase("reading the rows", Some(plan.estimated_bytes));
@@ -219,6 +222,8 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         files,
     };
     let (writer, json) = archive.finish(&manifest)?;
+    // What is told of it in the end is what the disk gives back.
+    drop(manifest);
     writer
         .into_inner()
         .map_err(|error| Error::io("cannot write the archive", error.into_error()))?;
@@ -226,11 +231,19 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     observer.phase("syncing", None);
     staged.sync()?;
     observer.phase("reading the archive again", None);
-    let check = verify::check_file(staged.path(), Some(&json), options.jobs, observer, interrupt)?;
+    let check = verify::check_file(
+        staged.path(),
+        Some(&json),
+        verify::Depth::Rows,
+        options.jobs,
+        observer,
+        interrupt,
+    )?;
     if let Some(finding) = check.findings.first() {
         return Err(Error::damaged(format!("the disk does not hold what was written: {finding}"))
             .hint("nothing was published; check the disk before the next backup"));
     }
+    let manifest = check.manifest.ok_or_else(|| Error::damaged("the archive has no manifest"))?;
     interrupt.check()?;
     let size = check.bytes;
     observer.phase("publishing", None);

@@ -52,6 +52,7 @@ mod golden;
 /// What is in a repository, and what one archive is.
 mod listing;
 /// The migration project inside the archive.
+mod loading;
 mod migrations_bundle;
 /// Databases as they should not be: names, values, sizes, encodings.
 mod odd_databases;
