@@ -17,7 +17,7 @@ pub fn check_readable(session: &mut Session) -> Result<()> {
     let rows = session
         .client
         .query(
-            "SELECT kind, pg_catalog.textsend(name::text) FROM (
+            "SELECT kind, pg_catalog.convert_to(name::text, 'SQL_ASCII') FROM (
                SELECT 'schema' AS kind, nspname AS name FROM pg_catalog.pg_namespace
                UNION ALL SELECT 'relation', relname FROM pg_catalog.pg_class
                UNION ALL SELECT 'column', attname FROM pg_catalog.pg_attribute WHERE attrelid >= 16384

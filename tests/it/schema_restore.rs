@@ -105,7 +105,8 @@ fn an_extension_in_another_schema_is_refused_and_another_version_is_told() {
 
 #[test]
 fn names_that_are_no_utf8_are_refused_by_name() {
-    let source = Database::create("TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'");
+    let source =
+        Database::create("TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'");
     // CREATE TABLE "odd…" (x int), with a byte of LATIN1 in the name.
     source.execute(
         r"DO $$BEGIN EXECUTE pg_catalog.convert_from(
