@@ -111,10 +111,12 @@ pub mod pg {
     pub mod copy;
     pub mod database;
     pub mod ddl;
+    pub mod extensions;
     pub mod failure;
     pub mod grants;
     pub mod ident;
     pub mod large_objects;
+    pub mod names;
     pub mod references;
     pub mod rights;
     pub mod roles;

@@ -5,7 +5,7 @@ use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::pg::session::Purpose;
-use crate::pg::{ddl, snapshot, target};
+use crate::pg::{ddl, names, snapshot, target};
 use crate::rules::schema_diff::Schema;
 use std::time::Duration;
 
@@ -55,6 +55,7 @@ fn read_database(
     let mut session = interrupt.open(connection, database, Purpose::Catalog)?;
     session.check_not_pooled()?;
     target::check_unmarked(&mut session)?;
+    names::check_readable(&mut session)?;
     let mut watcher = interrupt.open(connection, database, Purpose::Catalog)?;
     let patience = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX).max(1);
     for attempt in 0..ATTEMPTS {

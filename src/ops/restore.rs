@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 mod adapt;
 mod analyze;
 mod data_only;
+mod extensions;
 mod finish;
 mod full;
 mod keys;

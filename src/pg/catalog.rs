@@ -399,20 +399,6 @@ pub fn bypasses_row_security(client: &mut Client) -> Result<bool> {
         .map_err(|error| server("cannot look up the role", error))
 }
 
-/// Which of `extensions` cannot be created on the server.
-pub fn missing_extensions(client: &mut Client, extensions: &[String]) -> Result<Vec<String>> {
-    let rows = client
-        .query(
-            "SELECT w.name FROM pg_catalog.unnest($1::text[]) AS w(name)
-             WHERE NOT EXISTS (
-               SELECT FROM pg_catalog.pg_available_extensions AS x WHERE x.name::text = w.name)
-             ORDER BY 1",
-            &[&extensions],
-        )
-        .map_err(|error| server("cannot list the available extensions", error))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
-}
-
 /// Fails unless the server understands the condition on a table's rows.
 ///
 /// # Errors

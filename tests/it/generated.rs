@@ -167,7 +167,11 @@ fn without_column_order(text: &str) -> String {
             }
         }
     }
-    sorted.join("\n")
+    // pg_dump puts defaults in the order of columns.
+    let text = sorted.join("\n");
+    let mut entries: Vec<&str> = text.split("\n\n\n").collect();
+    entries.sort_unstable();
+    entries.join("\n\n\n")
 }
 
 fn same(what: &str, source: &str, copy: &str) -> Result<(), String> {

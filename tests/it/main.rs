@@ -68,6 +68,8 @@ mod roles;
 mod round_trip;
 /// Schemas compared, property by property.
 mod schema_diff;
+/// Schemas with something in their way.
+mod schema_restore;
 /// Every family of schema objects, as `pg_dump` sees it.
 mod schema_roundtrip;
 /// Parts of a database, by pattern, and objects that may be missing.

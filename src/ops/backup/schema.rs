@@ -12,7 +12,7 @@ use crate::ops::observer::Observer;
 use crate::pg::catalog::{self, CatalogTable};
 use crate::pg::session::{Purpose, Session};
 use crate::pg::snapshot::{self, Snapshot};
-use crate::pg::{database, ddl};
+use crate::pg::{database, ddl, names};
 use crate::rules::object_selection::Uncarried;
 use crate::rules::selection::{Choice, Selection};
 use crate::rules::{object_selection, order, role_names};
@@ -81,6 +81,7 @@ pub fn take(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Taken> {
+    names::check_readable(leader)?;
     let mut watcher = interrupt.open(&options.connection, None, Purpose::Catalog)?;
     for attempts in 0..ATTEMPTS {
         if attempts > 0 {

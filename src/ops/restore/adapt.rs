@@ -63,7 +63,7 @@ fn rename_definitions(roles: &mut Vec<RoleDefinition>, renames: &Renames) {
 
 /// The objects of the archive's schema, with the roles' new names.
 pub fn schema(reader: &ArchiveReader, options: &Options) -> Result<Vec<SchemaObject>> {
-    let mut objects = reader.schema()?;
+    let (mut objects, _) = reader.described_schema()?;
     if !options.role_map.is_empty() {
         for object in &mut objects {
             role_names::rename(object, &options.role_map);

@@ -43,6 +43,33 @@ pub fn privileges(
     Ok(())
 }
 
+/// Drops `public` where the archive's database had none. What stands in the way, such as an extension
+/// that the target brings, is no reason to give up.
+pub fn drop_public(
+    session: &mut Session,
+    manifest: &Manifest,
+    objects: &[SchemaObject],
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<()> {
+    let is_public =
+        |object: &SchemaObject| object.class == ObjectClass::Schema && object.name == "public";
+    let knows = manifest.whole && !options.leave_out.contains(&ObjectClass::Schema);
+    if !knows || objects.iter().any(is_public) {
+        return Ok(());
+    }
+    session.execute("SAVEPOINT with_public")?;
+    if let Err(error) = session.execute("DROP SCHEMA IF EXISTS public") {
+        if session.client.is_closed() {
+            return Err(error);
+        }
+        session.execute("ROLLBACK TO SAVEPOINT with_public")?;
+        let reason = super::full::reason(&error);
+        observer.warn(&format!("schema public stays, which the archive does not have: {reason}"));
+    }
+    Ok(())
+}
+
 /// Applies the database's settings one by one, and names those that the server refuses.
 pub fn settings(
     session: &mut Session,

@@ -192,6 +192,7 @@ fn restore(
         return Err(Failure::Late(report(session, failed)));
     }
     let last = |session: &mut Session| {
+        finish::drop_public(session, manifest, objects, options, observer)?;
         event_triggers.iter().try_for_each(|object| create(session, object, options))
     };
     if let Err(error) = target::unmark(session, last) {

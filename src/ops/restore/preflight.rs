@@ -1,6 +1,6 @@
 //! What cannot work is said before anything is written.
 
-use super::Options;
+use super::{Options, extensions};
 use crate::archive::manifest::Manifest;
 use crate::error::{Error, Result};
 use crate::model::name::enumerate;
@@ -38,16 +38,7 @@ pub fn empty_database(
         .hint("restore into an empty database, load rows alone with --data-only, or replace the database with --create --swap"));
     }
     check_rights(session, objects)?;
-    let extensions: Vec<String> = objects
-        .iter()
-        .filter(|object| object.class == ObjectClass::Extension)
-        .map(|object| object.name.clone())
-        .collect();
-    let missing = catalog::missing_extensions(&mut session.client, &extensions)?;
-    if !missing.is_empty() {
-        return Err(Error::refused(format!("the server has no extension {}", enumerate(&missing)))
-            .hint("install the extensions on the server first"));
-    }
+    extensions::check(session, objects, observer)?;
     if !options.create_roles {
         check_roles(session, manifest, objects, options)?;
         return Ok(Vec::new());

@@ -325,12 +325,14 @@ impl Source<'_> {
             })
     }
 
+    /// Whether a column generates something else than what it gets from its parents, which is the
+    /// first one's expression.
     fn generation_differs(&self, table: &Relation, column: &columns::Column) -> bool {
-        let expression = column.default.as_ref().map(|(_, expression)| expression);
-        !self
-            .relations
-            .inherited(table.oid, &column.name)
-            .any(|(_, above)| above.default.as_ref().map(|(_, text)| text) == expression)
+        let expression = |column: &columns::Column| {
+            column.default.as_ref().map(|(_, expression)| expression.clone())
+        };
+        let mut above = self.relations.inherited(table.oid, &column.name);
+        above.find_map(|(_, above)| expression(above)) != expression(column)
     }
 }
 

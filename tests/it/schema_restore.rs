@@ -1,0 +1,120 @@
+//! What becomes of a schema where something is in its way: entries that fail, other extensions,
+//! a database without `public`, names that no archive can tell.
+
+use crate::harness::archive::Parts;
+use crate::harness::{Database, Repo, pg_dump_schema};
+
+#[test]
+fn rows_alone_do_not_need_the_archives_statements() {
+    let sql = "CREATE TABLE t (id int PRIMARY KEY, x text); CREATE INDEX ON t (x)";
+    let source = Database::with(sql);
+    source.execute("INSERT INTO t VALUES (1, 'a'), (2, 'b')");
+    let repo = Repo::new();
+    let archive = repo.backup(&source, &[]);
+    let mut parts = Parts::of(&std::fs::read(&archive).unwrap());
+    for member in ["schema/pre-data.sql", "schema/post-data.sql"] {
+        let nonsense = vec![b'x'; parts.content(member).len()];
+        parts = parts.replaced(member, &nonsense);
+    }
+    let forged = repo.path().join("forged.tar");
+    std::fs::write(&forged, parts.bytes()).unwrap();
+    let forged = forged.to_str().unwrap();
+    let target = Database::empty();
+    repo.run(&["restore", forged, "--url", &target.url()])
+        .expect_code(1)
+        .says(&["syntax error", "empty as before"]);
+    target.execute(sql);
+    repo.ok(&["restore", forged, "--url", &target.url(), "--data-only"]);
+    assert_eq!(target.one("SELECT string_agg(id || x, ' ' ORDER BY id) FROM t"), "1a 2b");
+}
+
+/// `a_index` can only be made when `z_index` is there, which the catalogs do not know.
+#[test]
+fn an_entry_that_fails_is_tried_again_after_the_others() {
+    let source = Database::with(
+        "CREATE TABLE a (x int); INSERT INTO a VALUES (1); CREATE TABLE z (x int);
+         CREATE FUNCTION needs_z(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$BEGIN
+           IF pg_catalog.to_regclass('public.z_index') IS NULL THEN RAISE 'not yet'; END IF;
+           RETURN $1; END$$;
+         CREATE INDEX z_index ON z (x); CREATE INDEX a_index ON a (needs_z(x))",
+    );
+    let (repo, target) = (Repo::new(), Database::empty());
+    repo.backup(&source, &[]);
+    repo.ok(&["restore", "latest", "--url", &target.url(), "--jobs", "1"]);
+    assert_eq!(pg_dump_schema(&target), pg_dump_schema(&source));
+}
+
+#[test]
+fn entries_that_fail_for_good_are_told_with_name_code_and_hint_and_the_rest_is_there() {
+    let source = Database::empty();
+    source.execute(&format!(
+        "CREATE TABLE t (id int PRIMARY KEY, x int); INSERT INTO t VALUES (1, 5);
+         CREATE FUNCTION here(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$BEGIN
+           IF pg_catalog.current_database() <> '{}' THEN
+             RAISE 'wrong place' USING ERRCODE = 'P0123', HINT = 'go elsewhere'; END IF;
+           RETURN $1; END$$;
+         CREATE INDEX breaks ON t (here(x)); CREATE INDEX works ON t (x)",
+        source.name
+    ));
+    let (repo, target) = (Repo::new(), Database::empty());
+    repo.backup(&source, &[]);
+    repo.run(&["restore", "latest", "--url", &target.url()]).expect_code(1).says(&[
+        "1 objects could not be created",
+        "index public.breaks",
+        "wrong place",
+        "P0123",
+        "go elsewhere",
+    ]);
+    assert_eq!(target.one("SELECT count(*) FROM t"), "1");
+    assert_eq!(target.one("SELECT to_regclass('works') IS NULL"), "false");
+    // The mark stays until somebody has looked.
+    repo.run(&["backup", "--url", &target.url()]).expect_code(15);
+}
+
+#[test]
+fn a_database_without_public_comes_back_without_it() {
+    let source = Database::with("CREATE SCHEMA own CREATE TABLE t (x int); DROP SCHEMA public");
+    let (repo, target) = (Repo::new(), Database::empty());
+    repo.backup(&source, &[]);
+    repo.ok(&["restore", "latest", "--url", &target.url()]);
+    assert_eq!(target.one("SELECT to_regnamespace('public') IS NULL"), "true");
+    repo.ok(&["compare", "latest", "--with", &target.url(), "--schema"]);
+    // What is in its way stays, and is told.
+    let occupied = Database::with("CREATE EXTENSION hstore SCHEMA public");
+    repo.ok(&["restore", "latest", "--url", &occupied.url()]).says(&["schema public stays"]);
+}
+
+#[test]
+fn an_extension_in_another_schema_is_refused_and_another_version_is_told() {
+    let source = Database::with(
+        "CREATE SCHEMA ext; CREATE EXTENSION hstore SCHEMA ext VERSION '1.4'; CREATE TABLE t (h ext.hstore)",
+    );
+    let repo = Repo::new();
+    repo.backup(&source, &[]);
+    let target = Database::with("CREATE EXTENSION hstore SCHEMA public");
+    let restore = ["restore", "latest", "--url", &target.url()];
+    repo.run(&restore).expect_code(15).says(&["hstore", "in schema public", "DROP EXTENSION"]);
+    assert_eq!(target.one("SELECT to_regnamespace('pgark_restore_unfinished') IS NULL"), "true");
+    target.execute("DROP EXTENSION hstore");
+    repo.ok(&restore).says(&["extension hstore was version 1.4 and is "]);
+    assert_eq!(
+        target.one("SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'hstore'"),
+        "ext"
+    );
+}
+
+#[test]
+fn names_that_are_no_utf8_are_refused_by_name() {
+    let source =
+        Database::create("TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'");
+    // CREATE TABLE "odd…" (x int), with a byte of LATIN1 in the name.
+    source.execute(
+        r"DO $$BEGIN EXECUTE pg_catalog.convert_from(
+            '\x435245415445205441424c4520226f6464e92220287820696e7429', 'SQL_ASCII'); END$$",
+    );
+    let repo = Repo::new();
+    repo.run(&["backup", "--url", &source.url()])
+        .expect_code(15)
+        .says(&[r"relation odd\xe9", "RENAME"]);
+    assert_eq!(repo.files(), []);
+}
