@@ -26,6 +26,7 @@ pub mod cli {
     pub mod environment;
     pub mod events;
     pub mod exit;
+    pub mod ignored_signals;
     pub mod progress;
     pub mod report;
     pub mod run;
@@ -39,7 +40,9 @@ pub mod ops {
     pub mod backup;
     pub mod check;
     pub mod compare;
+    pub mod connection_string;
     pub mod described;
+    pub mod extension_rows;
     pub mod extract;
     pub mod interrupt;
     pub mod list;
@@ -95,6 +98,7 @@ pub mod archive {
 pub mod store {
     pub mod durable;
     pub mod folder;
+    pub mod output;
     pub mod place;
     pub mod project_files;
     pub mod repository;

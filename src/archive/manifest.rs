@@ -131,6 +131,19 @@ pub struct BackupOptions {
     pub masked: bool,
 }
 
+impl BackupOptions {
+    /// Whether both take the same tables and rows of a database.
+    pub fn same_selection(&self, other: &Self) -> bool {
+        let plain = |options: &Self| Self {
+            jobs: 0,
+            level: 0,
+            allow_missing: Vec::new(),
+            ..options.clone()
+        };
+        plain(self) == plain(other)
+    }
+}
+
 /// A link of the chain of manifests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -343,6 +356,11 @@ impl Manifest {
             .map_err(|error| Error::damaged("the manifest cannot be read").caused_by(error))?;
         manifest.check()?;
         Ok(manifest)
+    }
+
+    /// Whether all tables are there with all their rows: `whole` alone says nothing of rows.
+    pub fn is_whole(&self) -> bool {
+        self.whole && self.options.exclude_data.is_empty() && self.options.filters.is_empty()
     }
 
     /// Every member that the tar must hold besides `manifest.json` and `SHA256SUMS`.

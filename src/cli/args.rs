@@ -268,6 +268,9 @@ pub struct Selection {
 /// beside the target, proves it, and then gives it the target's name.
 ///
 /// After every restore the content of all tables is computed again and compared with the manifest.
+///
+/// The schema of an archive is SQL, and a restore runs it with all rights of the role: restore archives
+/// of people whom you trust. With --data-only nothing of the archive's SQL is run.
 #[derive(Debug, Args)]
 pub struct Restore {
     /// Path of the archive, its name, a unique beginning of it, latest:DATABASE, or latest
@@ -421,6 +424,13 @@ pub struct Compare {
     /// Compare the rows besides the schemas.
     #[arg(long, requires = "schema")]
     pub rows: bool,
+    /// Let the server run the conditions that stand in the archive.
+    ///
+    /// An archive of chosen rows (`pgark backup --where`) holds their conditions, which are SQL and can
+    /// call any function that the role may. Without this flag such an archive is compared with other
+    /// archives alone. The other side's rows are read in a transaction that is for reading only.
+    #[arg(long)]
+    pub allow_conditions: bool,
     /// Let the schemas differ in these aspects; can be given several times.
     #[arg(long, value_name = "ASPECT", value_delimiter = ',', requires = "schema", value_parser = aspects())]
     pub ignore: Vec<Aspect>,

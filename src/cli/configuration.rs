@@ -7,10 +7,13 @@ use super::args::Arguments;
 use super::environment;
 use super::settings::{Configuration, FILE, SETTINGS, Setting};
 use crate::error::{Error, Kind, Result as OurResult};
+use crate::ops::connection_string;
 use crate::rules::secrets;
+use clap::builder::{OsStr, Resettable};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Why there is nothing to run.
@@ -50,7 +53,7 @@ pub struct InForce {
 /// Help and version, too, come as such.
 pub fn arguments() -> Result<Arguments, Refusal> {
     let typed: Vec<OsString> = std::env::args_os().collect();
-    let mut command = Arguments::command();
+    let mut command = without_empty_variables(Arguments::command());
     let matches = command.clone().try_get_matches_from(&typed)?;
     let (verbs, leaf) = leaf(&matches);
     let as_json = leaf.try_get_one::<bool>("json").is_ok_and(|json| json == Some(&true));
@@ -80,6 +83,16 @@ pub fn arguments() -> Result<Arguments, Refusal> {
     of_matches(&matches, &command, Some(&configuration))
 }
 
+/// A variable that is empty is one that is not set, as for libpq: `DATABASE_URL=` must not stand in
+/// the way of the file or of PGDATABASE.
+fn without_empty_variables(command: Command) -> Command {
+    let unset = |argument: Arg| match argument.get_env().map(std::env::var_os) {
+        Some(Some(value)) if value.is_empty() => argument.env(Resettable::<OsStr>::Reset),
+        _ => argument,
+    };
+    command.mut_args(unset).mut_subcommands(without_empty_variables)
+}
+
 fn of_matches(
     matches: &ArgMatches,
     command: &Command,
@@ -104,13 +117,16 @@ fn leaf(matches: &ArgMatches) -> (Vec<&str>, &ArgMatches) {
 }
 
 /// The file that was named, else the one in the current folder, if there is one. An empty name is
-/// no file.
+/// no file. What cannot be looked at is not taken for nothing.
 fn find(leaf: &ArgMatches) -> OurResult<Option<Configuration>> {
     match leaf.get_one::<OsString>("config") {
         Some(path) if path.is_empty() => Ok(None),
         Some(path) => Configuration::read(Path::new(path)).map(Some),
-        None if Path::new(FILE).exists() => Configuration::read(Path::new(FILE)).map(Some),
-        None => Ok(None),
+        None => match Path::new(FILE).symlink_metadata() {
+            Ok(_) => Configuration::found(Path::new(FILE)).map(Some),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io(format!("cannot look for {FILE}"), error)),
+        },
     }
 }
 
@@ -158,7 +174,11 @@ fn in_force(matches: &ArgMatches, command: &Command, file: Option<&Configuration
     let mut found = Vec::new();
     for setting in SETTINGS {
         let raw = matches.get_raw(setting.argument).into_iter().flatten();
-        let shown = raw.map(|value| secrets::hide(&value.to_string_lossy()));
+        let hide = match setting.key {
+            "connection.url" => connection_string::shown,
+            _ => secrets::hide,
+        };
+        let shown = raw.map(|value| hide(&value.to_string_lossy()));
         let is_set = |value: &String| !value.is_empty() && value != "false";
         let values: Vec<String> = shown.filter(is_set).collect();
         let variable = || {

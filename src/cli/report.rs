@@ -72,6 +72,28 @@ pub fn stream() -> impl FnMut(&[u8]) -> Result<()> {
     }
 }
 
+/// Fails where standard output is closed, and what is written there would be lost.
+///
+/// The runtime opens `/dev/null` for reading and writing in its place; who sends something there on
+/// purpose (`> /dev/null`) has it opened for writing.
+///
+/// # Errors
+/// The system's.
+pub fn check_stream() -> Result<()> {
+    let failed =
+        |error: rustix::io::Errno| Error::io("cannot look at standard output", error.into());
+    let out = io::stdout();
+    let status = rustix::fs::fstat(&out).map_err(failed)?;
+    let flags = rustix::fs::fcntl_getfl(&out).map_err(failed)?;
+    let null = rustix::fs::makedev(1, 3);
+    let is_device = rustix::fs::FileType::from_raw_mode(status.st_mode).is_char_device();
+    if is_device && status.st_rdev == null && flags.contains(rustix::fs::OFlags::RDWR) {
+        return Err(Error::failed("standard output is closed")
+            .hint("name a file with --output, or send standard output somewhere"));
+    }
+    Ok(())
+}
+
 fn took(elapsed: Duration) -> String {
     match elapsed.as_secs() {
         0..60 => format!("{:.1} s", elapsed.as_secs_f64()),
@@ -168,6 +190,8 @@ pub fn restore(
             "objects": summary.objects,
             "left_out": summary.left_out,
             "created_roles": summary.created_roles,
+            "whole": summary.whole,
+            "not_in_archive": summary.not_in_archive,
             "way": summary.way,
             "proof": proof(summary.proof),
             "skipped": summary.skipped,
@@ -202,6 +226,7 @@ pub fn restore(
         told.push(("skipped", format!("{skipped} rows were left out, whose keys were there")));
     }
     for (name, list) in [
+        ("not archived", &summary.not_in_archive),
         ("left out", &summary.left_out),
         ("new roles", &summary.created_roles),
         ("not filled anew", &summary.stale),
@@ -379,8 +404,14 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     let said = error.render().to_string();
     let shown = hide(&said);
     if !error.use_stderr() {
-        drop(error.print());
-        return ExitCode::Done;
+        return match error.print().and_then(|()| io::stdout().flush()) {
+            Err(failed) if failed.kind() != io::ErrorKind::BrokenPipe => {
+                let failed = Error::io("cannot write to standard output", failed);
+                self::error(&failed, false);
+                ExitCode::from(failed.kind())
+            }
+            _ => ExitCode::Done,
+        };
     }
     let code = ExitCode::Usage;
     if std::env::args().any(|argument| argument == "--json") {

@@ -3,7 +3,7 @@
 use super::args::{self, Arguments, Verb};
 use super::exit::{self, ExitCode};
 use super::progress::{Manner, Progress};
-use super::{environment, progress, report, selection, setup};
+use super::{environment, ignored_signals, progress, report, selection, setup};
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::schema::ObjectClass;
@@ -72,7 +72,9 @@ fn common(verb: &Verb) -> Option<&args::Common> {
 
 /// The first signal ends the run in order, the second at once.
 fn listen(interrupt: &Arc<Interrupt>) -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+    let ending = [SIGINT, SIGTERM, SIGHUP];
+    let ignored = ignored_signals::among(&ending);
+    let mut signals = Signals::new(ending.iter().filter(|signal| !ignored.contains(signal)))
         .map_err(|error| Error::io("cannot listen for signals", error))?;
     // At a limit on the size of files (`ulimit -f`) a write must fail, not end the process.
     let ignored = Arc::new(AtomicBool::new(false));
@@ -145,6 +147,7 @@ fn dispatch(
                 right: compared(&args.with, args, person)?,
                 rows: args.rows || !args.schema,
                 schema: args.schema.then(|| args.ignore.iter().copied().collect()),
+                allow_conditions: args.allow_conditions,
                 jobs: usize::from(args.jobs.jobs),
                 lock_timeout: Duration::from_secs(args.locks.lock_timeout),
             };
@@ -171,7 +174,7 @@ fn dispatch(
             Ok(ExitCode::Done)
         }
         Verb::Show(args) => {
-            let shown = show::run(&args.archive, &args.common.repo)?;
+            let shown = show::run(&args.archive, &args.common.repo, progress)?;
             report::show(&shown, args.tables, args.common.json)
         }
         Verb::Extract(args) => extract(args, progress, interrupt),
@@ -201,7 +204,7 @@ fn extract(
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<ExitCode> {
-    let archive = locate::archive(&args.archive, &args.common.repo)?;
+    let archive = locate::archive(&args.archive, &args.common.repo, progress)?;
     let part = args.part()?;
     match args.output.as_ref().filter(|path| path.as_os_str() != "-") {
         Some(path) => {
@@ -218,6 +221,7 @@ fn extract(
             ));
         }
         None => {
+            report::check_stream()?;
             let mut stream = report::stream();
             let to = extract::Destination::Stream(&mut stream);
             extract::run(&archive, &part, to, progress, interrupt)?;
@@ -287,7 +291,7 @@ fn restore_options(args: &args::Restore, person: Arc<Progress>) -> Result<restor
         return Err(Error::new(Kind::Usage, "--table and --exclude-table go with --data-only"));
     }
     Ok(restore::Options {
-        archive: locate::archive(&args.archive, &args.common.repo)?,
+        archive: locate::archive(&args.archive, &args.common.repo, person.as_ref())?,
         connection: connection(&args.server, person),
         mode: if args.data_only {
             restore::Mode::DataOnly(args.on_existing.into())
@@ -347,5 +351,5 @@ fn compared(what: &str, args: &args::Compare, person: Arc<Progress>) -> Result<c
         let connection = environment::connection(what, args.password.into(), person);
         return Ok(compare::Input::Database(args.waits.bound(connection)));
     }
-    Ok(compare::Input::Archive(locate::archive(what, &args.common.repo)?))
+    Ok(compare::Input::Archive(locate::archive(what, &args.common.repo, person.as_ref())?))
 }

@@ -1,7 +1,7 @@
 //! Which tables: flags and filter files as one selection.
 
 use super::args;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::rules::filter_file::FilterFile;
 use crate::rules::pattern::Pattern;
 use crate::rules::selection::{RowFilter, Selection};
@@ -36,6 +36,13 @@ pub fn of_backup(args: &args::Backup) -> Result<Selection> {
     for path in &args.filter {
         let doing = format!("cannot use filter file {}", path.display());
         let file = FilterFile::read(&text(path)?).map_err(|error| error.while_doing(doing))?;
+        // As from a command before the pipe that failed: it would take everything.
+        if file == FilterFile::default() {
+            let text = format!("there is no pattern in filter file {}", path.display());
+            return Err(
+                Error::new(Kind::Usage, text).hint("to take everything, leave --filter away")
+            );
+        }
         selection.tables.extend(patterns(&file.tables)?);
         selection.exclude_tables.extend(patterns(&file.exclude_tables)?);
         selection.schemas.extend(patterns(&file.schemas)?);

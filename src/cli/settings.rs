@@ -2,10 +2,10 @@
 //! it from, and `pgark config` prints.
 
 use crate::error::{Error, Kind, Result};
-use crate::rules::secrets;
+use crate::ops::connection_string;
 use crate::rules::selection::nearest;
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -201,6 +201,31 @@ pub struct Configuration {
 }
 
 impl Configuration {
+    /// Reads the file that lies in the current folder, which may be anybody's: it says which database
+    /// is read and where it is written to, so it must be this user's or root's, and nobody else may
+    /// be able to change it.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] for somebody else's; those of [`Configuration::read`].
+    pub fn found(path: &Path) -> Result<Self> {
+        let failed = |error| Error::io(format!("cannot look at {}", path.display()), error);
+        let named = path.symlink_metadata().map_err(failed)?;
+        let file = path.metadata().map_err(failed)?;
+        let own = rustix::process::geteuid().as_raw();
+        if [named.uid(), file.uid()].iter().any(|owner| *owner != own && *owner != 0) {
+            let text = format!("{} belongs to another user", path.display());
+            return Err(Error::refused(text).hint(format!(
+                "if you trust it: --config {0}; if not: --config ''",
+                path.display()
+            )));
+        }
+        if file.permissions().mode() & 0o022 != 0 {
+            let text = format!("others than its owner can change {}", path.display());
+            return Err(Error::refused(text).hint(format!("chmod go-w {}", path.display())));
+        }
+        Self::read(path)
+    }
+
     /// Reads the file at `path`.
     ///
     /// # Errors
@@ -215,7 +240,7 @@ impl Configuration {
             .get("connection.url")
             .into_iter()
             .flatten()
-            .any(|url| secrets::hide(url) != *url);
+            .any(|url| connection_string::holds_password(url));
         let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode();
         if holds_password && mode & 0o077 != 0 {
             return Err(Error::refused(format!(

@@ -31,6 +31,10 @@ impl Condition {
     /// [`Kind::Usage`] for what could be more than a clause.
     pub fn of_clause(clause: String) -> Result<Self> {
         contained(&clause).map_err(|why| wrong(&clause, why))?;
+        let word = clause.trim_start().split(|c: char| !c.is_alphanumeric() && c != '_').next();
+        if !word.unwrap_or_default().eq_ignore_ascii_case("where") {
+            return Err(wrong(&clause, "it does not begin with WHERE"));
+        }
         Ok(Self(clause))
     }
 
@@ -212,5 +216,9 @@ mod tests {
         assert_eq!(read("WHERE (a) OR (b)").unwrap().expression(), None);
         assert_eq!(read("WHERE (a = 1)").unwrap().expression(), Some("a = 1"));
         assert!(read("WHERE (true); DROP TABLE t").is_err());
+        assert!(read(" where a").is_ok());
+        for wrong in [", pg_catalog.pg_shadow", "", "wherever a", "TABLESAMPLE SYSTEM (1)"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -282,7 +282,11 @@ fn archive_name(database: &str, started: DateTime<Utc>) -> String {
     format!("{}-{}", plan::slug(database), started.format("%Y%m%dT%H%M%SZ"))
 }
 
-fn checked_name(name: &str) -> Result<String> {
+/// A name that an operator gives an archive.
+///
+/// # Errors
+/// [`Kind::Usage`] for what is no name of a file that pgark would make.
+pub fn checked_name(name: &str) -> Result<String> {
     let sound = !name.is_empty()
         && name.len() <= 200
         && !name.starts_with('.')
@@ -300,7 +304,8 @@ fn features(options: &Options) -> Vec<String> {
     chosen_rows.into_iter().collect()
 }
 
-fn recorded(options: &Options) -> BackupOptions {
+/// The options as the manifest keeps them.
+pub fn recorded(options: &Options) -> BackupOptions {
     let texts = |patterns: &[crate::rules::pattern::Pattern]| {
         patterns.iter().map(|pattern| pattern.text().to_owned()).collect()
     };

@@ -49,14 +49,15 @@ pub struct Check {
 pub struct Covered {
     /// Tables with their rows.
     pub tables: usize,
-    /// Their bytes on the server's disk.
-    pub bytes: u64,
-    /// Sequences.
-    pub sequences: usize,
+    /// Their bytes on the server's disk; `None` if some could not be measured, because somebody
+    /// holds them.
+    pub bytes: Option<u64>,
+    /// Sequences; `None` if the role may not read some.
+    pub sequences: Option<usize>,
     /// Large objects.
     pub large_objects: u64,
-    /// Objects of the schema.
-    pub objects: usize,
+    /// Objects of the schema; `None` if somebody is changing what their definitions need.
+    pub objects: Option<usize>,
     /// What would be left out.
     pub left_out: Vec<String>,
 }
@@ -112,6 +113,9 @@ pub fn run(
     interrupt: &Interrupt,
 ) -> Result<Report> {
     let mut report = Report::default();
+    if let Some(Err(error)) = options.name.as_deref().map(backup::checked_name) {
+        report.failed("name", &error)?;
+    }
     let place = match repository::check(&mut report, options) {
         Ok(place) => Some(place),
         Err(error) => report.failed("repository", &error).map(|()| None)?,
@@ -119,8 +123,8 @@ pub fn run(
     match interrupt.explain(database(&mut report, options, observer, interrupt)) {
         Ok(facts) => {
             if let (Some(place), Some(covered)) = (&place, &report.covered) {
-                let estimate = repository::estimate(&options.repository, &facts, covered.bytes);
-                repository::check_room(&mut report, place, &estimate);
+                let estimate = repository::estimate(options, &facts, covered.bytes);
+                repository::check_room(&mut report, place, estimate.as_ref());
             }
         }
         Err(error) => report.failed("database", &error)?,
@@ -141,8 +145,7 @@ fn database(
     interrupt: &Interrupt,
 ) -> Result<String> {
     observer.phase("connecting", None);
-    let mut session = Session::open(&options.connection, None, Purpose::Catalog)?;
-    interrupt.register(session.canceller());
+    let mut session = interrupt.open(&options.connection, None, Purpose::Catalog)?;
     session.check_not_pooled()?;
     let encrypted = session.target().encryption == [Encryption::Tls];
     report.add(
@@ -179,8 +182,20 @@ fn database(
             report.covered = Some(covered);
         }
         Err(error) => {
-            report.failed("schema", &interrupt.reason(error))?;
+            let error = interrupt.reason(error);
             session.execute("ROLLBACK TO SAVEPOINT before_schema")?;
+            if error.kind() == Kind::Locked && !locked.is_empty() {
+                report.checks.push(Check {
+                    name: "schema",
+                    state: State::Warning,
+                    what: String::from("definitions cannot be read while those locks are held"),
+                    mend: vec![String::from("-- check again when they are gone")],
+                });
+                let measured = measure(&mut session, &tables, &choices, options, &locked)?;
+                report.covered = Some(measured);
+            } else {
+                report.failed("schema", &error)?;
+            }
         }
     }
     session.execute("ROLLBACK")?;
@@ -242,7 +257,7 @@ fn locks(
     let to_lock: Vec<&CatalogTable> = tables
         .iter()
         .zip(choices)
-        .filter(|(table, choice)| **choice != Choice::LeftOut && table.readable)
+        .filter(|(_, choice)| **choice != Choice::LeftOut)
         .map(|(table, _)| table)
         .collect();
     let conflicts = conflicts::find(session, &to_lock)?;
@@ -285,14 +300,7 @@ fn covered(
     let selection = &options.selection;
     let coverage = schema::cover(session, read, tables, choices, selection, None)?;
     let carried = schema::check_carried(&coverage.not_carried, &options.allow_missing);
-    let rows = to_read(tables, choices);
-    // The size of a table that somebody holds could be waited for.
-    let free: Vec<&CatalogTable> = rows
-        .iter()
-        .copied()
-        .filter(|table| table.readable && !locked.contains(&table.oid))
-        .collect();
-    let large_objects = catalog::count_large_objects(&mut session.client)?;
+    let measured = measure(session, tables, choices, options, locked)?;
     let mut left_out = coverage.left_out;
     left_out.extend(
         coverage
@@ -300,21 +308,51 @@ fn covered(
             .iter()
             .map(|object| format!("{} {}", object.class, Printable(&object.name))),
     );
-    if !selection.is_inclusive() && large_objects > 0 {
-        left_out.push(format!("{large_objects} large objects"));
+    if !selection.is_inclusive() {
+        let large_objects = catalog::count_large_objects(&mut session.client)?;
+        if large_objects > 0 {
+            left_out.push(format!("{large_objects} large objects"));
+        }
     }
-    // That some may not be read is said elsewhere.
-    let sequences = catalog::sequences(&mut session.client).unwrap_or_default();
     let chosen = coverage.sequences.as_ref();
     let takes =
         |sequence: &&SequenceState| schema::takes_sequence(chosen, tables, choices, sequence);
-    let covered = Covered {
-        tables: rows.len(),
-        bytes: conflicts::bytes(session, &free)?,
-        sequences: sequences.iter().filter(takes).count(),
-        large_objects: if selection.is_inclusive() { large_objects } else { 0 },
-        objects: coverage.objects.len(),
-        left_out,
+    // That some may not be read is said elsewhere; the failure must not end the transaction.
+    session.execute("SAVEPOINT before_sequences")?;
+    let sequences = match catalog::sequences(&mut session.client) {
+        Ok(sequences) => Some(sequences.iter().filter(takes).count()),
+        Err(_) => {
+            session.execute("ROLLBACK TO SAVEPOINT before_sequences")?;
+            None
+        }
     };
-    Ok((covered, carried))
+    let objects = Some(coverage.objects.len());
+    Ok((Covered { sequences, objects, left_out, ..measured }, carried))
+}
+
+/// What can be said of a backup without its schema.
+fn measure(
+    session: &mut Session,
+    tables: &[CatalogTable],
+    choices: &[Choice],
+    options: &backup::Options,
+    locked: &BTreeSet<u32>,
+) -> Result<Covered> {
+    let rows = to_read(tables, choices);
+    // The size of a table that somebody holds could be waited for. No privilege is needed for it.
+    let free: Vec<&CatalogTable> =
+        rows.iter().copied().filter(|table| !locked.contains(&table.oid)).collect();
+    let bytes = conflicts::bytes(session, &free)?;
+    let large_objects = match options.selection.is_inclusive() {
+        true => catalog::count_large_objects(&mut session.client)?,
+        false => 0,
+    };
+    Ok(Covered {
+        tables: rows.len(),
+        bytes: (free.len() == rows.len()).then_some(bytes),
+        sequences: None,
+        large_objects,
+        objects: None,
+        left_out: Vec::new(),
+    })
 }

@@ -34,6 +34,8 @@ pub struct Options {
     pub rows: bool,
     /// Whether to compare the schemas, and in which aspects they may differ.
     pub schema: Option<BTreeSet<Aspect>>,
+    /// Whether the server may run the conditions by which the archive's rows were chosen.
+    pub allow_conditions: bool,
     /// Number of workers.
     pub jobs: usize,
     /// How long to wait for locks on tables.

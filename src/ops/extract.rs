@@ -10,6 +10,7 @@ use crate::model::schema::ObjectClass;
 use crate::rules::pattern::Pattern;
 use crate::rules::selection::nearest;
 use crate::store::durable::StagedFile;
+use crate::store::output;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -104,10 +105,7 @@ pub fn run(
         }
         Destination::Path { path, replace } => (path, replace),
     };
-    if !replace && path.symlink_metadata().is_ok() {
-        return Err(Error::refused(format!("{} exists already", path.display()))
-            .hint("name another file, or replace it with --force"));
-    }
+    output::check_place(&path, archive, replace)?;
     let staged = StagedFile::create(&path)?;
     let mut out = staged.writer()?;
     let failed = |error| Error::io(format!("cannot write {}", path.display()), error);

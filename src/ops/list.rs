@@ -1,6 +1,6 @@
 //! `pgark list`: what is in a repository.
 
-use crate::archive::manifest::Manifest;
+use crate::archive::manifest::{BackupOptions, Manifest};
 use crate::archive::size;
 use crate::error::{Error, Kind, Result};
 use crate::rules::selection::nearest;
@@ -69,8 +69,10 @@ pub struct Facts {
     pub rows: u64,
     /// What migration tools' ledgers say.
     pub revisions: Vec<String>,
-    /// Whether nothing was left out by a selection.
+    /// Whether no table and no row was left out by a selection.
     pub whole: bool,
+    /// What the backup was told.
+    pub options: BackupOptions,
     /// Bytes that the file had when it was written and verified.
     pub written_size: u64,
 }
@@ -149,6 +151,7 @@ fn facts(json: &[u8]) -> Result<Facts> {
     let manifest = Manifest::from_json(json)?;
     Ok(Facts {
         written_size: size::of_archive(&manifest, json.len() as u64)?,
+        whole: manifest.is_whole(),
         server_version: manifest.source.server_version,
         database: manifest.source.database,
         started: manifest.started,
@@ -156,7 +159,7 @@ fn facts(json: &[u8]) -> Result<Facts> {
         tables: manifest.tables.len(),
         rows: manifest.tables.iter().map(|table| table.content.rows).sum(),
         revisions: manifest.ledgers.into_iter().flat_map(|ledger| ledger.revisions).collect(),
-        whole: manifest.whole,
+        options: manifest.options,
     })
 }
 

@@ -1,20 +1,23 @@
 //! Which archive is meant: a path, a name in the repository, a unique beginning of one,
 //! `latest:DATABASE`, or `latest` where all archives are of one database.
 
+use super::observer::Observer;
 use crate::archive::manifest::Manifest;
 use crate::error::{Error, Kind, Result};
 use crate::rules::selection::nearest;
 use crate::store::repository::Repository;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
-/// The path of the archive that `wanted` names.
+/// The path of the archive that `wanted` names. If `latest` is one that holds only a part of its
+/// database, that is said.
 ///
 /// # Errors
 /// [`Kind::NotFound`] with the nearest name; [`Kind::Usage`] when several begin so, or `latest`
 /// could be of several databases.
-pub fn archive(wanted: &str, repository: &Path) -> Result<PathBuf> {
+pub fn archive(wanted: &str, repository: &Path, observer: &dyn Observer) -> Result<PathBuf> {
     // As from a script whose variable is empty: it would be the beginning of every name.
     if wanted.is_empty() {
         return Err(Error::new(Kind::Usage, "the name of the archive is empty"));
@@ -26,7 +29,7 @@ pub fn archive(wanted: &str, repository: &Path) -> Result<PathBuf> {
     if let Some(rest) = wanted.strip_prefix("latest")
         && (rest.is_empty() || rest.starts_with(':'))
     {
-        return latest(&repository, rest.strip_prefix(':'));
+        return latest(&repository, rest.strip_prefix(':'), observer);
     }
     let names = repository.names()?;
     if names.iter().any(|name| name == wanted) {
@@ -70,20 +73,58 @@ pub fn place(archive: &Path) -> Option<(Repository, String)> {
     Some((Repository::at(root).ok()?, name))
 }
 
-fn latest(repository: &Repository, database: Option<&str>) -> Result<PathBuf> {
-    let mut newest: BTreeMap<String, (DateTime<Utc>, String)> = BTreeMap::new();
+/// The newest archive of a database, and the newest that is whole.
+struct Newest {
+    started: DateTime<Utc>,
+    name: String,
+    whole: Option<(DateTime<Utc>, String)>,
+}
+
+impl Newest {
+    fn place(self, repository: &Repository, observer: &dyn Observer) -> PathBuf {
+        match self.whole {
+            Some((_, whole)) if whole == self.name => {}
+            Some((_, whole)) => observer.warn(&format!(
+                "the latest archive is {}, which holds a part of its database; the latest whole one is {whole}",
+                self.name
+            )),
+            None => observer.warn(&format!(
+                "the latest archive is {}, which holds a part of its database; none is whole",
+                self.name
+            )),
+        }
+        repository.archive_path(&self.name)
+    }
+}
+
+fn latest(
+    repository: &Repository,
+    database: Option<&str>,
+    observer: &dyn Observer,
+) -> Result<PathBuf> {
+    let mut newest: BTreeMap<String, Newest> = BTreeMap::new();
     for name in repository.names()? {
         let Some(json) = repository.manifest(&name)? else { continue };
         let manifest = Manifest::from_json(&json)
             .map_err(|error| error.while_doing(format!("cannot read manifest {name}.json")))?;
-        let known = newest.get(&manifest.source.database);
-        if known.is_none_or(|(started, _)| *started < manifest.started) {
-            newest.insert(manifest.source.database, (manifest.started, name));
+        let whole = manifest.is_whole().then(|| (manifest.started, name.clone()));
+        let this = Newest { started: manifest.started, name, whole };
+        match newest.entry(manifest.source.database) {
+            Entry::Vacant(place) => {
+                place.insert(this);
+            }
+            Entry::Occupied(mut place) => {
+                let known = place.get_mut();
+                known.whole = known.whole.take().max(this.whole);
+                if known.started < this.started {
+                    (known.started, known.name) = (this.started, this.name);
+                }
+            }
         }
     }
     if let Some(database) = database {
-        if let Some((_, name)) = newest.remove(database) {
-            return Ok(repository.archive_path(&name));
+        if let Some(found) = newest.remove(database) {
+            return Ok(found.place(repository, observer));
         }
         let text = format!("there is no archive of database \"{database}\" in the repository");
         let error = Error::new(Kind::NotFound, text);
@@ -102,7 +143,7 @@ fn latest(repository: &Repository, database: Option<&str>) -> Result<PathBuf> {
         .hint(format!("say which one: {}", choices.join(", "))));
     }
     match newest.into_values().next() {
-        Some((_, name)) => Ok(repository.archive_path(&name)),
+        Some(found) => Ok(found.place(repository, observer)),
         None => Err(Error::new(Kind::NotFound, "there is no archive in the repository")),
     }
 }

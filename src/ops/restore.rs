@@ -6,6 +6,7 @@ use super::verify;
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::model::connection::Connection;
+use crate::model::name::enumerate;
 use crate::model::schema::ObjectClass;
 use crate::pg::database::Locale;
 use crate::rules::renames::Renames;
@@ -144,6 +145,10 @@ pub struct Summary {
     pub refused_settings: Vec<String>,
     /// How long it took.
     pub elapsed: Duration,
+    /// Whether the archive holds all tables of its database with all their rows.
+    pub whole: bool,
+    /// What the archive was made without.
+    pub not_in_archive: Vec<String>,
 }
 
 /// Restores an archive.
@@ -174,6 +179,14 @@ pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) ->
         ))
         .hint("`pgark verify` lists all findings; restore from another archive"));
     }
+    let archived = reader.manifest();
+    let (whole, not_in_archive) = (archived.is_whole(), archived.left_out.clone());
+    if !whole {
+        observer.warn(&format!(
+            "the archive holds a part of its database; it was made without {}",
+            enumerate(&not_in_archive)
+        ));
+    }
     for table in &reader.manifest().tables {
         if let Some(condition) = table.chosen_rows() {
             observer.warn(&format!(
@@ -197,5 +210,6 @@ pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) ->
     };
     let mut summary = interrupt.explain(restored)?;
     summary.elapsed = begun.elapsed();
+    (summary.whole, summary.not_in_archive) = (whole, not_in_archive);
     Ok(summary)
 }

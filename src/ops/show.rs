@@ -1,6 +1,7 @@
 //! `pgark show`: what one archive's manifest says.
 
 use super::locate;
+use super::observer::Observer;
 use crate::archive::manifest::Manifest;
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
@@ -25,8 +26,8 @@ pub struct Shown {
 ///
 /// # Errors
 /// [`Kind::NotFound`], [`Kind::Damaged`] when there is no copy of the manifest either.
-pub fn run(wanted: &str, repository: &Path) -> Result<Shown> {
-    let path = locate::archive(wanted, repository)?;
+pub fn run(wanted: &str, repository: &Path, observer: &dyn Observer) -> Result<Shown> {
+    let path = locate::archive(wanted, repository, observer)?;
     let size = std::fs::metadata(&path).ok().map(|metadata| metadata.len());
     let problem = match ArchiveReader::open(&path) {
         Ok(reader) => {

@@ -76,7 +76,7 @@ pub fn run(
     interrupt: &Interrupt,
 ) -> Result<Vec<Report>> {
     let report = |wanted: &String| {
-        let located = locate::archive(wanted, folder);
+        let located = locate::archive(wanted, folder, observer);
         let path = located.as_ref().map_or_else(|_| PathBuf::from(wanted), PathBuf::clone);
         let checked = located.and_then(|archive| check(&archive, jobs, observer, interrupt));
         match checked {

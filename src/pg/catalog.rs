@@ -406,8 +406,12 @@ pub fn bypasses_row_security(client: &mut Client) -> Result<bool> {
 pub fn check_condition(client: &mut Client, table: &CatalogTable) -> Result<()> {
     let Some(condition) = &table.condition else { return Ok(()) };
     let sql = format!("SELECT FROM ONLY {} {}", quote_qualified(&table.name), condition.clause());
-    client.prepare(&sql).map(drop).map_err(|error| {
-        let doing = format!("the condition on the rows of {} is wrong: {condition}", table.name);
+    let doing = format!("the condition on the rows of {} is wrong: {condition}", table.name);
+    let prepared = client.prepare(&sql);
+    if prepared.as_ref().is_ok_and(|statement| !statement.params().is_empty()) {
+        return Err(Error::new(Kind::Usage, doing).caused_by("nobody gives its parameters a value"));
+    }
+    prepared.map(drop).map_err(|error| {
         let failure = server(doing.as_str(), error);
         let words: Vec<String> = failure.causes().collect();
         match failure.kind() {

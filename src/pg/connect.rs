@@ -17,6 +17,7 @@ mod watch;
 
 pub use dial::{Stream, dial};
 pub use driver::Connector;
+pub use parse::parse;
 pub use target::{Address, ChannelBinding, Encryption, Target};
 pub use watch::{Method, Seen};
 

@@ -27,6 +27,14 @@ pub struct RowSource<'a> {
 }
 
 impl RowSource<'_> {
+    /// What is read, for messages: a condition may be what fails.
+    fn describe(&self) -> String {
+        match self.condition {
+            Some(condition) => format!("{} {condition}", self.table),
+            None => self.table.to_string(),
+        }
+    }
+
     /// The COPY statement, in ASCII. Rows of inheritance children are never among them
     /// (dump-correctness P4).
     fn to_sql(&self, source_is_utf8: bool) -> String {
@@ -152,7 +160,7 @@ pub fn copy_out(
     mut take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
     let plain = session.takes_plain_names();
-    let doing = format!("cannot read table {}", source.table);
+    let doing = format!("cannot read table {}", source.describe());
     session.copy_out(&source.to_sql(plain), &doing, &mut take)
 }
 
@@ -171,7 +179,10 @@ pub fn copy_out_all(
     sink: &mut dyn Sink,
 ) -> Result<()> {
     let plain = copier.takes_plain_names();
-    let tables: Vec<String> = sources.iter().map(|source| source.table.to_string()).collect();
+    // Those with a condition first: of a long list, the end is not shown.
+    let (chosen, whole): (Vec<_>, Vec<_>) =
+        sources.iter().partition(|source| source.condition.is_some());
+    let tables: Vec<String> = chosen.into_iter().chain(whole).map(RowSource::describe).collect();
     let doing = format!("cannot read {}", enumerate(&tables));
     let mut statements = Vec::new();
     if !to_lock.is_empty() {

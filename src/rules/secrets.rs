@@ -22,7 +22,9 @@ pub fn holds_password(text: &str) -> bool {
 pub fn hide(text: &str) -> String {
     // Up to the last @ of a word: a password that was not encoded may hold one itself.
     let url = Regex::new(r"(://[^\s:/@\x22']*):[^\s]*@");
-    let keyword = Regex::new(r"(?i)\b((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'?|[^\s&'\x22]+)");
+    let keyword = Regex::new(
+        r"(?i)\b((?:ssl)?(?:password|passwd|pwd)\s*=\s*)('(?:[^'\\]|\\.)*'?|[^\s&'\x22]+)",
+    );
     match (url, keyword) {
         (Ok(url), Ok(keyword)) => {
             keyword.replace_all(&url.replace_all(text, "$1:…@"), "$1…").into_owned()
@@ -48,6 +50,7 @@ mod tests {
             ("PASSWORD = 'ge he\\'im' user=u", "PASSWORD = … user=u"),
             ("postgresql://h/d?password=geheim&user=u", "postgresql://h/d?password=…&user=u"),
             ("sslpassword='geheim", "sslpassword=…"),
+            ("postgresql://h/d?passwd=geheim", "postgresql://h/d?passwd=…"),
         ] {
             assert_eq!(hide(text), shown);
         }

@@ -101,7 +101,8 @@ impl Selection {
     /// decided by name for that goes for its partitions too, since their rows are its rows.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] for a pattern that matches nothing, with the nearest name.
+    /// [`Kind::NotFound`] for a pattern that matches nothing, with the nearest name; [`Kind::Usage`]
+    /// if no table is left.
     pub fn choose(
         &self,
         tables: &[QualifiedName],
@@ -132,7 +133,12 @@ impl Selection {
                 Choice::Whole
             }
         };
-        Ok((0..tables.len()).map(choice).collect())
+        let choices: Vec<Choice> = (0..tables.len()).map(choice).collect();
+        if !choices.is_empty() && choices.iter().all(|choice| *choice == Choice::LeftOut) {
+            return Err(Error::new(Kind::Usage, "the selection leaves out every table")
+                .hint("what leaves a table out counts before what takes it"));
+        }
+        Ok(choices)
     }
 
     /// The condition on each table's rows, where there is one. `choices` is what [`Self::choose`]
@@ -244,6 +250,20 @@ mod tests {
         let choices = selection.choose(&names(), |_| None).unwrap();
         use Choice::{LeftOut, WithoutRows};
         assert_eq!(choices, [WithoutRows, LeftOut, LeftOut, LeftOut]);
+    }
+
+    #[test]
+    fn a_selection_of_nothing_is_refused() {
+        let selection = Selection {
+            tables: patterns(&["a.x"]),
+            exclude_tables: patterns(&["a.*"]),
+            ..Selection::default()
+        };
+        assert_eq!(selection.choose(&names(), |_| None).unwrap_err().kind(), Kind::Usage);
+        let rowless = Selection { exclude_data: patterns(&["*"]), ..Selection::default() };
+        assert_eq!(rowless.choose(&names(), |_| None).unwrap(), [Choice::WithoutRows; 4]);
+        assert_eq!(selection.choose(&[], |_| None).unwrap_err().kind(), Kind::NotFound);
+        assert_eq!(Selection::default().choose(&[], |_| None).unwrap(), []);
     }
 
     #[test]

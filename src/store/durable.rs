@@ -2,9 +2,10 @@
 //! and the folder synced.
 
 use crate::error::{Error, Kind, Result};
-use rustix::fs::{Advice, Mode, OFlags, RenameFlags};
+use rustix::fs::{Advice, FlockOperation, Mode, OFlags, RenameFlags};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Marks a file that is being written. Only files with such names are ever removed unasked.
@@ -19,19 +20,28 @@ pub struct StagedFile {
 }
 
 impl StagedFile {
-    /// Begins the file that is to become `place`; only its owner may read it.
+    /// Begins the file that is to become `place`; only its owner may read it. What a run that was
+    /// killed has left of it is begun anew.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] when another run is writing it.
     pub fn create(place: &Path) -> Result<Self> {
         let staged = staged_path(place);
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file =
-            rustix::fs::open(&staged, flags, Mode::RUSR | Mode::WUSR).map_err(
-                |error| match error {
-                    rustix::io::Errno::EXIST => left_over(&staged),
-                    _ => failed("create", &staged, error.into()),
-                },
-            )?;
-        Ok(Self { staged, place: place.to_owned(), file: File::from(file), published: false })
+        let file = match rustix::fs::open(&staged, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(file) => {
+                let file = File::from(file);
+                // A file system without locks keeps nobody from writing.
+                if flock(&file) == Err(rustix::io::Errno::WOULDBLOCK) {
+                    return Err(left_over(&staged));
+                }
+                file
+            }
+            Err(rustix::io::Errno::EXIST) => abandoned(&staged)?,
+            Err(error) => return Err(failed("create", &staged, error.into())),
+        };
+        Ok(Self { staged, place: place.to_owned(), file, published: false })
     }
 
     /// A buffered writer to the file.
@@ -72,8 +82,8 @@ impl StagedFile {
         sync_folder_of(&self.place).inspect_err(|_| withdraw(&self.place))
     }
 
-    /// Gives the file its name in the stead of whatever file has it, and makes that durable. Never
-    /// for archives and manifests. Call [`StagedFile::sync`] before.
+    /// Gives the file its name in the stead of the file that has it, and makes that durable. Never
+    /// for archives and manifests: see [`super::output::check_place`]. Call [`StagedFile::sync`] before.
     pub fn replace(mut self) -> Result<()> {
         rustix::fs::rename(&self.staged, &self.place)
             .map_err(|error| failed("replace", &self.place, error.into()))?;
@@ -101,6 +111,35 @@ pub fn stage_whole(place: &Path, content: &[u8]) -> Result<StagedFile> {
         .map_err(|error| failed("write", place, error))?;
     staged.sync()?;
     Ok(staged)
+}
+
+fn flock(file: &File) -> rustix::io::Result<()> {
+    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
+}
+
+/// A staged file that nobody writes any more, emptied: the lock of whoever began it is gone with
+/// the process. It must be this user's own, or others could have it open.
+fn abandoned(staged: &Path) -> Result<File> {
+    let look = |error: io::Error| failed("look at", staged, error);
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(file) = rustix::fs::open(staged, flags, Mode::empty()).map(File::from) else {
+        return Err(left_over(staged));
+    };
+    let opened = file.metadata().map_err(look)?;
+    let sound = opened.is_file()
+        && opened.nlink() == 1
+        && opened.uid() == rustix::process::geteuid().as_raw()
+        && opened.mode() & 0o077 == 0;
+    if !sound || flock(&file).is_err() {
+        return Err(left_over(staged));
+    }
+    // Between opening and locking it may have been published or removed.
+    let named = staged.symlink_metadata();
+    if !named.is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino())) {
+        return Err(left_over(staged));
+    }
+    file.set_len(0).map_err(|error| failed("empty", staged, error))?;
+    Ok(file)
 }
 
 /// The failure to begin what another run has begun.

@@ -194,3 +194,86 @@ fn a_repository_that_cannot_be_written_to_is_named_with_its_file_system() {
     std::fs::set_permissions(repo.path(), PermissionsExt::from_mode(0o700)).unwrap();
     assert!(one(&report, "repository")["what"].as_str().unwrap().contains("cannot be written to"));
 }
+
+#[test]
+fn what_a_part_or_a_role_without_rights_tells_is_not_taken_for_the_whole() {
+    role("c3_reader", "");
+    let source = Database::with(
+        "CREATE TABLE small (x int); CREATE SEQUENCE s;
+         CREATE TABLE large AS SELECT repeat('x', 1000) AS v FROM generate_series(1, 2000)",
+    );
+    let (repo, url) = (Repo::new(), source.url());
+    repo.backup(&source, &["--no-migrations", "--table", "small", "--name", "part"]);
+    let plain = ["--url", &url, "--no-migrations"];
+    let room = |arguments: &[&str]| {
+        one(&checked(&repo, arguments, 0), "room")["what"].as_str().unwrap().to_owned()
+    };
+    assert!(room(&plain).contains("(half of the tables'"), "{}", room(&plain));
+    let part = [&plain[..], &["--table", "small"]].concat();
+    assert!(room(&part).contains("(as part)"), "{}", room(&part));
+
+    let without = source.url_as("c3_reader");
+    let report = checked(&repo, &["--url", &without, "--no-migrations"], 1);
+    assert!(report["covered"]["bytes"].as_u64().unwrap() > 100_000, "{report}");
+    assert_eq!(report["covered"]["sequences"], Value::Null);
+    let report = checked(&repo, &[&plain[..], &["--name", "../x"]].concat(), 2);
+    assert!(one(&report, "name")["what"].as_str().unwrap().contains("../x"));
+}
+
+#[test]
+fn a_lock_that_hides_definitions_is_a_warning_and_the_rest_is_told() {
+    let source = Database::with(
+        "CREATE TABLE t (x int PRIMARY KEY, y int CHECK (y > 0)); CREATE VIEW v AS SELECT * FROM t;
+         CREATE INDEX ON t ((x + y)) WHERE y > 3; CREATE TABLE u (x int)",
+    );
+    let mut holder = source.client();
+    holder.batch_execute("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE").unwrap();
+    let repo = Repo::new();
+    let report = checked(&repo, &["--url", &source.url(), "--no-migrations"], 0);
+    assert_eq!(one(&report, "locks")["state"], "warning");
+    assert_eq!(one(&report, "schema")["state"], "warning");
+    assert_eq!(report["covered"]["tables"], 2);
+    assert_eq!(report["covered"]["objects"], Value::Null);
+    let run = repo.ok(&["check", "--url", &source.url(), "--no-migrations"]);
+    assert!(run.stdout.contains("check again when they are gone"), "{}", run.stdout);
+}
+
+#[test]
+fn a_check_that_connects_is_interrupted_at_once() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("host=127.0.0.1 port={} user=u", listener.local_addr().unwrap().port());
+    let repo = Repo::new();
+    let mut command = repo.command(&["check", "--url", &url, "--no-migrations"]);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let check = command.spawn().unwrap();
+    let (_asked, _) = listener.accept().unwrap();
+    let sent = std::time::Instant::now();
+    let pid = check.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-2", &pid]).status().unwrap().success());
+    let run = crate::harness::Run::from(check.wait_with_output().unwrap()).expect_code(130);
+    assert!(sent.elapsed() < std::time::Duration::from_secs(3), "{run:?}");
+}
+
+#[test]
+fn a_signal_that_was_ignored_before_stays_ignored() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("host=127.0.0.1 port={} user=u", listener.local_addr().unwrap().port());
+    let repo = Repo::new();
+    let plain = repo.command(&["backup", "--url", &url, "--no-migrations"]);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]);
+    shell.arg(plain.get_program()).args(plain.get_args());
+    shell.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut backup = shell.spawn().unwrap();
+    let (_asked, _) = listener.accept().unwrap();
+    let pid = backup.id().to_string();
+    let kill = |signal: &str| {
+        let sent = std::process::Command::new("kill").args([signal, &pid]).status();
+        assert!(sent.unwrap().success());
+    };
+    kill("-1");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(backup.try_wait().unwrap().is_none(), "it goes on");
+    kill("-15");
+    crate::harness::Run::from(backup.wait_with_output().unwrap()).expect_code(143);
+}

@@ -249,3 +249,94 @@ fn a_reader_that_goes_away_ends_the_run_quietly() {
     let run = Run::from(child.wait_with_output().unwrap());
     assert_eq!((run.code, run.stderr.as_str()), (141, ""));
 }
+
+#[test]
+fn only_a_plain_file_outside_every_repository_is_replaced() {
+    let repo = Repo::new();
+    let made = repo.backup(&small_database(), &["--name", "a", "--no-migrations"]);
+    let before = repo.files();
+    let name = |path: &Path| path.to_str().unwrap().to_owned();
+    let refused = |output: &str, says: &str| {
+        for more in [&["--force"][..], &[]] {
+            let extract = ["extract", "a", "--table", "people", "-o", output];
+            let run = repo.run(&[&extract[..], more].concat()).expect_code(15);
+            assert!(!run.stderr.contains("with --force"), "{}", run.stderr);
+            run.says(&[says]);
+        }
+        assert_eq!(repo.files(), before, "{output}");
+    };
+    for inside in ["backups/a.tar", "backups/new", "manifests/a.json", "./backups/../backups/x"] {
+        refused(inside, "lies in the repository");
+    }
+    repo.run(&["extract", "a", "--migrations", "-o", "backups/x"]).expect_code(10);
+
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let fifo = place("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    refused(&name(&fifo), "is not a regular file");
+    std::os::unix::fs::symlink(&made, place("link")).unwrap();
+    refused(&name(&place("link")), "is not a regular file");
+    refused("/dev/null", "is not a regular file");
+    refused("/dev/stdout", "standard output");
+    refused(&name(folder.path()), "is a folder");
+    use std::os::unix::fs::FileTypeExt;
+    assert!(fifo.symlink_metadata().unwrap().file_type().is_fifo());
+    assert!(Path::new("/dev/null").metadata().unwrap().file_type().is_char_device());
+    assert!(place("link").symlink_metadata().unwrap().file_type().is_symlink());
+
+    // An archive that lies anywhere is not replaced by a part of itself.
+    let copy = place("copy.tar");
+    write(&copy, &std::fs::read(&made).unwrap());
+    let copied = name(&copy);
+    repo.run(&["extract", &copied, "--schema", "--force", "-o", &copied])
+        .expect_code(15)
+        .says(&["is the archive that is read"]);
+    assert_eq!(std::fs::read(&copy).unwrap(), std::fs::read(&made).unwrap());
+    write(&place("old"), b"old");
+    repo.ok(&["extract", "a", "--schema", "--force", "-o", &name(&place("old"))]);
+    assert!(std::fs::read_to_string(place("old")).unwrap().contains("CREATE TABLE"));
+}
+
+#[test]
+fn what_a_killed_run_has_left_is_begun_anew_and_a_running_one_is_left_alone() {
+    let repo = Repo::new();
+    let path = archive(&repo);
+    let extract = ["extract", path.to_str().unwrap(), "--table", "people", "-o", "k"];
+    let partial = repo.path().join(".k.partial");
+    write(&partial, &[b'x'; 10_000]);
+    std::fs::set_permissions(&partial, PermissionsExt::from_mode(0o600)).unwrap();
+    let held = std::fs::File::open(&partial).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    repo.run(&extract).expect_code(11).says(&["another run is writing it"]);
+    assert_eq!(partial.metadata().unwrap().len(), 10_000);
+    drop(held);
+    repo.ok(&extract);
+    assert!(!partial.exists());
+    let content = std::fs::read_to_string(repo.path().join("k")).unwrap();
+    assert!(content.contains("1\tAda") && !content.contains("xx"), "{content}");
+    // Somebody else may have such a file open.
+    write(&partial, b"x");
+    std::fs::set_permissions(&partial, PermissionsExt::from_mode(0o644)).unwrap();
+    repo.run(&[&extract[..], &["--force"]].concat()).expect_code(11);
+}
+
+#[test]
+fn nothing_is_lost_in_a_closed_standard_output() {
+    let repo = Repo::new();
+    let path = archive(&repo);
+    let program = repo.command(&[]).get_program().to_owned();
+    let run = |arguments: &[&str], redirection: &str| {
+        let script = format!("\"$0\" \"$@\" {redirection}");
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &script]).arg(&program).args(arguments).current_dir(repo.path());
+        Run::from(shell.output().unwrap())
+    };
+    let extract = ["extract", path.to_str().unwrap(), "--table", "people"];
+    run(&extract, ">&-").expect_code(1).says(&["standard output is closed", "--output"]);
+    run(&extract, "> /dev/null").expect_code(0);
+    for arguments in [&extract[..], &["--help"], &["help"], &["--version"], &["help", "backup"]] {
+        let code = run(arguments, "> /dev/full").code;
+        assert!(code != 0, "{arguments:?}");
+    }
+}

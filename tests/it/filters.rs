@@ -54,15 +54,17 @@ fn chosen_rows_are_taken_recorded_compared_and_restored() {
 
     // Of the source, the same rows are compared, and it is said that others were not.
     for database in [&source, &target] {
-        repo.ok(&["compare", "latest", "--with", &database.url()])
+        repo.ok(&["compare", "latest", "--with", &database.url(), "--allow-conditions"])
             .says(&["of app.orders, only the rows WHERE (id <= 10", "are compared"]);
     }
     source.execute("UPDATE app.orders SET note = 'changed; (' WHERE id = 11");
-    repo.ok(&["compare", "latest", "--with", &source.url()]);
+    let url = source.url();
+    let compare = ["compare", "latest", "--with", &url, "--allow-conditions"];
+    repo.ok(&compare);
     source.execute("UPDATE app.orders SET note = 'changed; (' WHERE id = 3");
-    let run = repo.run(&["compare", "latest", "--with", &source.url()]).expect_code(4);
+    let run = repo.run(&compare).expect_code(4);
     assert!(run.stdout.contains("table app.orders"), "{}", run.stdout);
-    let run = repo.run(&["compare", "latest", "--with", &source.url(), "--json"]).expect_code(4);
+    let run = repo.run(&[&compare[..], &["--json"]].concat()).expect_code(4);
     let value = run.json();
     assert_eq!(value["chosen_rows"][0]["table"]["name"], "events_2025");
 }
@@ -115,7 +117,7 @@ fn a_large_table_is_cut_and_filtered_at_once() {
     if source.server.major() >= 14 {
         assert!(big["chunks"].as_array().unwrap().len() > 1, "it was read by ranges");
     }
-    repo.ok(&["compare", "latest", "--with", &source.url()]);
+    repo.ok(&["compare", "latest", "--with", &source.url(), "--allow-conditions"]);
 }
 
 #[test]
@@ -130,6 +132,8 @@ fn conditions_that_cannot_be_used_change_nothing() {
     refused("app.orders=true); DROP TABLE app.orders; SELECT (true", 2, &["cannot be used"]);
     refused("app.orders=idd = 1", 2, &["app.orders", "idd"]);
     refused("app.orders=count(*) > 1", 2, &["app.orders", "aggregate"]);
+    refused("app.orders=id = $1", 2, &["app.orders", "id = $1", "parameters"]);
+    refused("app.orders=1 / (id - id) = 0", 1, &["app.orders", "1 / (id - id) = 0", "zero"]);
     refused("app.order=id = 1", 10, &["did you mean \"app.orders\"?"]);
     let twice = ["--where", "orders=id = 1", "--where", "app.*=true"];
     let url = source.url();
@@ -180,6 +184,92 @@ fn a_forged_condition_is_refused_before_it_is_sql() {
     #[allow(clippy::disallowed_methods, reason = "the test's own files")]
     std::fs::write(repo.path().join("forged.tar"), unknown.bytes()).unwrap();
     repo.run(&["verify", "forged.tar"]).expect_code(15).says(&["of-tomorrow"]);
+}
+
+/// What a condition calls is called with all the rights of whoever compares: nothing runs unasked.
+#[test]
+fn a_condition_of_an_archive_is_run_for_nobody_who_did_not_allow_it() {
+    let setup = "CREATE TABLE called (n int); INSERT INTO called VALUES (0);
+         CREATE EXTENSION citext; CREATE TABLE conf (k int PRIMARY KEY, own boolean);
+         INSERT INTO conf SELECT i, i > 5 FROM generate_series(1, 8) AS i;
+         ALTER EXTENSION citext ADD TABLE conf;
+         UPDATE pg_extension SET extconfig = ARRAY['conf'::regclass::oid], extcondition = ARRAY['WHERE own']
+         WHERE extname = 'citext';
+         CREATE TABLE t (id int); INSERT INTO t SELECT generate_series(1, 10);
+         CREATE SEQUENCE calls; SELECT setval('calls', 1, false)";
+    let (repo, source) = (Repo::new(), Database::with(setup));
+    let path = repo.backup(&source, &["--where", "t=id < 5", "--name", "a"]);
+    let sound = Parts::of(&std::fs::read(&path).unwrap());
+    // A sequence tells of calls, even of those that were rolled back; a role may call it anywhere.
+    let call = "(SELECT setval('public.calls', 77) > 0)";
+    let url = source.url();
+    let run_forged = |table: &str, clause: String| {
+        let forged = sound.clone().edited(|manifest| {
+            for entry in manifest["tables"].as_array_mut().unwrap() {
+                if entry["name"] == table {
+                    entry["condition"] = clause.clone().into();
+                } else if table == "conf" {
+                    entry.as_object_mut().unwrap().remove("condition");
+                }
+            }
+        });
+        #[allow(clippy::disallowed_methods, reason = "the test's own files")]
+        std::fs::write(repo.path().join("forged.tar"), forged.bytes()).unwrap();
+        let compared = repo.run(&["compare", "forged.tar", "--with", &url]);
+        let data_only = ["restore", "forged.tar", "--url", &url, "--data-only"];
+        let restored = repo.run(&[&data_only[..], &["--on-existing", "truncate"]].concat());
+        assert_eq!(source.one("SELECT last_value FROM calls"), "1", "{}", compared.stderr);
+        (compared, restored)
+    };
+    let (compared, restored) = run_forged("conf", format!("WHERE {call}"));
+    for run in [compared, restored] {
+        run.expect_code(15).says(&["public.conf", "citext", "WHERE own", "setval"]);
+    }
+    assert_eq!(source.one("SELECT count(*) FROM conf"), "8");
+    let (compared, restored) = run_forged("conf", String::from(", pg_catalog.pg_shadow"));
+    for run in [compared, restored] {
+        run.expect_code(13);
+    }
+    let (compared, restored) = run_forged("t", format!("WHERE ({call})"));
+    compared.expect_code(15).says(&["public.t", "setval", "--allow-conditions"]);
+    restored.expect_code(0);
+    // The sound one is compared with who allows it, in a transaction that cannot write.
+    repo.run(&["compare", "a", "--with", &url]).expect_code(15);
+    repo.ok(&["compare", "a", "--with", path.to_str().unwrap()]);
+    let run = repo.run(&["compare", "forged.tar", "--with", &url, "--allow-conditions"]);
+    assert_ne!(run.code, 0);
+    run.says(&["read-only transaction"]);
+    assert_eq!(source.one("SELECT last_value FROM calls"), "1");
+}
+
+#[test]
+fn a_selection_of_nothing_is_refused() {
+    let (repo, source) = (Repo::new(), shop());
+    let url = source.url();
+    let path = repo.path().join("nothing.filter");
+    let write = |text: &str| {
+        #[allow(clippy::disallowed_methods, reason = "the test's own files")]
+        std::fs::write(&path, text).unwrap();
+    };
+    let backup = ["backup", "--url", &url, "--no-migrations"];
+    let filter = [&backup[..], &["--filter", "nothing.filter"]].concat();
+    write("include table app.orders\nexclude table app.orders\n");
+    repo.run(&filter).expect_code(2).says(&["leaves out every table"]);
+    repo.run(&[&backup[..], &["-T", "*"]].concat()).expect_code(2).says(&["every table"]);
+    for empty in ["", "# nothing\n\n"] {
+        write(empty);
+        repo.run(&filter).expect_code(2).says(&["there is no pattern in filter file"]);
+    }
+    // Standard input that is empty, and one that is closed.
+    let from_stdin = [&backup[..], &["--filter", "-"]].concat();
+    repo.run(&from_stdin).expect_code(2).says(&["there is no pattern"]);
+    let plain = repo.command(&from_stdin);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "\"$0\" \"$@\" <&-"]).arg(plain.get_program()).args(plain.get_args());
+    let closed = crate::harness::Run::from(shell.output().unwrap());
+    closed.expect_code(2);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(repo.files(), []);
 }
 
 #[test]

@@ -34,10 +34,13 @@ fn archives_are_listed_in_a_table_sorted_and_filtered() {
     let (repo, one, two) = three();
     let run = repo.ok(&["list"]);
     let header: Vec<&str> = run.stdout.lines().next().unwrap().split_whitespace().collect();
-    assert_eq!(header.join(" "), "NAME DATABASE WHEN (UTC) SIZE ROWS TABLES REVISION VERIFIED");
+    assert_eq!(
+        header.join(" "),
+        "NAME DATABASE WHEN (UTC) SIZE ROWS TABLES HOLDS REVISION VERIFIED"
+    );
     assert_eq!(names(&run), ["a", "b", "c"]);
     let first = run.stdout.lines().nth(1).unwrap();
-    for text in [one.name.as_str(), "5,0", "0123456789ab", "when written"] {
+    for text in [one.name.as_str(), "5,0", "everything", "0123456789ab", "when written"] {
         assert!(first.contains(text), "no {text} in {first}");
     }
     let listed = |arguments: &[&str]| -> Vec<String> {
@@ -177,4 +180,40 @@ fn of_an_archive_that_is_damaged_or_gone_the_manifest_is_shown_and_the_code_tell
     write(&alone, &sound[..1000]);
     let run = repo.run(&["show", "alone.tar"]).expect_code(13);
     assert_eq!(run.stdout, "");
+}
+
+/// An archive of a part is never mistaken for one of everything: not in a list, not as `latest`, not
+/// when it is restored.
+#[test]
+fn a_part_is_said_to_be_one_wherever_it_is_met() {
+    let (repo, source, target) = (Repo::new(), small_database(), Database::empty());
+    repo.backup(&source, &["--name", "whole", "--no-migrations"]);
+    let quiet = repo.ok(&["show", "latest"]);
+    assert!(!quiet.stderr.contains("a part"), "{}", quiet.stderr);
+    repo.backup(&source, &["--name", "part", "--no-migrations", "--exclude-data", "*"]);
+    let run = repo.ok(&["list"]);
+    let held: Vec<bool> = run.stdout.lines().skip(1).map(|line| line.contains("A PART")).collect();
+    assert_eq!(held, [false, true], "{}", run.stdout);
+    let listed = repo.ok(&["list", "--json"]).json();
+    assert_eq!(listed["archives"][1]["whole"], false);
+
+    let says = ["the latest archive is part", "the latest whole one is whole"];
+    for verb in [&["verify", "latest"][..], &["show", "latest"], &["extract", "latest", "--schema"]]
+    {
+        repo.ok(verb).says(&says);
+    }
+    let url = target.url();
+    let run = repo.ok(&["restore", "latest", "--url", &url]);
+    assert!(run.stdout.contains("not archived: rows of public."), "{}", run.stdout);
+    run.says(&says).says(&["holds a part of its database", "rows of public.people"]);
+    let again = ["restore", "part", "--url", &url, "--data-only", "--json"];
+    let result = repo.run(&again).json();
+    assert_eq!(result["whole"], false, "{result}");
+    assert!(result["not_in_archive"].as_array().unwrap().len() > 2, "{result}");
+    let whole = ["restore", "whole", "--url", &url, "--data-only", "--on-existing", "truncate"];
+    let result = repo.ok(&[&whole[..], &["--json"]].concat()).json();
+    assert_eq!(
+        (&result["whole"], &result["not_in_archive"]),
+        (&true.into(), &Value::Array(vec![]))
+    );
 }

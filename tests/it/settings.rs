@@ -212,3 +212,71 @@ fn completions_and_manual_pages_know_every_verb() {
     // Again, over the ones that are there.
     run(&mut in_folder(folder.path(), &["man", "."])).expect_code(0);
 }
+
+#[test]
+fn a_variable_that_is_empty_is_not_set() {
+    let repo = Repo::new();
+    let folder = repo.path();
+    write(
+        &folder.join("pgark.toml"),
+        "repository = \"of-file\"\n[connection]\nurl = \"postgresql://of-file/db\"\n",
+    );
+    let mut command = in_folder(folder, &["config", "--json"]);
+    for name in ["DATABASE_URL", "PGARK_REPO", "PGARK_CONFIG"] {
+        command.env(name, "");
+    }
+    let run = run(&mut command).expect_code(0);
+    let of_file = |value: &str| (vec![value.to_owned()], String::from("pgark.toml"));
+    assert_eq!(setting(&run, "connection.url"), of_file("postgresql://of-file/db"));
+    assert_eq!(setting(&run, "repository"), of_file("of-file"));
+}
+
+#[test]
+fn a_file_that_somebody_else_could_have_written_is_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pgark.toml");
+    write(&path, "jobs = 1\n");
+    let config = || run(&mut in_folder(folder.path(), &["config", "--json"]));
+    config().expect_code(0);
+    for mode in [0o620, 0o602] {
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        config().expect_code(15).says(&["pgark.toml", "chmod go-w"]);
+    }
+    // Who names it believes it.
+    run(&mut in_folder(folder.path(), &["config", "--config", "pgark.toml"])).expect_code(0);
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&path, Some(12345), None).unwrap();
+        config().expect_code(15).says(&["belongs to another user", "--config"]);
+    }
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("gone", &path).unwrap();
+    let run = config();
+    assert_ne!(run.code, 0, "a link that leads nowhere is not no file");
+    run.says(&["pgark.toml"]);
+}
+
+#[test]
+fn no_password_of_a_connection_is_shown_however_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for url in [
+        "postgresql://u:se cret1@h/db",
+        r"password=a\ cret1",
+        "postgresql://h/db?passw%6Frd=secret1",
+        "postgres://u%3Asecret1@h/db",
+        "postgresql://h/db?passwd=secret1",
+        "secret1",
+    ] {
+        for json in [&["--json"][..], &[]] {
+            let config = [&["config", "--url", url][..], json].concat();
+            let run = run(&mut in_folder(folder.path(), &config)).expect_code(0);
+            assert!(!run.stdout.contains("cret1") && run.stdout.contains('…'), "{}", run.stdout);
+        }
+        let path = folder.path().join("pgark.toml");
+        write(&path, &format!("[connection]\nurl = '{url}'\n"));
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+        let refused = run(&mut in_folder(folder.path(), &["config"])).expect_code(15);
+        assert!(!refused.stderr.contains("cret1"), "{}", refused.stderr);
+        std::fs::remove_file(&path).unwrap();
+    }
+}

@@ -49,13 +49,19 @@ pub fn check(report: &Report, as_json: bool, quiet: bool) -> Result<ExitCode> {
 }
 
 fn coverage(covered: &Covered) -> Vec<String> {
+    let known = |count: Option<usize>| {
+        count.map_or_else(|| String::from("an unknown number of"), |count| count.to_string())
+    };
+    let bytes = covered.bytes.map_or_else(
+        || String::from("their size is not known"),
+        |bytes| format!("{} on the server", HumanBytes(bytes)),
+    );
     let mut lines = vec![format!(
-        "A backup would cover {} tables ({} on the server), {} sequences, {} large objects, {} objects of the schema.",
+        "A backup would cover {} tables ({bytes}), {} sequences, {} large objects, {} objects of the schema.",
         HumanCount(covered.tables as u64),
-        HumanBytes(covered.bytes),
-        covered.sequences,
+        known(covered.sequences),
         HumanCount(covered.large_objects),
-        covered.objects
+        known(covered.objects)
     )];
     if !covered.left_out.is_empty() {
         let names: Vec<String> =

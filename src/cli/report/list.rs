@@ -9,8 +9,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 
-const HEADER: [&str; 8] =
-    ["NAME", "DATABASE", "WHEN (UTC)", "SIZE", "ROWS", "TABLES", "REVISION", "VERIFIED"];
+const HEADER: [&str; 9] =
+    ["NAME", "DATABASE", "WHEN (UTC)", "SIZE", "ROWS", "TABLES", "HOLDS", "REVISION", "VERIFIED"];
 
 /// Columns of numbers.
 const NUMBERS: std::ops::Range<usize> = 3..6;
@@ -66,7 +66,7 @@ fn row(archive: &Listed) -> Vec<String> {
     let name = Printable(&archive.name).to_string();
     let Ok(facts) = &archive.facts else {
         let unknown = || String::from("?");
-        let gaps = [unknown(), unknown(), size, unknown(), unknown(), unknown()];
+        let gaps = [unknown(), unknown(), size, unknown(), unknown(), unknown(), unknown()];
         return [vec![name], gaps.to_vec(), vec![String::from(words(archive.state()))]].concat();
     };
     let revisions: Vec<String> = facts.revisions.iter().map(|r| Printable(r).to_string()).collect();
@@ -77,6 +77,7 @@ fn row(archive: &Listed) -> Vec<String> {
         size,
         HumanCount(facts.rows).to_string(),
         facts.tables.to_string(),
+        String::from(if facts.whole { "everything" } else { "A PART" }),
         revisions.join(", "),
         String::from(words(archive.state())),
     ]

@@ -75,7 +75,7 @@ fn lines(shown: &Shown) -> Vec<String> {
     if large.count > 0 {
         line("large objects", format!("{}, {}", large.count, HumanBytes(large.bytes)));
     }
-    line("whole", String::from(if manifest.whole { "yes" } else { "no" }));
+    line("whole", String::from(if manifest.is_whole() { "yes" } else { "no" }));
     if !manifest.left_out.is_empty() {
         line("left out", enumerate(&manifest.left_out.iter().map(|t| text(t)).collect::<Vec<_>>()));
     }

@@ -7,7 +7,6 @@ use crate::ops::list;
 use crate::store::place::{self, Place};
 use crate::store::repository::Repository;
 use bytesize::ByteSize;
-use std::path::Path;
 
 /// Looks at the repository.
 pub fn check(report: &mut Report, options: &backup::Options) -> Result<Place> {
@@ -48,29 +47,37 @@ pub struct Estimate {
     from: String,
 }
 
-/// An archive has about the size of the last one of the same database; without one, half of what
-/// the tables take on the server's disk, which most databases stay well below.
-pub fn estimate(repository: &Path, database: &str, tables: u64) -> Estimate {
-    let options = list::Options {
-        database: Some(database.to_owned()),
-        limit: Some(1),
-        ..list::Options::default()
-    };
-    let last = list::run(repository, &options).ok().and_then(|listing| {
-        let last = listing.archives.into_iter().next()?;
-        Some((last.facts.ok()?.written_size, last.name))
+/// An archive has about the size of the last one of the same tables of the same database; without
+/// one, half of what the tables take on the server's disk, which most databases stay well below.
+/// `None` if neither is known.
+pub fn estimate(
+    options: &backup::Options,
+    database: &str,
+    tables: Option<u64>,
+) -> Option<Estimate> {
+    let listed = list::Options { database: Some(database.to_owned()), ..list::Options::default() };
+    let wanted = backup::recorded(options);
+    let last = list::run(&options.repository, &listed).ok().and_then(|listing| {
+        listing.archives.into_iter().rev().find_map(|archive| {
+            let facts = archive.facts.ok()?;
+            facts.options.same_selection(&wanted).then_some((facts.written_size, archive.name))
+        })
     });
     match last {
-        Some((bytes, name)) => Estimate { bytes, from: format!("as {name}") },
-        None => Estimate {
+        Some((bytes, name)) => Some(Estimate { bytes, from: format!("as {name}") }),
+        None => tables.map(|tables| Estimate {
             bytes: tables / 2,
             from: format!("half of the tables' {}", ByteSize(tables)),
-        },
+        }),
     }
 }
 
 /// Compares the free room with the estimate.
-pub fn check_room(report: &mut Report, place: &Place, estimate: &Estimate) {
+pub fn check_room(report: &mut Report, place: &Place, estimate: Option<&Estimate>) {
+    let Some(estimate) = estimate else {
+        let what = format!("{} free; how large the tables are is not known", ByteSize(place.free));
+        return report.add("room", State::Warning, what);
+    };
     let state = if place.free < estimate.bytes {
         State::Failed(Kind::NoSpace)
     } else if place.free / 2 < estimate.bytes {

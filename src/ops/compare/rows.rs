@@ -4,15 +4,15 @@ use super::{Input, Options};
 use crate::archive::frame;
 use crate::archive::manifest::{Manifest, TableEntry};
 use crate::archive::reader::ArchiveReader;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::condition::Condition;
 use crate::model::connection::Connection;
 use crate::model::content::Content;
-use crate::model::name::QualifiedName;
+use crate::model::name::{QualifiedName, enumerate};
 use crate::model::table::{Column, SequenceState};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
-use crate::ops::{lock_wait, plan, scan};
+use crate::ops::{extension_rows, lock_wait, plan, scan};
 use crate::pg::catalog::{self, CatalogTable};
 use crate::pg::session::Purpose;
 use crate::pg::{snapshot, target};
@@ -80,6 +80,9 @@ pub(super) fn compare(
             right
         }
         Input::Database(connection) => {
+            if !options.allow_conditions {
+                check_no_conditions(manifest)?;
+            }
             let live = Live {
                 connection,
                 database: None,
@@ -105,6 +108,25 @@ pub(super) fn compare(
             .collect(),
         differences: differences(&left, &right, manifest.whole),
     })
+}
+
+/// An archive's conditions may call any function that the role may, and nobody vouches for them.
+fn check_no_conditions(manifest: &Manifest) -> Result<()> {
+    let conditions: Vec<String> = manifest
+        .tables
+        .iter()
+        .filter_map(|table| Some(format!("{} {}", table.name, table.chosen_rows()?)))
+        .collect();
+    if conditions.is_empty() {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "the server would have to run conditions that stand in the archive: {}",
+        enumerate(&conditions)
+    ))
+    .hint(
+        "read them, and allow them with --allow-conditions if you trust whoever made the archive",
+    ))
 }
 
 fn from_manifest(manifest: &Manifest) -> Side {
@@ -252,6 +274,7 @@ fn read_live(
     })?;
     let mut tables = BTreeMap::new();
     let mut to_scan = Vec::new();
+    let mut mismatches = Vec::new();
     for mut table in taken.tables.into_iter().filter(|table| !table.partitioned) {
         let columns = table.columns.clone();
         if let Some(entry) = in_archive.get(&table.name)
@@ -259,15 +282,20 @@ fn read_live(
             && names(&entry.columns).is_subset(&names(&columns))
         {
             table.columns = entry.columns.clone();
-            table.condition = match live.as_restored {
-                true => entry.extension_rows().cloned(),
-                false => entry.condition.clone(),
-            };
+            mismatches.extend(extension_rows::mismatch(entry, &table));
+            // An extension's own condition is the server's; the operator's came with the archive,
+            // and is run only for who allows it.
+            if entry.extension.is_none() {
+                table.condition = entry.chosen_rows().filter(|_| !live.as_restored).cloned();
+            }
             to_scan.push(table.clone());
         }
         if in_archive.contains_key(&table.name) || manifest.whole {
             tables.insert(table.name, SideTable { columns, content: None });
         }
+    }
+    if !mismatches.is_empty() {
+        return Err(extension_rows::refused(&mismatches));
     }
     let choices = vec![Choice::Whole; to_scan.len()];
     let plan = plan::make(&to_scan, &choices, leader.facts.major());

@@ -4,6 +4,7 @@ use super::Summary;
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::store::folder::StagedFolder;
+use crate::store::output;
 use std::path::Path;
 
 /// Writes them into a new or empty folder, with their permission bits; it appears when all of them
@@ -12,6 +13,7 @@ pub fn unpack(reader: &ArchiveReader, place: &Path) -> Result<Summary> {
     let Some(bundle) = &reader.manifest().migrations else {
         return Err(Error::new(Kind::NotFound, "the archive holds no migration project"));
     };
+    output::check_outside(place)?;
     let mut folder = StagedFolder::create(place)?;
     let mut bytes = 0;
     for file in &bundle.files {

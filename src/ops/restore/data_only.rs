@@ -17,6 +17,7 @@ use crate::ops::interrupt::Interrupt;
 use crate::ops::lock_wait;
 use crate::ops::observer::Observer;
 use crate::ops::scan;
+use crate::pg::ident::quote_qualified;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::{catalog, large_objects, target};
 use crate::rules::large_object_digest::LargeObjectContent;
@@ -121,6 +122,8 @@ fn in_transaction(
         stale,
         refused_settings: Vec::new(),
         elapsed: Duration::ZERO,
+        whole: true,
+        not_in_archive: Vec::new(),
     })
 }
 
@@ -255,19 +258,18 @@ fn refresh(
         if object.class != ObjectClass::MaterializedViewData || !reads {
             continue;
         }
-        for statement in &object.statements {
-            session.execute("SAVEPOINT before_refresh")?;
-            if let Err(error) = session.run_single(&statement.sql, &format!("cannot fill {object}"))
-            {
-                interrupt.check()?;
-                session.execute("ROLLBACK TO SAVEPOINT before_refresh")?;
-                let cause = error.causes().next();
-                observer.warn(&format!("{error}: {}", cause.unwrap_or_default()));
-                let schema = object.schema.clone().unwrap_or_default();
-                stale.push(QualifiedName::new(schema, object.name.clone()).to_string());
-            }
-            session.execute("RELEASE SAVEPOINT before_refresh")?;
+        let view = QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name);
+        session.execute("SAVEPOINT before_refresh")?;
+        // Not the archive's statement: nothing of its SQL runs here.
+        let sql = format!("REFRESH MATERIALIZED VIEW {}", quote_qualified(&view));
+        if let Err(error) = session.run_single(&sql, &format!("cannot fill {object}")) {
+            interrupt.check()?;
+            session.execute("ROLLBACK TO SAVEPOINT before_refresh")?;
+            let cause = error.causes().next();
+            observer.warn(&format!("{error}: {}", cause.unwrap_or_default()));
+            stale.push(view.to_string());
         }
+        session.execute("RELEASE SAVEPOINT before_refresh")?;
     }
     session.execute("SET LOCAL row_security = off")?;
     Ok(stale)

@@ -5,6 +5,7 @@ use super::{Options, Proof, Summary, adapt, analyze, finish, keys, load, preflig
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::schema::{ObjectClass, Purpose, SchemaObject, Section};
+use crate::ops::extension_rows;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::pg::ident::literal;
@@ -134,6 +135,7 @@ fn restore(
         interrupt.check()?;
         create(session, object, options)?;
     }
+    extension_rows::check(session, manifest)?;
     let rows = load::load_all(reader, session, options, database, observer, interrupt)?;
     load::large_objects(reader, session, options, &[], observer, interrupt)?;
     load::set_sequences(session, &manifest.sequences)?;
@@ -224,6 +226,8 @@ fn restore(
         stale: Vec::new(),
         refused_settings: refused,
         elapsed: Duration::ZERO,
+        whole: true,
+        not_in_archive: Vec::new(),
     })
 }
 

@@ -6,6 +6,7 @@ use crate::archive::manifest::{Manifest, TableEntry};
 use crate::error::{Error, Result};
 use crate::model::name::{QualifiedName, enumerate};
 use crate::model::table::Column;
+use crate::ops::extension_rows;
 use crate::ops::observer::Observer;
 use crate::pg::catalog::{self, CatalogTable};
 use crate::pg::rows;
@@ -199,6 +200,7 @@ fn mismatches(entry: &TableEntry, table: &CatalogTable, required: &[String]) -> 
     if !table.readable {
         problems.push(format!("there is no privilege to read {name}, which the proof needs"));
     }
+    problems.extend(extension_rows::mismatch(entry, table));
     let find = |wanted: &Column| table.columns.iter().find(|column| column.name == wanted.name);
     for column in &entry.columns {
         match find(column) {
