@@ -122,8 +122,11 @@ impl fmt::Display for Blocker {
             write!(out, " ({})", Printable(&facts.join(", ")))?;
         }
         if let Some(query) = &self.query {
-            let mut short: String = shorten(query).chars().take(QUERY).collect();
-            if shorten(query).chars().count() > QUERY {
+            let query = shorten(query);
+            // A sentence goes on after it.
+            let query = query.trim_end_matches([';', ' ']);
+            let mut short: String = query.chars().take(QUERY).collect();
+            if query.chars().count() > QUERY {
                 short.push('…');
             }
             write!(out, ": {}", Printable(&short))?;
