@@ -20,17 +20,22 @@ pub struct StagedFile {
 
 impl StagedFile {
     /// Begins the file that is to become `place`; only its owner may read it.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] when there is no folder for it.
     pub fn create(place: &Path) -> Result<Self> {
+        Self::create_with(place, Mode::RUSR | Mode::WUSR)
+    }
+
+    fn create_with(place: &Path, mode: Mode) -> Result<Self> {
         let staged = staged_path(place);
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file =
-            rustix::fs::open(&staged, flags, Mode::RUSR | Mode::WUSR).map_err(
-                |error| match error {
-                    rustix::io::Errno::EXIST => left_over(&staged),
-                    _ => failed("create", &staged, error.into()),
-                },
-            )?;
+        let file = rustix::fs::open(&staged, flags, mode).map_err(|error| match error {
+            rustix::io::Errno::EXIST => left_over(&staged),
+            rustix::io::Errno::NOENT => no_folder(place),
+            _ => failed("create", place, error.into()),
+        })?;
         Ok(Self { staged, place: place.to_owned(), file: File::from(file), published: false })
     }
 
@@ -93,14 +98,33 @@ impl Drop for StagedFile {
 
 /// Writes a whole small file, and syncs it; it awaits its publication.
 pub fn stage_whole(place: &Path, content: &[u8]) -> Result<StagedFile> {
-    let staged = StagedFile::create(place)?;
+    fill(StagedFile::create(place)?, content)
+}
+
+/// The same for a file that holds no secrets: whoever the umask allows may read it.
+pub fn stage_public(place: &Path, content: &[u8]) -> Result<StagedFile> {
+    let all = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
+    fill(StagedFile::create_with(place, all)?, content)
+}
+
+fn fill(staged: StagedFile, content: &[u8]) -> Result<StagedFile> {
     let mut writer = staged.writer()?;
     writer
         .write_all(content)
         .and_then(|()| writer.flush())
-        .map_err(|error| failed("write", place, error))?;
+        .map_err(|error| failed("write", &staged.place, error))?;
     staged.sync()?;
     Ok(staged)
+}
+
+/// The failure to begin what has no folder.
+pub fn no_folder(place: &Path) -> Error {
+    let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let text = format!("cannot create {}", place.display());
+    Error::new(Kind::NotFound, text)
+        .caused_by(format!("there is no folder {}", folder.display()))
+        .hint("make the folder first, or name another")
 }
 
 /// The failure to begin what another run has begun.
