@@ -25,6 +25,7 @@ pub mod cli {
     pub mod environment;
     pub mod events;
     pub mod exit;
+    pub mod manual;
     pub mod progress;
     pub mod report;
     pub mod run;

@@ -86,7 +86,8 @@ impl Report {
     /// Notes a failure; a signal ends the whole run.
     fn failed(&mut self, name: &'static str, error: &Error) -> Result<()> {
         if let Kind::Interrupted(_) = error.kind() {
-            return Err(Error::new(error.kind(), error.to_string()));
+            return Err(Error::new(error.kind(), error.to_string())
+                .hint("nothing was changed, and whether a backup would succeed is not known"));
         }
         let mut what = error.to_string();
         for cause in error.causes() {
@@ -141,8 +142,7 @@ fn database(
     interrupt: &Interrupt,
 ) -> Result<String> {
     observer.phase("connecting", None);
-    let mut session = Session::open(&options.connection, None, Purpose::Catalog)?;
-    interrupt.register(session.canceller());
+    let mut session = interrupt.open(&options.connection, None, Purpose::Catalog)?;
     session.check_not_pooled()?;
     let encrypted = session.target().encryption == [Encryption::Tls];
     report.add(

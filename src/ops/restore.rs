@@ -4,7 +4,7 @@ use super::interrupt::Interrupt;
 use super::observer::Observer;
 use super::verify;
 use crate::archive::reader::ArchiveReader;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::schema::ObjectClass;
 use crate::pg::database::Locale;
@@ -146,30 +146,8 @@ pub struct Summary {
 /// The target is then as it was before, or marked as half restored, or, with `--create`, untouched.
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
     let begun = Instant::now();
-    let mut reader = ArchiveReader::open(&options.archive)?;
-    // Nothing is written to a database before every byte of the archive has been checked.
-    observer.phase("verifying the archive", None);
-    let check = verify::check_file(&options.archive, None, options.jobs, observer, interrupt)?;
-    if let Some(finding) = check.findings.first() {
-        return Err(Error::damaged(format!(
-            "{} is damaged: {finding}{}",
-            options.archive.display(),
-            match check.findings.len() {
-                1 => String::new(),
-                more => format!("; and {} more findings", more - 1),
-            }
-        ))
-        .hint("`pgark verify` lists all findings; restore from another archive"));
-    }
-    for table in &reader.manifest().tables {
-        if let Some(condition) = table.chosen_rows() {
-            observer.warn(&format!(
-                "the archive holds only the rows {condition} of {}: foreign keys fail if rows point at others",
-                table.name
-            ));
-        }
-    }
-    adapt::rename_roles(&mut reader, &options.role_map)?;
+    let reader = checked(options, observer, interrupt)
+        .map_err(|error| interrupt.leaving(error, NOTHING_WRITTEN))?;
     let restored = match &options.mode {
         Mode::Empty => {
             full::into_empty(&reader, options, None, observer, interrupt).map_err(Error::from)
@@ -185,4 +163,43 @@ pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) ->
     let mut summary = interrupt.explain(restored)?;
     summary.elapsed = begun.elapsed();
     Ok(summary)
+}
+
+/// What an interruption says before a restore has begun.
+const NOTHING_WRITTEN: &str = "nothing was restored, and nothing was written to the database";
+
+/// The archive. Nothing is written to a database before every byte of it has been checked.
+fn checked(
+    options: &Options,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<ArchiveReader> {
+    const OTHER: &str = "`pgark verify` lists all findings; restore from another archive";
+    let mut reader = ArchiveReader::open(&options.archive).map_err(|error| match error.kind() {
+        Kind::Damaged => error.hint(OTHER),
+        _ => error,
+    })?;
+    observer.phase("verifying the archive", None);
+    let check = verify::check_file(&options.archive, None, options.jobs, observer, interrupt)?;
+    if let Some(finding) = check.findings.first() {
+        return Err(Error::damaged(format!(
+            "{} is damaged: {finding}{}",
+            options.archive.display(),
+            match check.findings.len() {
+                1 => String::new(),
+                more => format!("; and {} more findings", more - 1),
+            }
+        ))
+        .hint(OTHER));
+    }
+    for table in &reader.manifest().tables {
+        if let Some(condition) = table.chosen_rows() {
+            observer.warn(&format!(
+                "the archive holds only the rows {condition} of {}: foreign keys fail if rows point at others",
+                table.name
+            ));
+        }
+    }
+    adapt::rename_roles(&mut reader, &options.role_map)?;
+    Ok(reader)
 }

@@ -1,7 +1,9 @@
 //! An archive into an empty database: schema, rows, large objects, sequences, indexes and
 //! constraints, privileges, ANALYZE, proof.
 
-use super::{Options, Proof, Summary, adapt, analyze, finish, keys, load, preflight, prove};
+use super::{
+    NOTHING_WRITTEN, Options, Proof, Summary, adapt, analyze, finish, keys, load, preflight, prove,
+};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::schema::{ObjectClass, Purpose, SchemaObject, Section};
@@ -23,8 +25,33 @@ pub fn into_empty(
     interrupt: &Interrupt,
 ) -> Result<Summary, Failure> {
     observer.phase("preparing the database", None);
-    let manifest = reader.manifest();
-    let Selected { mut objects, left_out } =
+    let (mut session, Selected { objects, left_out }) = prepare(
+        reader, options, database, observer, interrupt,
+    )
+    .map_err(|error| match database {
+        None => interrupt.leaving(error, NOTHING_WRITTEN),
+        Some(_) => error,
+    })?;
+    target::mark(&mut session, &reader.manifest().name)?;
+    let restored = restore(reader, &objects, &mut session, options, database, observer, interrupt);
+    match (restored, database) {
+        (Err(Failure::Early(error)), None) => {
+            Err(Failure::Early(give_up(session, options, interrupt.reason(error))))
+        }
+        // Whoever has made the database removes it as a whole.
+        (restored, _) => restored.map(|summary| Summary { left_out, ..summary }),
+    }
+}
+
+/// A session with a database that is empty and can take what is to be created there.
+fn prepare(
+    reader: &ArchiveReader,
+    options: &Options,
+    database: Option<&str>,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<(Session, Selected)> {
+    let mut selected =
         object_selection::without(adapt::schema(reader, options)?, &options.leave_out)?;
     let mut session = interrupt.open(&options.connection, database, session::Purpose::Write)?;
     session.check_not_pooled()?;
@@ -33,19 +60,12 @@ pub fn into_empty(
         observer.note("an earlier restore into this database has not ended: emptying it first");
         target::empty(&mut session)?;
     }
-    adapt::tablespaces(&mut session, &mut objects, options)?;
-    preflight::empty_database(&mut session, manifest, &objects, options)?;
+    adapt::tablespaces(&mut session, &mut selected.objects, options)?;
+    preflight::empty_database(&mut session, reader.manifest(), &selected.objects, options)?;
     if session.facts.superuser {
         observer.warn("restoring as a superuser: functions that the old database's owners wrote run with all rights");
     }
-    target::mark(&mut session, &manifest.name)?;
-    let restored = restore(reader, &objects, &mut session, options, database, observer, interrupt);
-    match restored {
-        Err(Failure::Early(error)) => {
-            Err(Failure::Early(give_up(session, options, database, interrupt.reason(error))))
-        }
-        restored => restored.map(|summary| Summary { left_out, ..summary }),
-    }
+    Ok((session, selected))
 }
 
 /// Whether what is there is worth keeping.
@@ -72,9 +92,9 @@ impl From<Failure> for Error {
 
 /// Empties the database again, so that it is as before. `restored` may be broken, or go on being
 /// cancelled: another session takes over its lock first, and touches a marked database alone.
-fn give_up(restored: Session, options: &Options, database: Option<&str>, error: Error) -> Error {
+fn give_up(restored: Session, options: &Options, error: Error) -> Error {
     drop(restored);
-    let emptied = Session::open(&options.connection, database, session::Purpose::Write).and_then(
+    let emptied = Session::open(&options.connection, None, session::Purpose::Write).and_then(
         |mut session| {
             target::lock(&mut session)?;
             let marked = target::is_marked(&mut session.client)?;
@@ -92,15 +112,11 @@ fn give_up(restored: Session, options: &Options, database: Option<&str>, error: 
         Err(second) if second.kind() == Kind::Locked => {
             error.while_doing("the restore failed, and another one is under way in the database")
         }
-        Err(second) => {
-            let error = error.while_doing(format!(
+        Err(second) => error
+            .while_doing(format!(
                 "the restore failed, and the database could not be emptied ({second})"
-            ));
-            match database {
-                None => error.hint("run the restore again: it empties the database first"),
-                Some(_) => error,
-            }
-        }
+            ))
+            .hint("run the restore again: it empties the database first"),
     }
 }
 

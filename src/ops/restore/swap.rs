@@ -39,12 +39,16 @@ pub fn run(
         ))
         .hint("name another with --maintenance-db"));
     }
-    let mut session = interrupt.open(&options.connection, Some(how.maintenance), Purpose::Write)?;
-    let replaced = database::properties(&mut session, &target)?;
+    let before = |error| interrupt.leaving(error, "no database was created or changed");
+    let mut session = interrupt
+        .open(&options.connection, Some(how.maintenance), Purpose::Write)
+        .map_err(before)?;
+    let replaced = database::properties(&mut session, &target).map_err(before)?;
     if replaced.is_some() {
-        check_swap(&mut session, &target, how)?;
+        check_swap(&mut session, &target, how).map_err(before)?;
     }
-    for left_over in database::beginning_with(&mut session, &format!("{target}_pgark_"))? {
+    let beginning = format!("{target}_pgark_");
+    for left_over in database::beginning_with(&mut session, &beginning).map_err(before)? {
         observer.warn(&format!(
             "database \"{left_over}\" is left over from a restore that was killed; drop it when no restore runs"
         ));
@@ -64,7 +68,7 @@ pub fn run(
             .filter(|_| replaced.is_some() || !options.no_owner),
         tablespace: properties.and_then(|properties| properties.tablespace.as_deref()),
     };
-    database::create(&mut session, &new)?;
+    database::create(&mut session, &new).map_err(before)?;
     let restored = full::into_empty(reader, options, Some(&staged), observer, interrupt);
     let mut summary = match restored {
         Ok(summary) => summary,
@@ -79,11 +83,20 @@ pub fn run(
             // The session that is registered for interruption may go on being cancelled.
             let removed = Session::open(&options.connection, Some(how.maintenance), Purpose::Write)
                 .and_then(|mut session| database::remove(&mut session, &staged));
+            let error = interrupt.reason(error);
+            let as_before = match replaced {
+                Some(_) => format!("database \"{target}\" is as it was"),
+                None => format!("there is no database \"{target}\", as before"),
+            };
             return Err(match removed {
-                Ok(()) => error,
-                Err(_) => interrupt
-                    .reason(error)
-                    .hint(format!("DROP DATABASE \"{staged}\", which is left over")),
+                Ok(()) => error.while_doing(format!(
+                    "the restore failed; the new database was removed, and {as_before}"
+                )),
+                Err(second) => error
+                    .while_doing(format!(
+                        "the restore failed, and {as_before}; the new database could not be removed ({second})"
+                    ))
+                    .hint(format!("DROP DATABASE {}, which is left over", quote(&staged))),
             });
         }
     };
