@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_hostile_name_is_shown_on_one_line() {
-        let name = QualifiedName::new("public", "a\n\u{1b}[2Jb\u{202e}");
-        assert_eq!(name.to_string(), "public.a\\u{a}\\u{1b}[2Jb\\u{202e}");
+        let name = QualifiedName::new("public", "a\n\u{1b}[2Jb\u{202e}\u{feff}");
+        assert_eq!(name.to_string(), "public.a\\u{a}\\u{1b}[2Jb\\u{202e}\\u{feff}");
     }
 }

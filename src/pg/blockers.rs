@@ -155,6 +155,13 @@ mod tests {
         ), "{said}");
         assert!(said.ends_with('…') && said.chars().count() < 200, "{said}");
         assert!(blocked.remedy().contains("pg_terminate_backend(4711)"));
+        let idle = Blocker {
+            process: 1,
+            facts: Vec::new(),
+            since: None,
+            query: Some(String::from("SELECT 1; ")),
+        };
+        assert_eq!(idle.to_string(), "process 1: SELECT 1", "a sentence goes on after it");
         let prepared = Blocker { process: 0, facts: Vec::new(), since: None, query: None };
         let blocked = Blocked { object: None, by: vec![prepared] };
         assert_eq!(blocked.to_string(), "the lock is held by a prepared transaction");

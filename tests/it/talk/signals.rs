@@ -353,7 +353,23 @@ fn a_comparison_is_interrupted_and_leaves_no_session() {
     wait_until("nobody", || is_true(&source, NOBODY));
 }
 
-/// The server's process is halted, so the first signal can end nothing.
+/// Halts the server's process that copies rows to a backup, so that the first signal can end nothing,
+/// and sends that and a second one. The server's process is to go on (signal 18).
+pub(super) fn two_signals(source: &Database, backup: u32) -> u32 {
+    let copying = "pid FROM pg_stat_activity WHERE datname = 'DATABASE' AND state = 'active'
+        AND query LIKE '%COPY %' AND application_name = 'pgark'";
+    wait_until("rows", || is_true(source, &format!("EXISTS (SELECT {copying})")));
+    let sql = format!("SELECT {}", copying.replace("DATABASE", &source.name));
+    let process = source.client().query_one(&sql, &[]).unwrap().get::<_, i32>(0).unsigned_abs();
+    kill(process, 19);
+    // What is on its way has arrived.
+    std::thread::sleep(Duration::from_secs(2));
+    kill(backup, 15);
+    std::thread::sleep(Duration::from_millis(500));
+    kill(backup, 2);
+    process
+}
+
 #[test]
 fn a_second_signal_ends_at_once_and_the_next_run_cleans_up() {
     let source = Database::with(
@@ -362,19 +378,9 @@ fn a_second_signal_ends_at_once_and_the_next_run_cleans_up() {
     let repo = Repo::new();
     let arguments = ["backup", "--url", &source.url(), "--no-migrations", "--name", "a"];
     let backup = start(repo.command(&arguments).args(["--rate-limit", "2MB", "--jobs", "1"]));
-    let copying = "pid FROM pg_stat_activity WHERE datname = 'DATABASE' AND state = 'active'
-        AND query LIKE '%COPY %' AND application_name = 'pgark'";
-    wait_until("rows", || is_true(&source, &format!("EXISTS (SELECT {copying})")));
-    let sql = format!("SELECT {}", copying.replace("DATABASE", &source.name));
-    let process = source.client().query_one(&sql, &[]).unwrap().get::<_, i32>(0);
-    kill(process.unsigned_abs(), 19);
-    // What is on its way has arrived.
-    std::thread::sleep(Duration::from_secs(2));
-    kill(backup.id(), 15);
-    std::thread::sleep(Duration::from_millis(500));
-    kill(backup.id(), 2);
+    let process = two_signals(&source, backup.id());
     let run = soon(backup, Duration::from_secs(2));
-    kill(process.unsigned_abs(), 18);
+    kill(process, 18);
     assert_eq!(run.code, 130, "{run:?}");
     let run =
         run.says(&["pgark: ended at once by a second signal (SIGINT): what was half written"]);
