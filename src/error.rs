@@ -73,9 +73,7 @@ impl Error {
         };
         let error = Self::new(kind, message).caused_by(source);
         match kind {
-            Kind::NoSpace => error.hint(
-                "make room on the disk or lift the limit on files, or name another repository with --repo",
-            ),
+            Kind::NoSpace => error.hint("make room on the disk, or lift the limit on files"),
             _ => error,
         }
     }

@@ -27,6 +27,7 @@ pub mod cli {
     pub mod events;
     pub mod exit;
     pub mod ignored_signals;
+    pub mod manual;
     pub mod progress;
     pub mod report;
     pub mod run;

@@ -70,7 +70,7 @@ pub struct Common {
     /// With --quiet, the result alone. docs/json.md says what is in them.
     #[arg(long)]
     pub json: bool,
-    /// Say nothing but warnings and errors.
+    /// Say nothing but warnings and errors; what list, show and config are asked for is printed.
     #[arg(long, short)]
     pub quiet: bool,
     /// Say everything: each table, decisions, the server's notices.

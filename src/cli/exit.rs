@@ -71,8 +71,8 @@ Exit codes are a contract: a number never gets another meaning.
   128+N  ended by signal N: 129 SIGHUP, 130 SIGINT, 143 SIGTERM; the message says what was and
        what was not done. A second signal ends pgark at once
 
-Whatever is not 0 or 3 has left older archives as they were. `pgark verify` of several archives
-ends with 13 if any is damaged, else with the highest number of what kept one from being verified.";
+Whatever the number, older archives are as they were. `pgark verify` of several archives ends with
+13 if any is damaged, else with the highest number of what kept one from being verified.";
 
 impl ExitCode {
     /// The number.

@@ -22,7 +22,8 @@ mod prompt;
 mod screen;
 pub(super) mod tally;
 
-pub use prompt::leave as leave_terminal;
+/// How long the last line of a process that ends at once may take.
+const LAST_WORD: Duration = Duration::from_millis(300);
 
 /// How much is told, and how.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +73,23 @@ impl Progress {
             screen.finish();
         }
         prompt::leave();
+    }
+
+    /// Says a last line, for the process ends at once. Whoever reads the terminal or the pipe may have
+    /// stopped, and is not waited for.
+    pub fn break_off(self: &Arc<Self>, line: String) {
+        let (progress, (done, said)) = (Arc::clone(self), mpsc::channel::<()>());
+        std::thread::spawn(move || {
+            // A terminal that is being asked at must not stay without an echo.
+            prompt::leave();
+            if let Some(screen) = &progress.screen {
+                screen.finish();
+            }
+            to_stderr(&line);
+            drop(done);
+        });
+        // Either it has been said, or nobody listens.
+        said.recv_timeout(LAST_WORD).ok();
     }
 
     /// Begins to say from time to time where the run is, where nothing else shows it.

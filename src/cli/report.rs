@@ -13,6 +13,7 @@ use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 use signal_hook::consts::SIGPIPE;
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 mod check;
@@ -94,6 +95,11 @@ pub fn check_stream() -> Result<()> {
     Ok(())
 }
 
+/// A path for people, on one line whatever its name.
+pub fn shown(path: &Path) -> String {
+    Printable(&path.to_string_lossy()).to_string()
+}
+
 fn took(elapsed: Duration) -> String {
     match elapsed.as_secs() {
         0..60 => format!("{:.1} s", elapsed.as_secs_f64()),
@@ -118,8 +124,8 @@ pub fn backup(summary: &backup::Summary, code: ExitCode, as_json: bool, quiet: b
         return print_json(json!({
             "result": "done",
             "exit_code": code.number(),
-            "archive": summary.archive,
-            "manifest": summary.manifest_path,
+            "archive": summary.archive.to_string_lossy(),
+            "manifest": summary.manifest_path.to_string_lossy(),
             "manifest_sha256": summary.manifest_sha256,
             "name": manifest.name,
             "tables": manifest.tables.len(),
@@ -137,7 +143,7 @@ pub fn backup(summary: &backup::Summary, code: ExitCode, as_json: bool, quiet: b
     }
     let source = &manifest.source;
     let mut told = vec![
-        ("archive", summary.archive.display().to_string()),
+        ("archive", shown(&summary.archive)),
         (
             "database",
             format!("{}, PostgreSQL {}", Printable(&source.database), source.server_version),
@@ -304,7 +310,7 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
         return Ok(code);
     }
     for report in reports {
-        let archive = hide(&report.archive.to_string_lossy());
+        let archive = hide(&shown(&report.archive));
         if report.findings.is_empty() {
             if !quiet {
                 to_stdout(&format!(
@@ -333,11 +339,20 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
     Ok(code)
 }
 
-/// Prints a failure: the message, its causes once, and what to do next.
-pub fn error(error: &Error, as_json: bool) {
-    if error.kind() == Kind::Interrupted(SIGPIPE) {
-        return;
-    }
+/// A failure as a result.
+fn failure(error: &Error) -> Value {
+    let (message, causes, hint) = said(error);
+    json!({
+        "result": "failed",
+        "exit_code": ExitCode::from(error.kind()).number(),
+        "error": message,
+        "causes": causes,
+        "hint": hint,
+    })
+}
+
+/// The message, its causes once, and what to do next.
+fn said(error: &Error) -> (String, Vec<String>, Option<String>) {
     // A connection string may have come as the name of an archive, or out of somebody's message.
     let message = hide(&error.to_string());
     let mut causes: Vec<String> = Vec::new();
@@ -349,19 +364,20 @@ pub fn error(error: &Error, as_json: bool) {
             causes.push(cause);
         }
     }
-    let hint = error.next_step().map(hide);
-    if as_json {
-        let value = json!({
-            "result": "failed",
-            "exit_code": ExitCode::from(error.kind()).number(),
-            "error": message,
-            "causes": causes,
-            "hint": hint,
-        });
-        // The exit code tells too.
-        drop(print_json(value));
+    (message, causes, error.next_step().map(hide))
+}
+
+/// Prints a failure.
+pub fn error(error: &Error, as_json: bool) {
+    if error.kind() == Kind::Interrupted(SIGPIPE) {
         return;
     }
+    if as_json {
+        // The exit code tells too.
+        drop(print_json(failure(error)));
+        return;
+    }
+    let (message, causes, hint) = said(error);
     to_stderr(&in_short(&message));
     for reason in &causes {
         to_stderr(&format!("  because: {}", on_one_screen(reason)));

@@ -3,11 +3,11 @@
 use super::args::{self, Arguments, Verb};
 use super::exit::{self, ExitCode};
 use super::progress::{Manner, Progress};
-use super::{environment, ignored_signals, progress, report, selection, setup};
+use super::{environment, ignored_signals, manual, report, selection, setup};
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::schema::ObjectClass;
-use crate::ops::interrupt::Interrupt;
+use crate::ops::interrupt::{Interrupt, signal_name};
 use crate::ops::migrations::project;
 use crate::ops::observer::Observer;
 use crate::ops::pace::Paced;
@@ -24,7 +24,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Runs what was asked for.
-pub fn run(arguments: &Arguments) -> ExitCode {
+pub fn run(arguments: Arguments) -> ExitCode {
     if let Verb::ExitCodes = arguments.verb {
         return report::text(exit::EXPLAINED);
     }
@@ -39,18 +39,58 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         })));
     let json = common(&arguments.verb).is_some_and(|common| common.json);
     let interrupt = Arc::new(Interrupt::default());
-    let result = listen(&interrupt).and_then(|()| {
-        // A defect must not look like anything else; what is half done is undone while unwinding.
-        catch_unwind(AssertUnwindSafe(|| dispatch(arguments, &progress, &interrupt)))
-            .unwrap_or_else(|_| Err(Error::failed("pgark broke off; this is a defect of pgark")))
+    let (only_prints, left_behind) = (only_prints(&arguments.verb), left_behind(&arguments.verb));
+    let result = listen(&interrupt, &progress, left_behind).and_then(|()| {
+        let (progress, interrupt) = (Arc::clone(&progress), Arc::clone(&interrupt));
+        let signals = Arc::clone(&interrupt);
+        let work = move || {
+            // A defect must not look like anything else; what is half done is undone while
+            // unwinding.
+            catch_unwind(AssertUnwindSafe(|| dispatch(&arguments, &progress, &interrupt)))
+                .unwrap_or_else(|_| {
+                    Err(Error::failed("pgark broke off; this is a defect of pgark"))
+                })
+        };
+        match only_prints {
+            // Whoever reads may have stopped, and a write to a full pipe hears no signal.
+            true => signals
+                .wait_for(work)
+                .map_err(|error| signals.leaving(error, "what was printed is not whole")),
+            false => work(),
+        }
     });
     progress.finish();
     match result {
         Ok(code) => code,
         Err(error) => {
-            report::error(&error, json);
+            // The thread that was left behind may keep standard output.
+            let is_held = only_prints && matches!(error.kind(), Kind::Interrupted(_));
+            report::error(&error, json && !is_held);
             ExitCode::from(error.kind())
         }
+    }
+}
+
+/// Whether a verb only prints, and so leaves nothing half done wherever it is left.
+fn only_prints(verb: &Verb) -> bool {
+    match verb {
+        Verb::List(_) | Verb::Show(_) | Verb::Config(_) | Verb::Completions(_) => true,
+        Verb::Extract(args) => args.file().is_none(),
+        _ => false,
+    }
+}
+
+/// What a verb leaves that is ended at once.
+fn left_behind(verb: &Verb) -> &'static str {
+    match verb {
+        Verb::Backup(_) => ": what was half written was not removed, the next backup does that",
+        Verb::Restore(_) => {
+            ": what was half restored was not removed, the next restore does that or names it"
+        }
+        Verb::Extract(args) if args.file().is_some() => {
+            ": what was half written was not removed, and ends in .partial"
+        }
+        _ => "",
     }
 }
 
@@ -71,7 +111,11 @@ fn common(verb: &Verb) -> Option<&args::Common> {
 }
 
 /// The first signal ends the run in order, the second at once.
-fn listen(interrupt: &Arc<Interrupt>) -> Result<()> {
+fn listen(
+    interrupt: &Arc<Interrupt>,
+    progress: &Arc<Progress>,
+    left_behind: &'static str,
+) -> Result<()> {
     let ending = [SIGINT, SIGTERM, SIGHUP];
     let ignored = ignored_signals::among(&ending);
     let mut signals = Signals::new(ending.iter().filter(|signal| !ignored.contains(signal)))
@@ -80,13 +124,15 @@ fn listen(interrupt: &Arc<Interrupt>) -> Result<()> {
     let ignored = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(SIGXFSZ, ignored)
         .map_err(|error| Error::io("cannot listen for signals", error))?;
-    let interrupt = Arc::clone(interrupt);
+    let (interrupt, progress) = (Arc::clone(interrupt), Arc::clone(progress));
     std::thread::spawn(move || {
         let mut before = false;
         for signal in signals.forever() {
             if before {
-                // A terminal that is being asked at must not stay without an echo.
-                progress::leave_terminal();
+                progress.break_off(format!(
+                    "pgark: ended at once by a second signal ({}){left_behind}",
+                    signal_name(signal)
+                ));
                 std::process::exit(128 + signal);
             }
             before = true;
@@ -107,7 +153,7 @@ fn dispatch(
     let progress = progress.as_ref();
     match &arguments.verb {
         Verb::Backup(args) => {
-            let options = backup_options(args, person)?;
+            let options = backup_options(args, person, interrupt)?;
             let summary = gently(&args.gentleness, progress, interrupt, |observer| {
                 backup::run(&options, observer, interrupt)
             })?;
@@ -156,7 +202,7 @@ fn dispatch(
             report::compare(&summary, args.common.json, args.common.quiet)
         }
         Verb::Check(args) => {
-            let options = backup_options(&args.backup, person)?;
+            let options = backup_options(&args.backup, person, interrupt)?;
             let checked = check::run(&options, progress, interrupt)?;
             progress.finish();
             report::check(&checked, args.backup.common.json, args.backup.common.quiet)
@@ -175,7 +221,7 @@ fn dispatch(
         }
         Verb::Show(args) => {
             let shown = show::run(&args.archive, &args.common.repo, progress)?;
-            report::show(&shown, args.tables, args.common.json)
+            report::show(&shown, args.tables, args.common.json, args.common.quiet)
         }
         Verb::Extract(args) => extract(args, progress, interrupt),
         Verb::Config(args) => {
@@ -183,7 +229,7 @@ fn dispatch(
             Ok(ExitCode::Done)
         }
         Verb::Init(args) => {
-            report::to_stdout(&setup::init(args)?.display().to_string())?;
+            report::to_stdout(&report::shown(&setup::init(args)?))?;
             Ok(ExitCode::Done)
         }
         Verb::Completions(args) => {
@@ -191,8 +237,8 @@ fn dispatch(
             Ok(ExitCode::Done)
         }
         Verb::Man(args) => {
-            let pages = setup::man(args)?;
-            report::to_stdout(&format!("{}: {pages} pages", args.folder.display()))?;
+            let pages = manual::write(args)?;
+            report::to_stdout(&format!("{}: {pages} pages", report::shown(&args.folder)))?;
             Ok(ExitCode::Done)
         }
         Verb::ExitCodes => Ok(report::text(exit::EXPLAINED)),
@@ -206,9 +252,9 @@ fn extract(
 ) -> Result<ExitCode> {
     let archive = locate::archive(&args.archive, &args.common.repo, progress)?;
     let part = args.part()?;
-    match args.output.as_ref().filter(|path| path.as_os_str() != "-") {
+    match args.file() {
         Some(path) => {
-            let to = extract::Destination::Path { path: path.clone(), replace: args.force };
+            let to = extract::Destination::Path { path: path.to_owned(), replace: args.force };
             let summary = extract::run(&archive, &part, to, progress, interrupt)?;
             progress.finish();
             let told = report::extract(&summary, path, args.common.json, args.common.quiet);
@@ -264,14 +310,18 @@ fn connection(server: &args::Server, person: Arc<Progress>) -> Connection {
     server.waits.bound(environment::connection(&server.url, server.password.into(), person))
 }
 
-fn backup_options(args: &args::Backup, person: Arc<Progress>) -> Result<backup::Options> {
+fn backup_options(
+    args: &args::Backup,
+    person: Arc<Progress>,
+    interrupt: &Interrupt,
+) -> Result<backup::Options> {
     Ok(backup::Options {
         connection: connection(&args.server, person),
         repository: args.common.repo.clone(),
         name: args.name.clone(),
         jobs: usize::from(args.jobs.jobs),
         level: args.level,
-        selection: selection::of_backup(args)?,
+        selection: selection::of_backup(args, interrupt)?,
         allow_missing: args.allow_missing.iter().map(|c| class(c)).collect::<Result<_>>()?,
         migrations: project::Sought {
             place: match (&args.migrations, args.no_migrations) {

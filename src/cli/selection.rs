@@ -2,10 +2,10 @@
 
 use super::args;
 use crate::error::{Error, Kind, Result};
+use crate::ops::interrupt::Interrupt;
 use crate::rules::filter_file::FilterFile;
 use crate::rules::pattern::Pattern;
 use crate::rules::selection::{RowFilter, Selection};
-use std::io::Read;
 use std::path::Path;
 
 /// `--table` and `--exclude-table`.
@@ -24,8 +24,8 @@ pub fn of_tables(args: &args::Selection) -> Result<Selection> {
 ///
 /// # Errors
 /// [`Kind::Usage`](crate::error::Kind::Usage) for a pattern, condition or filter file that cannot
-/// be understood; those of reading a filter file.
-pub fn of_backup(args: &args::Backup) -> Result<Selection> {
+/// be understood; those of reading a filter file, and the interruption of it.
+pub fn of_backup(args: &args::Backup, interrupt: &Interrupt) -> Result<Selection> {
     let mut selection = Selection {
         schemas: patterns(&args.schema)?,
         exclude_schemas: patterns(&args.exclude_schema)?,
@@ -35,7 +35,8 @@ pub fn of_backup(args: &args::Backup) -> Result<Selection> {
     };
     for path in &args.filter {
         let doing = format!("cannot use filter file {}", path.display());
-        let file = FilterFile::read(&text(path)?).map_err(|error| error.while_doing(doing))?;
+        let file =
+            FilterFile::read(&text(path, interrupt)?).map_err(|error| error.while_doing(doing))?;
         // As from a command before the pipe that failed: it would take everything.
         if file == FilterFile::default() {
             let text = format!("there is no pattern in filter file {}", path.display());
@@ -52,15 +53,19 @@ pub fn of_backup(args: &args::Backup) -> Result<Selection> {
     Ok(selection)
 }
 
-fn text(path: &Path) -> Result<String> {
-    let read = match path.as_os_str() == "-" {
-        true => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).map(|_| text)
-        }
-        false => std::fs::read_to_string(path),
+/// The text of a filter file. A terminal or a pipe may never say anything.
+fn text(path: &Path, interrupt: &Interrupt) -> Result<String> {
+    let path = path.to_owned();
+    let read = move || {
+        let read = match path.as_os_str() == "-" {
+            true => std::io::read_to_string(std::io::stdin()),
+            false => std::fs::read_to_string(&path),
+        };
+        read.map_err(|error| {
+            Error::io(format!("cannot read filter file {}", path.display()), error)
+        })
     };
-    read.map_err(|error| Error::io(format!("cannot read filter file {}", path.display()), error))
+    interrupt.wait_for(read).map_err(|error| interrupt.leaving(error, "nothing was begun"))
 }
 
 fn patterns(texts: &[String]) -> Result<Vec<Pattern>> {

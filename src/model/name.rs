@@ -29,14 +29,14 @@ impl fmt::Display for QualifiedName {
     }
 }
 
-/// Shows text from the database on a terminal: control characters and bidirectional overrides
-/// come out as escapes, so that a hostile name can neither move the cursor nor start a new line.
+/// Shows text from the database on a terminal: control characters, bidirectional overrides
+/// and invisible marks come out as escapes, so that a hostile name can neither move the cursor nor start a new line.
 pub struct Printable<'a>(pub &'a str);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for character in self.0.chars() {
-            if character.is_control() || is_bidi_control(character) {
+            if character.is_control() || is_unseen(character) {
                 write!(out, "{}", character.escape_unicode())?;
             } else {
                 write!(out, "{character}")?;
@@ -46,8 +46,9 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-fn is_bidi_control(character: char) -> bool {
-    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Marks that nobody sees, and those that turn the direction of what follows.
+fn is_unseen(character: char) -> bool {
+    matches!(character, '\u{feff}' | '\u{200b}' | '\u{2060}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Names as a list for a message: all of a few, or the first of many and how many more.
@@ -72,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_hostile_name_is_shown_on_one_line() {
-        let name = QualifiedName::new("public", "a\n\u{1b}[2Jb\u{202e}");
-        assert_eq!(name.to_string(), "public.a\\u{a}\\u{1b}[2Jb\\u{202e}");
+        let name = QualifiedName::new("public", "a\n\u{1b}[2Jb\u{202e}\u{feff}");
+        assert_eq!(name.to_string(), "public.a\\u{a}\\u{1b}[2Jb\\u{202e}\\u{feff}");
     }
 }

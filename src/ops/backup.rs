@@ -78,17 +78,15 @@ pub struct Summary {
 /// # Errors
 /// Whatever fails, the repository holds what it held before.
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
-    interrupt.explain(backup(options, observer, interrupt)).map_err(|error| match error.kind() {
-        Kind::Interrupted(_) => {
-            error.hint("nothing was published, and nothing half-written was left")
-        }
-        _ => error,
+    backup(options, observer, interrupt).map_err(|error| {
+        interrupt.leaving(error, "nothing was published, and nothing half-written was left")
     })
 }
 
 fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
     let begun = Instant::now();
     let started = Utc::now();
+    let given = options.name.as_deref().map(checked_name).transpose()?;
     let repository = Repository::at(&options.repository)?;
     let lock = repository.lock()?;
     let swept = repository.sweep(&lock)?;
@@ -140,10 +138,7 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         options.jobs.min(plan.tasks.len())
     ));
 
-    let name = match &options.name {
-        Some(name) => checked_name(name)?,
-        None => archive_name(&leader.facts.database, started),
-    };
+    let name = given.unwrap_or_else(|| archive_name(&leader.facts.database, started));
     let staged = repository.stage_archive(&lock, &name)?;
     let mtime = u64::try_from(started.timestamp()).unwrap_or_default();
     let mut archive = ArchiveWriter::new(staged.writer()?, mtime);

@@ -87,7 +87,8 @@ impl Report {
     /// Notes a failure; a signal ends the whole run.
     fn failed(&mut self, name: &'static str, error: &Error) -> Result<()> {
         if let Kind::Interrupted(_) = error.kind() {
-            return Err(Error::new(error.kind(), error.to_string()));
+            return Err(Error::new(error.kind(), error.to_string())
+                .hint("nothing was changed, and whether a backup would succeed is not known"));
         }
         let mut what = error.to_string();
         for cause in error.causes() {

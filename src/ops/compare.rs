@@ -70,6 +70,11 @@ pub struct Named {
 /// When a side cannot be read, or [`Kind::Usage`] for rows of two databases; differences are in the
 /// summary.
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
+    let left = "nothing was changed, and whether both are equal is not known: compare again";
+    compare(options, observer, interrupt).map_err(|error| interrupt.leaving(error, left))
+}
+
+fn compare(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
     let (left, right) = (named(&options.left, interrupt)?, named(&options.right, interrupt)?);
     let schema = match &options.schema {
         None => None,

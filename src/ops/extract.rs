@@ -106,11 +106,23 @@ pub fn run(
         Destination::Path { path, replace } => (path, replace),
     };
     output::check_place(&path, archive, replace)?;
-    let staged = StagedFile::create(&path)?;
+    write_file(&reader, part, &path, replace, observer, interrupt)
+        .map_err(|error| interrupt.leaving(error, "no file was written"))
+}
+
+fn write_file(
+    reader: &ArchiveReader,
+    part: &Part,
+    path: &Path,
+    replace: bool,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Summary> {
+    let staged = StagedFile::create(path)?;
     let mut out = staged.writer()?;
     let failed = |error| Error::io(format!("cannot write {}", path.display()), error);
     let mut take = |piece: &[u8]| out.write_all(piece).map_err(failed);
-    let summary = write(&reader, part, &mut take, observer, interrupt)?;
+    let summary = write(reader, part, &mut take, observer, interrupt)?;
     out.flush().map_err(failed)?;
     staged.sync()?;
     interrupt.check()?;

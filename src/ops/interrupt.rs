@@ -142,6 +142,16 @@ impl Interrupt {
         result.map_err(|error| self.reason(error))
     }
 
+    /// The same as [`Interrupt::reason`]; an interruption says what it has left done and undone,
+    /// unless that has been said.
+    pub fn leaving(&self, error: Error, left: &str) -> Error {
+        let error = self.reason(error);
+        match (error.kind(), error.next_step()) {
+            (Kind::Interrupted(_), None) => error.hint(left),
+            _ => error,
+        }
+    }
+
     /// `error`, or the interruption that is the real reason for it.
     pub fn reason(&self, error: Error) -> Error {
         if self.signal.load(Ordering::SeqCst) != 0 {
@@ -156,11 +166,16 @@ impl Interrupt {
 
 /// The one message for it.
 pub fn interrupted(signal: i32) -> Error {
-    let name = match signal {
+    let text = format!("interrupted by a signal ({})", signal_name(signal));
+    Error::new(Kind::Interrupted(signal), text)
+}
+
+/// The name of a signal that ends runs.
+pub fn signal_name(signal: i32) -> String {
+    match signal {
         1 => String::from("SIGHUP"),
         2 => String::from("SIGINT"),
         15 => String::from("SIGTERM"),
         number => format!("number {number}"),
-    };
-    Error::new(Kind::Interrupted(signal), format!("interrupted by a signal ({name})"))
+    }
 }

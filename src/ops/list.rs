@@ -122,7 +122,7 @@ pub struct Listing {
 /// # Errors
 /// [`Kind::NotFound`] without such a repository, or archives of such a database.
 pub fn run(repository: &Path, options: &Options) -> Result<Listing> {
-    let repository = Repository::at(repository)?;
+    let repository = Repository::existing(repository)?;
     let mut archives = Vec::new();
     for name in repository.names()? {
         let Some(json) = repository.manifest(&name)? else { continue };

@@ -4,6 +4,7 @@
 use super::observer::Observer;
 use crate::archive::manifest::Manifest;
 use crate::error::{Error, Kind, Result};
+use crate::model::name::Printable;
 use crate::rules::selection::nearest;
 use crate::store::repository::Repository;
 use chrono::{DateTime, Utc};
@@ -25,7 +26,9 @@ pub fn archive(wanted: &str, repository: &Path, observer: &dyn Observer) -> Resu
     if Path::new(wanted).is_file() {
         return Ok(PathBuf::from(wanted));
     }
-    let repository = Repository::at(repository)?;
+    let repository = Repository::existing(repository).map_err(|error| {
+        error.while_doing(format!("there is no archive \"{}\"", Printable(wanted)))
+    })?;
     if let Some(rest) = wanted.strip_prefix("latest")
         && (rest.is_empty() || rest.starts_with(':'))
     {
@@ -39,12 +42,22 @@ pub fn archive(wanted: &str, repository: &Path, observer: &dyn Observer) -> Resu
     match beginnings.as_slice() {
         [name] => Ok(repository.archive_path(name)),
         [] => {
-            let error = Error::new(Kind::NotFound, format!("there is no archive \"{wanted}\""));
+            let error = Error::new(
+                Kind::NotFound,
+                format!("there is no archive \"{}\"", Printable(wanted)),
+            );
             // Of a path that leads nowhere, the name of the file may be the one that was meant.
             let file = Path::new(wanted).file_name().and_then(|name| name.to_str());
             let typed = file.unwrap_or(wanted);
             let typed = typed.strip_suffix(".tar").unwrap_or(typed);
-            Err(match nearest(typed, names.into_iter()) {
+            let latest = std::iter::once(String::from("latest"));
+            let meant = match wanted.split_once(':') {
+                Some((word, database)) => {
+                    nearest(word, latest).map(|word| format!("{word}:{database}"))
+                }
+                None => nearest(typed, names.into_iter().chain(latest)),
+            };
+            Err(match meant {
                 Some(name) => error.hint(format!("did you mean \"{name}\"?")),
                 None => error.hint(
                     "give a path, or a name in the repository; --repo names another repository",

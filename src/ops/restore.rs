@@ -4,7 +4,7 @@ use super::interrupt::Interrupt;
 use super::observer::Observer;
 use super::verify;
 use crate::archive::reader::ArchiveReader;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::name::enumerate;
 use crate::model::schema::ObjectClass;
@@ -157,28 +157,8 @@ pub struct Summary {
 /// The target is then as it was before, or marked as half restored, or, with `--create`, untouched.
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
     let begun = Instant::now();
-    let mut reader = ArchiveReader::open(&options.archive)?;
-    // Nothing is written to a database before every byte of the archive has been checked. What the
-    // bytes decode to is seen as it is loaded into a database that nobody uses yet, and proved in
-    // the end; before rows go among a user's own, it is seen first.
-    observer.phase("verifying the archive", None);
-    let depth = match options.mode {
-        Mode::DataOnly(_) => verify::Depth::Rows,
-        Mode::Empty | Mode::Create { .. } => verify::Depth::Bytes,
-    };
-    let check =
-        verify::check_file(&options.archive, None, depth, options.jobs, observer, interrupt)?;
-    if let Some(finding) = check.findings.first() {
-        return Err(Error::damaged(format!(
-            "{} is damaged: {finding}{}",
-            options.archive.display(),
-            match check.findings.len() {
-                1 => String::new(),
-                more => format!("; and {} more findings", more - 1),
-            }
-        ))
-        .hint("`pgark verify` lists all findings; restore from another archive"));
-    }
+    let reader = checked(options, observer, interrupt)
+        .map_err(|error| interrupt.leaving(error, NOTHING_WRITTEN))?;
     let archived = reader.manifest();
     let (whole, not_in_archive) = (archived.is_whole(), archived.left_out.clone());
     if !whole {
@@ -187,15 +167,6 @@ pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) ->
             enumerate(&not_in_archive)
         ));
     }
-    for table in &reader.manifest().tables {
-        if let Some(condition) = table.chosen_rows() {
-            observer.warn(&format!(
-                "the archive holds only the rows {condition} of {}: foreign keys fail if rows point at others",
-                table.name
-            ));
-        }
-    }
-    adapt::rename_roles(&mut reader, &options.role_map)?;
     let restored = match &options.mode {
         Mode::Empty => {
             full::into_empty(&reader, options, None, observer, interrupt).map_err(Error::from)
@@ -212,4 +183,50 @@ pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) ->
     summary.elapsed = begun.elapsed();
     (summary.whole, summary.not_in_archive) = (whole, not_in_archive);
     Ok(summary)
+}
+
+/// What an interruption says before a restore has begun.
+const NOTHING_WRITTEN: &str = "nothing was restored, and nothing was written to the database";
+
+/// The archive. Nothing is written to a database before every byte of it has been checked. What the
+/// bytes decode to is seen as it is loaded into a database that nobody uses yet, and proved in the
+/// end; before rows go among a user's own, it is seen first.
+fn checked(
+    options: &Options,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<ArchiveReader> {
+    const OTHER: &str = "`pgark verify` lists all findings; restore from another archive";
+    let mut reader = ArchiveReader::open(&options.archive).map_err(|error| match error.kind() {
+        Kind::Damaged => error.hint(OTHER),
+        _ => error,
+    })?;
+    observer.phase("verifying the archive", None);
+    let depth = match options.mode {
+        Mode::DataOnly(_) => verify::Depth::Rows,
+        Mode::Empty | Mode::Create { .. } => verify::Depth::Bytes,
+    };
+    let check =
+        verify::check_file(&options.archive, None, depth, options.jobs, observer, interrupt)?;
+    if let Some(finding) = check.findings.first() {
+        return Err(Error::damaged(format!(
+            "{} is damaged: {finding}{}",
+            options.archive.display(),
+            match check.findings.len() {
+                1 => String::new(),
+                more => format!("; and {} more findings", more - 1),
+            }
+        ))
+        .hint(OTHER));
+    }
+    for table in &reader.manifest().tables {
+        if let Some(condition) = table.chosen_rows() {
+            observer.warn(&format!(
+                "the archive holds only the rows {condition} of {}: foreign keys fail if rows point at others",
+                table.name
+            ));
+        }
+    }
+    adapt::rename_roles(&mut reader, &options.role_map)?;
+    Ok(reader)
 }

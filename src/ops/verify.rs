@@ -80,7 +80,10 @@ pub fn run(
         let path = located.as_ref().map_or_else(|_| PathBuf::from(wanted), PathBuf::clone);
         let checked = located.and_then(|archive| check(&archive, jobs, observer, interrupt));
         match checked {
-            Err(error) if matches!(error.kind(), Kind::Interrupted(_)) => Err(error),
+            Err(error) if matches!(error.kind(), Kind::Interrupted(_)) => Err(interrupt.leaving(
+                error,
+                "nothing was changed, and nothing is known of the archives: verify them again",
+            )),
             Err(error) => Ok(Report::unusable(&path, &error)),
             Ok(report) => Ok(report),
         }

@@ -122,8 +122,11 @@ impl fmt::Display for Blocker {
             write!(out, " ({})", Printable(&facts.join(", ")))?;
         }
         if let Some(query) = &self.query {
-            let mut short: String = shorten(query).chars().take(QUERY).collect();
-            if shorten(query).chars().count() > QUERY {
+            let query = shorten(query);
+            // A sentence goes on after it.
+            let query = query.trim_end_matches([';', ' ']);
+            let mut short: String = query.chars().take(QUERY).collect();
+            if query.chars().count() > QUERY {
                 short.push('…');
             }
             write!(out, ": {}", Printable(&short))?;
@@ -152,6 +155,13 @@ mod tests {
         ), "{said}");
         assert!(said.ends_with('…') && said.chars().count() < 200, "{said}");
         assert!(blocked.remedy().contains("pg_terminate_backend(4711)"));
+        let idle = Blocker {
+            process: 1,
+            facts: Vec::new(),
+            since: None,
+            query: Some(String::from("SELECT 1; ")),
+        };
+        assert_eq!(idle.to_string(), "process 1: SELECT 1", "a sentence goes on after it");
         let prepared = Blocker { process: 0, facts: Vec::new(), since: None, query: None };
         let blocked = Blocked { object: None, by: vec![prepared] };
         assert_eq!(blocked.to_string(), "the lock is held by a prepared transaction");

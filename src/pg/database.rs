@@ -270,9 +270,9 @@ fn whose(role: Option<&str>, database: &str) -> String {
     }
 }
 
-/// Drops a database.
+/// Drops a database, and ends the sessions that are still in it.
 pub fn remove(session: &mut Session, name: &str) -> Result<()> {
-    session.execute(&format!("DROP DATABASE IF EXISTS {}", quote(name)))
+    session.execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote(name)))
 }
 
 /// Renames databases in one transaction: all of them, or none.

@@ -25,7 +25,8 @@ impl FilterFile {
     /// [`Kind::Usage`] with the number of the line.
     pub fn read(text: &str) -> Result<Self> {
         let mut file = Self::default();
-        let mut rest = text;
+        // Editors of some systems begin a file with a mark that nobody sees.
+        let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut number = 1;
         while !rest.is_empty() {
             let (line, following) =
@@ -106,7 +107,7 @@ mod tests {
     #[test]
     fn patterns_are_read_as_pg_dump_reads_them() {
         let file = FilterFile::read(
-            "# nightly\n\ninclude table app.orders # comment\n  include\tschema  app\nexclude table \"odd # name\"\n\
+            "\u{feff}# nightly\n\ninclude table app.orders # comment\n  include\tschema  app\nexclude table \"odd # name\"\n\
              exclude table_data log*\r\nexclude schema \"two\nlines\"\ninclude table last",
         )
         .unwrap();

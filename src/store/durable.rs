@@ -24,12 +24,17 @@ impl StagedFile {
     /// killed has left of it is begun anew.
     ///
     /// # Errors
-    /// [`Kind::Locked`] when another run is writing it.
+    /// [`Kind::Locked`] when another run is writing it, [`Kind::NotFound`] when there is no folder
+    /// for it.
     pub fn create(place: &Path) -> Result<Self> {
+        Self::create_with(place, Mode::RUSR | Mode::WUSR)
+    }
+
+    fn create_with(place: &Path, mode: Mode) -> Result<Self> {
         let staged = staged_path(place);
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = match rustix::fs::open(&staged, flags, Mode::RUSR | Mode::WUSR) {
+        let file = match rustix::fs::open(&staged, flags, mode) {
             Ok(file) => {
                 let file = File::from(file);
                 // A file system without locks keeps nobody from writing.
@@ -39,6 +44,7 @@ impl StagedFile {
                 file
             }
             Err(rustix::io::Errno::EXIST) => abandoned(&staged)?,
+            Err(rustix::io::Errno::NOENT) => return Err(no_folder(place)),
             Err(error) => return Err(failed("create", &staged, error.into())),
         };
         Ok(Self { staged, place: place.to_owned(), file, published: false })
@@ -103,12 +109,21 @@ impl Drop for StagedFile {
 
 /// Writes a whole small file, and syncs it; it awaits its publication.
 pub fn stage_whole(place: &Path, content: &[u8]) -> Result<StagedFile> {
-    let staged = StagedFile::create(place)?;
+    fill(StagedFile::create(place)?, content)
+}
+
+/// The same for a file that holds no secrets: whoever the umask allows may read it.
+pub fn stage_public(place: &Path, content: &[u8]) -> Result<StagedFile> {
+    let all = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
+    fill(StagedFile::create_with(place, all)?, content)
+}
+
+fn fill(staged: StagedFile, content: &[u8]) -> Result<StagedFile> {
     let mut writer = staged.writer()?;
     writer
         .write_all(content)
         .and_then(|()| writer.flush())
-        .map_err(|error| failed("write", place, error))?;
+        .map_err(|error| failed("write", &staged.place, error))?;
     staged.sync()?;
     Ok(staged)
 }
@@ -140,6 +155,16 @@ fn abandoned(staged: &Path) -> Result<File> {
     }
     file.set_len(0).map_err(|error| failed("empty", staged, error))?;
     Ok(file)
+}
+
+/// The failure to begin what has no folder.
+pub fn no_folder(place: &Path) -> Error {
+    let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let text = format!("cannot create {}", place.display());
+    Error::new(Kind::NotFound, text)
+        .caused_by(format!("there is no folder {}", folder.display()))
+        .hint("make the folder first, or name another")
 }
 
 /// The failure to begin what another run has begun.

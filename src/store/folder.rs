@@ -38,7 +38,10 @@ impl StagedFolder {
                 .hint("name a new folder, or an empty one"));
         }
         let staged = durable::staged_path(place);
-        make(&staged)?;
+        make(&staged).map_err(|error| match error.kind() {
+            Kind::NotFound => durable::no_folder(place),
+            _ => error,
+        })?;
         let folders = BTreeSet::from([staged.clone()]);
         Ok(Self { staged, place: place.to_owned(), folders, published: false })
     }

@@ -43,6 +43,24 @@ impl Repository {
         Ok(Self { root: root.to_owned() })
     }
 
+    /// The repository at `root`, in which a backup has been made or begun.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] when there is no such folder, or nothing of a repository in it.
+    pub fn existing(root: &Path) -> Result<Self> {
+        let repository = Self::at(root)?;
+        if repository.backups().is_dir() || repository.manifests().is_dir() {
+            return Ok(repository);
+        }
+        let text = format!(
+            "{} is not a repository: it has neither backups/ nor manifests/",
+            root.display()
+        );
+        Err(Error::new(Kind::NotFound, text).hint(
+            "name the repository with --repo; the first `pgark backup` makes the two folders",
+        ))
+    }
+
     /// The folders that a backup would write to: those of archives and manifests, and the root, which
     /// they are made in.
     pub fn folders(&self) -> Vec<PathBuf> {

@@ -64,7 +64,7 @@ fn wrong_usage_ends_with_2_and_says_what_is_meant() {
 fn an_archive_that_is_not_there_is_named_with_the_nearest_one() {
     let (repo, database) = (Repo::new(), small_database());
     repo.run(&["verify", "latest"]).expect_code(10).says(&["there is no archive"]);
-    repo.run(&["list"]).expect_code(0);
+    repo.run(&["list"]).expect_code(10).says(&["is not a repository", "--repo"]);
     repo.backup(&database, &["--name", "accounts-1", "--no-migrations"]);
     repo.backup(&database, &["--name", "accounts-2", "--no-migrations"]);
     repo.run(&["verify", "acounts-1"])

@@ -324,5 +324,9 @@ fn patterns_come_from_files_and_standard_input() {
     assert!(said.contains("line 3 of the filter file"), "{said}");
     let url = source.url();
     repo.run(&["backup", "--url", &url, "--filter", "no-such-file"]).expect_code(10);
+    // A name is refused before anything is begun.
+    let run = repo.run(&["backup", "--url", "host=/nowhere user=u", "--name", "../up"]);
+    assert!(!run.stderr.contains("connecting"), "{}", run.stderr);
+    run.expect_code(2).says(&["\"../up\" is no name"]);
     assert_eq!(repo.files(), []);
 }

@@ -114,7 +114,7 @@ fn a_limit_on_the_size_of_files_is_a_full_disk_too() {
         limited.arg("-c").arg(format!("ulimit -f {kilobytes}; exec \"$@\"")).arg("sh");
         limited.arg(plain.get_program()).args(plain.get_args()).current_dir(repo.path());
         let run = Run::from(limited.output().unwrap());
-        run.expect_code(16).says(&["hint: make room on the disk or lift the limit"]);
+        run.expect_code(16).says(&["hint: make room on the disk, or lift the limit"]);
         assert_eq!(repo.files(), Vec::new(), "{kilobytes} KB");
     }
 }

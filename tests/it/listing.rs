@@ -1,6 +1,6 @@
 //! What is in a repository, and what one archive is.
 
-use crate::harness::archive::{small_database, small_project};
+use crate::harness::archive::{Parts, small_database, small_project};
 use crate::harness::{Database, Repo, Run};
 use serde_json::Value;
 use std::path::Path;
@@ -117,8 +117,7 @@ fn an_archive_is_named_by_path_name_beginning_or_as_the_latest() {
     let (repo, one, two) = three();
     let shown = |wanted: &str| {
         let run = repo.ok(&["show", wanted, "--json"]);
-        let value: Value = serde_json::from_str(&run.stdout).unwrap();
-        value["name"].as_str().unwrap().to_owned()
+        run.json()["manifest"]["name"].as_str().unwrap().to_owned()
     };
     assert_eq!(shown("backups/b.tar"), "b");
     assert_eq!(shown("b"), "b");
@@ -131,7 +130,8 @@ fn an_archive_is_named_by_path_name_beginning_or_as_the_latest() {
     };
     wrong("", 2, &["the name of the archive is empty"]);
     wrong("latest", 2, &["several databases", "latest:"]);
-    wrong("latst", 10, &["no archive \"latst\""]);
+    wrong("latst", 10, &["no archive \"latst\"", "did you mean \"latest\"?"]);
+    wrong("latets:x", 10, &["did you mean \"latest:x\"?"]);
     wrong("nigthly-1", 10, &["did you mean \"nightly-1\"?"]);
     wrong("backups/nightly-2.tar", 10, &["did you mean \"nightly-1\"?"]);
     wrong(&format!("latest:{}x", one.name), 10, &[&format!("\"latest:{}\"", one.name)]);
@@ -160,9 +160,10 @@ fn a_manifest_is_shown_to_people_and_to_programs() {
     assert!(people.split_whitespace().nth(1) == Some("3"), "{people}");
     // The hostile name stays on its line.
     assert_eq!(run.stdout.lines().count(), 7, "{}", run.stdout);
-    let json = repo.ok(&["show", "a", "--json"]).stdout;
-    let manifest = std::fs::read_to_string(repo.path().join("manifests/a.json")).unwrap();
-    assert_eq!(json, manifest, "byte for byte");
+    let json = repo.ok(&["show", "a", "--json"]).json();
+    let manifest = std::fs::read(repo.path().join("manifests/a.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!((&json["manifest"], &json["result"]), (&manifest, &Value::from("done")));
 }
 
 #[test]
@@ -216,4 +217,46 @@ fn a_part_is_said_to_be_one_wherever_it_is_met() {
         (&result["whole"], &result["not_in_archive"]),
         (&true.into(), &Value::Array(vec![]))
     );
+}
+
+/// Names of files are shown on one line, whatever is in them, and times that cannot be are named.
+#[test]
+fn hostile_names_and_times_are_shown_as_what_they_are() {
+    let (repo, source) = (Repo::new(), small_database());
+    let archive = repo.backup(&source, &["--name", "a", "--no-migrations"]);
+    let bytes = std::fs::read(&archive).unwrap();
+    let hostile = repo.path().join("backups/z\u{1b}[31m.tar");
+    write(&hostile, &bytes);
+    let path = hostile.to_str().unwrap();
+    let forged = repo.path().join("forged.tar");
+    let edited = Parts::of(&bytes).edited(|manifest| {
+        manifest["started"] = "+262000-01-01T00:00:00Z".into();
+    });
+    write(&forged, &edited.bytes());
+    let out = repo.path().join("o\u{1b}[31m");
+    let run = |arguments: &[&str]| {
+        let run = repo.run(arguments);
+        let said = format!("{}{}", run.stdout, run.stderr);
+        assert!(!said.contains('\u{1b}'), "{arguments:?}: {said:?}");
+        said
+    };
+    let shown = "z\\u{1b}[31m.tar";
+    assert!(run(&["list"]).contains(shown));
+    assert!(run(&["show", path]).contains(shown));
+    assert!(run(&["verify", path]).contains(shown));
+    let extract = ["extract", "a", "--table", "people", "-o", out.to_str().unwrap()];
+    assert!(run(&extract).contains("o\\u{1b}[31m"));
+    run(&["restore", path, "--url", "host=/nowhere user=u dbname=d"]);
+    let said = run(&["show", forged.to_str().unwrap()]);
+    assert!(said.contains("; its end is before its begin\n"), "{said}");
+}
+
+#[test]
+fn quiet_shows_the_manifest_and_no_more() {
+    let (repo, source) = (Repo::new(), small_database());
+    let archive = repo.backup(&source, &["--name", "a", "--no-migrations"]);
+    std::fs::remove_file(archive).unwrap();
+    let run = repo.run(&["show", "a", "-q"]).expect_code(10);
+    assert!(run.stdout.contains("name          a") && run.stderr.contains("a.tar"), "{run:?}");
+    assert!(!run.stderr.contains("what was shown"), "{}", run.stderr);
 }

@@ -49,6 +49,7 @@ fn init_writes_a_file_with_all_settings_and_never_overwrites_one() {
     }
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     // As it is, it changes nothing.
+    std::fs::create_dir(folder.path().join("manifests")).unwrap();
     run(&mut in_folder(folder.path(), &["list"])).expect_code(0);
     write(&path, "jobs = 1\n");
     run(&mut in_folder(folder.path(), &["init"])).expect_code(15).says(&["exists already"]);
@@ -154,6 +155,7 @@ fn a_file_that_is_wrong_is_said_to_be_and_nothing_runs() {
     write(&path, "level = 20\n");
     let url = "host=/nowhere dbname=x";
     run(&mut in_folder(folder, &["backup", "--url", url])).expect_code(2).says(&["level", "20"]);
+    std::fs::create_dir(folder.join("manifests")).unwrap();
     // A verb that has no level does not mind, and a flag stands for what the file says.
     run(&mut in_folder(folder, &["list"])).expect_code(0);
     write(&path, "nonsense");
@@ -199,11 +201,30 @@ fn completions_and_manual_pages_know_every_verb() {
         }
     }
     run(&mut in_folder(folder.path(), &["completions", "bsh"])).expect_code(2).says(&["bash"]);
-    let pages = run(&mut in_folder(folder.path(), &["man", "."])).expect_code(0);
+    let mut man = Command::new("sh");
+    man.args(["-c", "umask 022; exec \"$0\" man .", pgark().get_program().to_str().unwrap()]);
+    let pages = run(man.current_dir(folder.path())).expect_code(0);
     assert!(pages.stdout.contains(" pages"), "{}", pages.stdout);
     let page = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
     let main = page("pgark.1");
     assert!(main.starts_with(".ie") && main.contains("Exit codes"), "{main}");
+    let modes = |name: &str| {
+        let page = folder.path().join(name).metadata().unwrap();
+        page.permissions().mode() & 0o777
+    };
+    assert_eq!((modes("pgark.1"), modes("pgark-list.1")), (0o644, 0o644), "for everybody");
+    assert!(main.contains("SEE ALSO") && main.contains("\\fBpgark\\-backup\\fR(1)"), "{main}");
+    let extract = page("pgark-extract.1");
+    for text in [
+        "\\fBpgark extract\\fR [\\fB\\-\\-table\\fR \\fITABLE\\fR]",
+        "[\\fB\\-\\-schema\\fR[=\\fIWHICH\\fR]]",
+        "[\\fB\\-\\-header\\fR]",
+        "\\fIARCHIVE\\fR\n",
+        "\\fBpgark\\fR(1), \\fBpgark\\-backup\\fR(1)",
+    ] {
+        assert!(extract.contains(text), "no {text} in {extract}");
+    }
+    assert!(page("pgark-verify.1").contains("\\fIARCHIVES\\fR...\n"));
     for verb in verbs {
         let page = page(&format!("pgark-{verb}.1"));
         assert!(page.contains(&format!("pgark\\-{verb}")) || page.contains(verb), "{page}");

@@ -5,6 +5,8 @@
 mod cron;
 /// Connections that fail, each with its code and words.
 mod faults;
+/// What is printed for programs, and what is documented.
+mod json;
 /// Signals in each phase.
 mod signals;
 /// The bar, the lines below it, and the password prompt.

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::ops::extract::{Format, Part};
 use crate::rules::pattern::Pattern;
 use clap::{ArgGroup, Args, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Take one part out of an archive: a table's rows, the schema, migrations, a large object.
 ///
@@ -75,6 +75,11 @@ pub enum Section {
 }
 
 impl Extract {
+    /// The file or folder to write; none is standard output.
+    pub fn file(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| path.as_os_str() != "-")
+    }
+
     /// What is to be extracted.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use super::{print_json, to_stdout};
 use crate::cli::configuration::InForce;
+use crate::cli::exit::ExitCode;
 use crate::error::Result;
 use crate::model::name::Printable;
 use comfy_table::{Table, presets};
@@ -14,7 +15,11 @@ pub fn config(settings: &[InForce], as_json: bool) -> Result<()> {
             .iter()
             .map(|s| json!({"name": s.name, "values": s.values, "origin": s.origin}))
             .collect();
-        return print_json(json!({"settings": settings}));
+        return print_json(json!({
+            "result": "done",
+            "exit_code": ExitCode::Done.number(),
+            "settings": settings,
+        }));
     }
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);

@@ -1,6 +1,7 @@
 //! The result of `pgark extract`, where it went into a file.
 
-use super::{print_json, to_stdout};
+use super::{print_json, shown, to_stdout};
+use crate::cli::exit::ExitCode;
 use crate::error::Result;
 use crate::ops::extract::Summary;
 use indicatif::{HumanBytes, HumanCount};
@@ -12,8 +13,9 @@ pub fn extract(summary: &Summary, path: &Path, as_json: bool, quiet: bool) -> Re
     if as_json {
         return print_json(json!({
             "result": "done",
+            "exit_code": ExitCode::Done.number(),
             "what": summary.what,
-            "output": path,
+            "output": path.to_string_lossy(),
             "rows": summary.rows,
             "files": summary.files,
             "bytes": summary.bytes,
@@ -28,5 +30,5 @@ pub fn extract(summary: &Summary, path: &Path, as_json: bool, quiet: bool) -> Re
         (None, None) => String::new(),
     };
     let bytes = HumanBytes(summary.bytes);
-    to_stdout(&format!("{}: {}, {count}{bytes}", path.display(), summary.what))
+    to_stdout(&format!("{}: {}, {count}{bytes}", shown(path), summary.what))
 }

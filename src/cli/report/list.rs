@@ -1,6 +1,7 @@
 //! The result of `pgark list`.
 
-use super::{print_json, to_stdout};
+use super::{print_json, shown, to_stdout};
+use crate::cli::exit::ExitCode;
 use crate::cli::progress::to_stderr;
 use crate::error::Result;
 use crate::model::name::Printable;
@@ -8,6 +9,7 @@ use crate::ops::list::{Facts, Listed, Listing, State};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 const HEADER: [&str; 9] =
     ["NAME", "DATABASE", "WHEN (UTC)", "SIZE", "ROWS", "TABLES", "HOLDS", "REVISION", "VERIFIED"];
@@ -19,15 +21,19 @@ const NUMBERS: std::ops::Range<usize> = 3..6;
 pub fn list(listing: &Listing, as_json: bool, quiet: bool) -> Result<()> {
     if as_json {
         let archives: Vec<Value> = listing.archives.iter().map(as_value).collect();
+        let unlisted: Vec<Cow<'_, str>> =
+            listing.unlisted.iter().map(|path| path.to_string_lossy()).collect();
         return print_json(json!({
+            "result": "done",
+            "exit_code": ExitCode::Done.number(),
             "archives": archives,
             "total": listing.total,
-            "unlisted": listing.unlisted,
+            "unlisted": unlisted,
         }));
     }
     if !quiet {
         for path in &listing.unlisted {
-            to_stderr(&format!("pgark: {} has no manifest in manifests/", path.display()));
+            to_stderr(&format!("pgark: {} has no manifest in manifests/", shown(path)));
         }
         if listing.total == 0 {
             to_stderr("pgark: there is no archive in the repository");

@@ -1,6 +1,6 @@
 //! The result of `pgark show`.
 
-use super::to_stdout;
+use super::{failure, print_json, to_stdout, took};
 use crate::archive::manifest::{Manifest, TableEntry};
 use crate::cli::exit::ExitCode;
 use crate::cli::progress::to_stderr;
@@ -9,26 +9,39 @@ use crate::model::name::{Printable, enumerate};
 use crate::ops::show::Shown;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Prints the manifest for people, the list of tables, or with `as_json` the manifest's own bytes.
-pub fn show(shown: &Shown, tables: bool, as_json: bool) -> Result<ExitCode> {
+/// Prints the manifest for people, or the list of tables.
+pub fn show(shown: &Shown, tables: bool, as_json: bool, quiet: bool) -> Result<ExitCode> {
+    let code =
+        shown.problem.as_ref().map_or(ExitCode::Done, |problem| ExitCode::from(problem.kind()));
     if as_json {
-        let json = String::from_utf8_lossy(&shown.json);
-        to_stdout(json.trim_end())?;
-    } else if tables {
-        to_stdout(&table_lines(&shown.manifest.tables))?;
-    } else {
-        to_stdout(&lines(shown).join("\n"))?;
+        return print_json(as_value(shown)).map(|()| code);
     }
-    Ok(match &shown.problem {
-        None => ExitCode::Done,
-        Some(problem) => {
-            super::error(problem, false);
+    match tables {
+        true => to_stdout(&table_lines(&shown.manifest.tables))?,
+        false => to_stdout(&lines(shown).join("\n"))?,
+    }
+    if let Some(problem) = &shown.problem {
+        super::error(problem, false);
+        if !quiet {
             to_stderr("pgark: what was shown is the copy of its manifest in manifests/");
-            ExitCode::from(problem.kind())
         }
-    })
+    }
+    Ok(code)
+}
+
+fn as_value(shown: &Shown) -> Value {
+    let mut value = match &shown.problem {
+        None => json!({"result": "done", "exit_code": ExitCode::Done.number()}),
+        Some(problem) => failure(problem),
+    };
+    value["archive"] = shown.path.to_string_lossy().into();
+    value["archive_bytes"] = shown.size.into();
+    // Read once already, so it is JSON; with fields that this version does not know.
+    value["manifest"] = serde_json::from_slice(&shown.json).unwrap_or_default();
+    value
 }
 
 fn lines(shown: &Shown) -> Vec<String> {
@@ -39,7 +52,7 @@ fn lines(shown: &Shown) -> Vec<String> {
     let text = |text: &str| Printable(text).to_string();
     line("name", text(&manifest.name));
     let size = shown.size.map_or_else(|| String::from("gone"), |size| HumanBytes(size).to_string());
-    line("file", format!("{}, {size}", shown.path.display()));
+    line("file", format!("{}, {size}", super::shown(&shown.path)));
     line("database", text(&source.database));
     let standby = if source.in_recovery { ", a standby" } else { "" };
     line(
@@ -52,11 +65,14 @@ fn lines(shown: &Shown) -> Vec<String> {
             text(&source.ctype)
         ),
     );
-    let took = (manifest.finished - manifest.started).num_milliseconds() as f64 / 1000.0;
+    let read = match (manifest.finished - manifest.started).to_std() {
+        Ok(elapsed) => format!("read in {}", took(elapsed)),
+        Err(_) => String::from("its end is before its begin"),
+    };
     line(
         "snapshot",
         format!(
-            "{} UTC, at {}; read in {took:.1} s",
+            "{} UTC, at {}; {read}",
             manifest.snapshot.taken.format("%Y-%m-%d %H:%M:%S"),
             text(&manifest.snapshot.lsn)
         ),

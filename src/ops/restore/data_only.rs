@@ -6,7 +6,7 @@
 
 use super::references::Arrangement;
 use super::targets::{self, Target};
-use super::{OnExisting, Options, Proof, Summary, load, preflight, rows};
+use super::{NOTHING_WRITTEN, OnExisting, Options, Proof, Summary, load, preflight, rows};
 use crate::archive::manifest::Manifest;
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
@@ -32,24 +32,28 @@ pub fn run(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Summary> {
-    let mut session = interrupt.open(&options.connection, None, Purpose::Write)?;
-    session.check_not_pooled()?;
-    target::lock(&mut session)?;
-    target::check_unmarked(&mut session)?;
-    preflight::check_roles(&mut session, reader.manifest(), &[], options)?;
+    let mut session = prepare(reader, options, interrupt)
+        .map_err(|error| interrupt.leaving(error, NOTHING_WRITTEN))?;
     session.execute("BEGIN")?;
     session.execute(&format!("SET LOCAL lock_timeout = {}", options.lock_timeout.as_millis()))?;
     session.execute("SET LOCAL synchronous_commit = on")?;
     let summary = in_transaction(&mut session, reader, options, on_existing, observer, interrupt)
         .and_then(|summary| interrupt.check().map(|()| summary))
-        .map_err(|error| match interrupt.reason(error) {
-            error if matches!(error.kind(), Kind::Interrupted(_)) => {
-                error.hint("the transaction was rolled back: nothing was changed")
-            }
-            error => error,
+        .map_err(|error| {
+            interrupt.leaving(error, "the transaction was rolled back: nothing was changed")
         })?;
     session.execute("COMMIT")?;
     Ok(summary)
+}
+
+/// A session with a database that takes rows.
+fn prepare(reader: &ArchiveReader, options: &Options, interrupt: &Interrupt) -> Result<Session> {
+    let mut session = interrupt.open(&options.connection, None, Purpose::Write)?;
+    session.check_not_pooled()?;
+    target::lock(&mut session)?;
+    target::check_unmarked(&mut session)?;
+    preflight::check_roles(&mut session, reader.manifest(), &[], options)?;
+    Ok(session)
 }
 
 fn in_transaction(

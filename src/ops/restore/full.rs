@@ -1,7 +1,10 @@
 //! An archive into an empty database: schema, rows, large objects, sequences, indexes and
 //! constraints, privileges, ANALYZE, proof.
 
-use super::{Options, Proof, Summary, adapt, analyze, finish, keys, load, preflight, prove, roles};
+use super::{
+    NOTHING_WRITTEN, Options, Proof, Summary, adapt, analyze, finish, keys, load, preflight, prove,
+    roles,
+};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::schema::{ObjectClass, Purpose, SchemaObject, Section};
@@ -24,8 +27,44 @@ pub fn into_empty(
     interrupt: &Interrupt,
 ) -> Result<Summary, Failure> {
     observer.phase("preparing the database", None);
-    let manifest = reader.manifest();
-    let Selected { mut objects, left_out } =
+    let prepared = prepare(reader, options, database, observer, interrupt);
+    let Prepared { mut session, selected: Selected { objects, left_out }, created_roles } =
+        prepared.map_err(|error| match database {
+            None => interrupt.leaving(error, NOTHING_WRITTEN),
+            Some(_) => error,
+        })?;
+    if let Err(error) = target::mark(&mut session, &reader.manifest().name) {
+        roles::take_back(&mut session, &created_roles, observer);
+        return Err(Failure::Early(error));
+    }
+    let restored = restore(reader, &objects, &mut session, options, database, observer, interrupt);
+    match (restored, database) {
+        (Err(Failure::Early(error)), None) => {
+            let emptied = |session: &mut Session| {
+                roles::take_back(session, &created_roles, observer);
+            };
+            Err(Failure::Early(give_up(session, options, emptied, interrupt.reason(error))))
+        }
+        // Whoever has made the database, and roles for it, removes them as a whole.
+        (restored, _) => restored.map(|summary| Summary { left_out, created_roles, ..summary }),
+    }
+}
+
+/// A database that is empty and can take what is to be created there.
+struct Prepared {
+    session: Session,
+    selected: Selected,
+    created_roles: Vec<String>,
+}
+
+fn prepare(
+    reader: &ArchiveReader,
+    options: &Options,
+    database: Option<&str>,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Prepared> {
+    let mut selected =
         object_selection::without(adapt::schema(reader, options)?, &options.leave_out)?;
     let mut session = interrupt.open(&options.connection, database, session::Purpose::Write)?;
     session.check_not_pooled()?;
@@ -34,27 +73,18 @@ pub fn into_empty(
         observer.note("an earlier restore into this database has not ended: emptying it first");
         target::empty(&mut session)?;
     }
-    adapt::tablespaces(&mut session, &mut objects, options)?;
-    let created_roles =
-        preflight::empty_database(&mut session, manifest, &objects, options, observer)?;
+    adapt::tablespaces(&mut session, &mut selected.objects, options)?;
+    let created_roles = preflight::empty_database(
+        &mut session,
+        reader.manifest(),
+        &selected.objects,
+        options,
+        observer,
+    )?;
     if session.facts.superuser {
         observer.warn("restoring as a superuser: functions that the old database's owners wrote run with all rights");
     }
-    if let Err(error) = target::mark(&mut session, &manifest.name) {
-        roles::take_back(&mut session, &created_roles, observer);
-        return Err(Failure::Early(error));
-    }
-    let restored = restore(reader, &objects, &mut session, options, database, observer, interrupt);
-    match restored {
-        Err(Failure::Early(error)) => {
-            let error = interrupt.reason(error);
-            let emptied = |session: &mut Session| {
-                roles::take_back(session, &created_roles, observer);
-            };
-            Err(Failure::Early(give_up(session, options, database, emptied, error)))
-        }
-        restored => restored.map(|summary| Summary { left_out, created_roles, ..summary }),
-    }
+    Ok(Prepared { session, selected, created_roles })
 }
 
 /// Whether what is there is worth keeping.
@@ -84,12 +114,11 @@ impl From<Failure> for Error {
 fn give_up(
     restored: Session,
     options: &Options,
-    database: Option<&str>,
     afterwards: impl FnOnce(&mut Session),
     error: Error,
 ) -> Error {
     drop(restored);
-    let emptied = Session::open(&options.connection, database, session::Purpose::Write).and_then(
+    let emptied = Session::open(&options.connection, None, session::Purpose::Write).and_then(
         |mut session| {
             target::lock(&mut session)?;
             let marked = target::is_marked(&mut session.client)?;
@@ -108,15 +137,11 @@ fn give_up(
         Err(second) if second.kind() == Kind::Locked => {
             error.while_doing("the restore failed, and another one is under way in the database")
         }
-        Err(second) => {
-            let error = error.while_doing(format!(
+        Err(second) => error
+            .while_doing(format!(
                 "the restore failed, and the database could not be emptied ({second})"
-            ));
-            match database {
-                None => error.hint("run the restore again: it empties the database first"),
-                Some(_) => error,
-            }
-        }
+            ))
+            .hint("run the restore again: it empties the database first"),
     }
 }
 

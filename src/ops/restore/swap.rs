@@ -40,12 +40,16 @@ pub fn run(
         ))
         .hint("name another with --maintenance-db"));
     }
-    let mut session = interrupt.open(&options.connection, Some(how.maintenance), Purpose::Write)?;
-    let replaced = database::properties(&mut session, &target)?;
+    let before = |error| interrupt.leaving(error, "no database was created or changed");
+    let mut session = interrupt
+        .open(&options.connection, Some(how.maintenance), Purpose::Write)
+        .map_err(before)?;
+    let replaced = database::properties(&mut session, &target).map_err(before)?;
     if replaced.is_some() {
-        check_swap(&mut session, &target, how)?;
+        check_swap(&mut session, &target, how).map_err(before)?;
     }
-    for left_over in database::beginning_with(&mut session, &format!("{target}_pgark_"))? {
+    let beginning = format!("{target}_pgark_");
+    for left_over in database::beginning_with(&mut session, &beginning).map_err(before)? {
         observer.warn(&format!(
             "database \"{left_over}\" is left over from a restore that was killed; drop it when no restore runs"
         ));
@@ -65,13 +69,10 @@ pub fn run(
             .filter(|_| replaced.is_some() || !options.no_owner),
         tablespace: properties.and_then(|properties| properties.tablespace.as_deref()),
     };
-    let created_roles = match replaced {
-        Some(_) => Vec::new(),
-        None => make_roles(&mut session, reader, options, observer)?,
-    };
+    let created_roles = make_roles(&mut session, reader, options, observer).map_err(before)?;
     if let Err(error) = database::create(&mut session, &new) {
         roles::take_back(&mut session, &created_roles, observer);
-        return Err(error);
+        return Err(before(error));
     }
     let restored = full::into_empty(reader, options, Some(&staged), observer, interrupt);
     let mut summary = match restored {
@@ -91,11 +92,20 @@ pub fn run(
                     roles::take_back(&mut session, &created_roles, observer);
                     Ok(())
                 });
+            let error = interrupt.reason(error);
+            let as_before = match replaced {
+                Some(_) => format!("database \"{target}\" is as it was"),
+                None => format!("there is no database \"{target}\", as before"),
+            };
             return Err(match removed {
-                Ok(()) => error,
-                Err(_) => interrupt
-                    .reason(error)
-                    .hint(format!("DROP DATABASE \"{staged}\", which is left over")),
+                Ok(()) => error.while_doing(format!(
+                    "the restore failed; the new database was removed, and {as_before}"
+                )),
+                Err(second) => error
+                    .while_doing(format!(
+                        "the restore failed, and {as_before}; the new database could not be removed ({second})"
+                    ))
+                    .hint(format!("DROP DATABASE {}, which is left over", quote(&staged))),
             });
         }
     };

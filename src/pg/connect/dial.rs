@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use rustls::{ClientConnection, StreamOwned};
 use socket2::{SockRef, TcpKeepalive};
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::{SocketAddr, UnixStream};
@@ -56,9 +57,8 @@ pub fn dial(target: &Target) -> Result<Stream> {
 
 fn dial_at(target: &Target, place: &Place, encryption: Encryption) -> Result<Stream> {
     let deadline = target.connect_timeout.map(|timeout| Instant::now() + timeout);
-    let failed = |error: io::Error| {
-        Error::new(Kind::Server, format!("no connection to {}", target.address)).caused_by(error)
-    };
+    let failed =
+        |error: io::Error| unreachable(format!("no connection to {}", target.address), error);
     let transport = match place {
         Place::Unix(path) => {
             let address = match path.to_str().and_then(|path| path.strip_prefix('\0')) {
@@ -170,6 +170,39 @@ pub fn tls_request() -> BytesMut {
     request
 }
 
+/// The server cannot encrypt. Where the connection may do without, this is no failure.
+#[derive(Debug)]
+pub struct DoesNotEncrypt;
+
+impl fmt::Display for DoesNotEncrypt {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("the server does not encrypt")
+    }
+}
+
+impl std::error::Error for DoesNotEncrypt {}
+
+/// No connection, for the system's reason, with what to do about it.
+pub fn unreachable(doing: impl Into<String>, error: io::Error) -> Error {
+    let hint = match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            "nobody listens there: check host and port, and that the server runs and takes connections at this address (listen_addresses, port)"
+        }
+        io::ErrorKind::NotFound => {
+            "no server has its socket there: check the folder and the port, and that the server runs (unix_socket_directories)"
+        }
+        io::ErrorKind::PermissionDenied => "check the permissions of the server's socket",
+        io::ErrorKind::TimedOut => "check host and port, and whether a firewall is between",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            "check the host and the network on the way to it"
+        }
+        _ => {
+            "the way to the server is broken, or what answers is no PostgreSQL server; the server's log may say more"
+        }
+    };
+    Error::new(Kind::Server, doing).caused_by(error).hint(hint)
+}
+
 /// What the server's answer to [`tls_request`] means.
 ///
 /// # Errors
@@ -177,7 +210,8 @@ pub fn tls_request() -> BytesMut {
 pub fn take_tls_answer(answer: u8) -> Result<()> {
     match answer {
         b'S' => Ok(()),
-        b'N' => Err(Error::new(Kind::Server, "the server does not encrypt")
+        b'N' => Err(Error::new(Kind::Server, "no encrypted connection")
+            .caused_by(DoesNotEncrypt)
             .hint("sslmode=prefer goes on without encryption")),
         // What it says may be anybody's words.
         b'E' => Err(Error::new(

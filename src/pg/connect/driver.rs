@@ -4,7 +4,7 @@
 //! is decided here: ask for TLS or not, and read along until the session is ready. Of a unix
 //! socket the crate hands nothing over; what would be read along there is asked for beforehand.
 
-use super::dial::{dial, take_tls_answer, tls_request, too_late};
+use super::dial::{dial, take_tls_answer, tls_request, too_late, unreachable};
 use super::silence::Silence;
 use super::target::{Address, ChannelBinding, Encryption, Keepalives, Place, Target};
 use super::tls;
@@ -127,9 +127,7 @@ const SYSTEMS_IDLE: std::time::Duration = std::time::Duration::from_secs(2 * 60 
 /// # Errors
 /// [`Kind::Server`] when it does not.
 pub fn ask(target: &Target) -> Result<Seen> {
-    let failed = |error: io::Error| {
-        Error::new(Kind::Server, format!("no session at {}", target.address)).caused_by(error)
-    };
+    let failed = |error: io::Error| unreachable(format!("no session at {}", target.address), error);
     let mut stream = dial(target)?;
     let mut message = BytesMut::new();
     let parameters = [("user", target.user.as_str()), ("database", target.database.as_str())];

@@ -1,15 +1,18 @@
 //! The search for a server that takes the session: hosts, their addresses, encrypted or not.
 
+use super::dial::{DoesNotEncrypt, unreachable};
 use super::driver::{Attempt, ask, attempt};
 use super::settings::Wish;
 use super::target::{Address, ChannelBinding, Encryption, Place, Target};
 use super::watch::{Method, Refusal, Seen};
 use super::{Opened, tls};
 use crate::error::{Error, Kind};
-use crate::pg::failure::server;
+use crate::pg::failure::{is_servers, server};
 use postgres::Client;
 use postgres::error::SqlState;
 use std::collections::BTreeSet;
+use std::error::Error as _;
+use std::fmt;
 use std::result::Result;
 
 /// What is searched for.
@@ -175,6 +178,10 @@ fn summary(targets: &[Target], mut failures: Failures) -> Error {
         [target] => format!("cannot connect to {}", target.describe()),
         _ => String::from("cannot connect to any of the servers"),
     };
+    // Where another way was tried after it, a server that does not encrypt is no failure.
+    if failures.iter().any(|(_, error)| !is_without_encryption(error)) {
+        failures.retain(|(_, error)| !is_without_encryption(error));
+    }
     let chain = |error: &Error| -> String {
         let chain: Vec<String> = std::iter::once(error.to_string()).chain(error.causes()).collect();
         chain.join(": ")
@@ -188,13 +195,45 @@ fn summary(targets: &[Target], mut failures: Failures) -> Error {
         return error.while_doing(doing);
     }
     let kind = failures.last().map_or(Kind::Server, |(_, error)| error.kind());
-    let hint = failures.iter().find_map(|(_, error)| error.next_step().map(str::to_owned));
-    let listed: Vec<String> =
-        failures.iter().map(|(place, error)| format!("{place}: {}", chain(error))).collect();
-    let error = Error::new(kind, doing).caused_by(listed.join("; "));
+    // What a server itself has said leads further than what kept others from being reached.
+    let answered = failures.iter().find(|(_, error)| is_servers(error));
+    let hint = answered.or(failures.last()).and_then(|(_, error)| error.next_step());
+    let hint = hint.map(str::to_owned);
+    let listed = failures.iter().map(|(place, error)| format!("{place}: {}", chain(error)));
+    // A line for each.
+    let tried =
+        listed.rev().fold(None, |following, words| Some(Box::new(Tried { words, following })));
+    let error = match tried {
+        Some(tried) => Error::new(kind, doing).caused_by(*tried),
+        None => Error::new(kind, doing),
+    };
     match hint {
         Some(hint) => error.hint(hint),
         None => error,
+    }
+}
+
+fn is_without_encryption(error: &Error) -> bool {
+    error.source().is_some_and(|source| source.is::<DoesNotEncrypt>())
+}
+
+/// An attempt and why it failed, and those that came after it.
+#[derive(Debug)]
+struct Tried {
+    words: String,
+    following: Option<Box<Tried>>,
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.words)
+    }
+}
+
+impl std::error::Error for Tried {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let following = self.following.as_deref()?;
+        Some(following)
     }
 }
 
@@ -267,7 +306,9 @@ fn classify(target: &Target, seen: &Seen, error: postgres::Error) -> Failure {
         Ok(io) if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
             Failure::Unreachable(tls::explain(&io))
         }
-        Ok(io) => Failure::Unreachable(Error::new(Kind::Server, "no session").caused_by(io)),
+        Ok(io) => {
+            Failure::Unreachable(unreachable(format!("no session at {}", target.address), *io))
+        }
         Err(login) => Failure::NotAllowed(Error::new(Kind::Server, "no login").caused_by(login)),
     }
 }

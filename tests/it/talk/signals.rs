@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 const SIGNALS: [(i32, i32, &str); 3] =
     [(1, 129, "SIGHUP"), (2, 130, "SIGINT"), (15, 143, "SIGTERM")];
 
-fn start(command: &mut Command) -> Child {
+pub(super) fn start(command: &mut Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-fn kill(process: u32, signal: i32) {
+pub(super) fn kill(process: u32, signal: i32) {
     let sent = Command::new("kill").args([format!("-{signal}"), process.to_string()]).status();
     assert!(sent.unwrap().success());
 }
 
 /// Waits for the end, which must come soon.
 #[track_caller]
-fn soon(child: Child, within: Duration) -> Run {
+pub(super) fn soon(child: Child, within: Duration) -> Run {
     let sent = Instant::now();
     let run = Run::from(child.wait_with_output().unwrap());
     assert!(sent.elapsed() < within, "{:?}: {run:?}", sent.elapsed());
@@ -43,7 +43,7 @@ const NOBODY: &str = "NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = '
     AND application_name = 'pgark')";
 
 /// Nobody answers there, and whoever asks waits.
-fn silent() -> (TcpListener, String) {
+pub(super) fn silent() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("host=127.0.0.1 port={} user=u", listener.local_addr().unwrap().port());
     (listener, url)
@@ -127,16 +127,18 @@ fn while_the_archive_is_synced_and_read_again_a_signal_leaves_nothing() {
     let (database, repo) = (small_database(), Repo::new());
     let url = database.url();
     let plain = repo.command(&["backup", "--url", &url, "--no-migrations", "--name", "a"]);
-    for (call, phase, milliseconds) in
-        [("fsync", "syncing", 800), ("pread64", "reading the archive again", 150)]
+    let phases = [("fsync", "syncing", 800), ("pread64", "reading the archive again", 150)];
+    for ((call, phase, milliseconds), (signal, code, name)) in
+        phases.into_iter().flat_map(|phase| SIGNALS.map(|signal| (phase, signal)))
     {
         let mut traced = delayed(&plain, call, milliseconds);
         let said = Listening::to(&mut traced);
         said.until(&format!("pgark: {phase}\n"));
-        kill(child_of(&traced), 15);
+        kill(child_of(&traced), signal);
         let run = soon(traced, Duration::from_secs(8));
         let said = said.end();
-        assert_eq!(run.code, 143, "{phase}: {said}");
+        assert_eq!(run.code, code, "{phase}: {said}");
+        assert!(said.contains(&format!("interrupted by a signal ({name})")), "{phase}: {said}");
         assert!(
             said.contains("nothing was published, and nothing half-written was left"),
             "{said}"
@@ -160,6 +162,7 @@ fn a_verification_that_is_interrupted_says_so() {
         let said = said.end();
         assert_eq!(run.code, code, "{said}");
         assert!(said.contains(&format!("interrupted by a signal ({name})")), "{said}");
+        assert!(said.contains("hint: nothing was changed, and nothing is known of"), "{said}");
         assert!(run.stdout.is_empty(), "{}", run.stdout);
         assert_eq!(repo.files(), old);
     }
@@ -202,6 +205,114 @@ fn a_restore_that_makes_an_index_is_interrupted_and_leaves_the_target_as_before(
 }
 
 #[test]
+fn a_restore_into_a_new_database_is_interrupted_and_leaves_none() {
+    let (source, repo) = (with_a_slow_index(), Repo::new());
+    repo.backup(&source, &["--name", "a", "--no-migrations"]);
+    let name = format!("made_of_{}", source.name);
+    let staged = |state: &str| {
+        format!("EXISTS (SELECT FROM pg_stat_activity WHERE datname LIKE '{name}_pgark_%' {state})")
+    };
+    let url = source.server.url(&name, "postgres");
+    let restore = start(&mut repo.command(&["restore", "a", "--url", &url, "--create"]));
+    let making = staged("AND state = 'active' AND query LIKE 'CREATE INDEX%'");
+    wait_until("an index", || is_true(&source, &making));
+    kill(restore.id(), 1);
+    let run = soon(restore, Duration::from_secs(8)).expect_code(129);
+    run.says(&[
+        &format!("the new database was removed, and there is no database \"{name}\", as before"),
+        "because: interrupted by a signal (SIGHUP)",
+    ]);
+    let none = format!("NOT EXISTS (SELECT FROM pg_database WHERE datname LIKE '{name}%')");
+    assert!(is_true(&source, &none));
+}
+
+#[test]
+fn a_restore_that_has_not_begun_says_that_nothing_was_written() {
+    let (source, repo) = (small_database(), Repo::new());
+    repo.backup(&source, &["--name", "a", "--no-migrations"]);
+    // While the archive is verified.
+    let plain = repo.command(&["restore", "a", "--url", "host=/nowhere user=u", "--jobs", "1"]);
+    for (signal, code, name) in SIGNALS {
+        let mut traced = delayed(&plain, "pread64", 150);
+        let said = Listening::to(&mut traced);
+        said.until("pgark: verifying the archive\n");
+        kill(child_of(&traced), signal);
+        let run = soon(traced, Duration::from_secs(8));
+        let said = said.end();
+        assert_eq!(run.code, code, "{said}");
+        assert!(said.contains(&format!("interrupted by a signal ({name})")), "{said}");
+        assert!(said.contains("hint: nothing was restored, and nothing was written"), "{said}");
+    }
+    // While it connects.
+    let (listener, url) = silent();
+    for (more, says) in [
+        (&[][..], "nothing was restored, and nothing was written"),
+        (&["--data-only"], "nothing was restored, and nothing was written"),
+        (&["--create"], "no database was created or changed"),
+    ] {
+        let mut command = repo.command(&["restore", "a", "--url", &format!("{url} dbname=d")]);
+        let restore = start(command.args(more));
+        let (_asked, _) = listener.accept().unwrap();
+        kill(restore.id(), 15);
+        soon(restore, Duration::from_secs(2)).expect_code(143).says(&[says]);
+    }
+    let check = start(&mut repo.command(&["check", "--url", &url, "--no-migrations"]));
+    let (_asked, _) = listener.accept().unwrap();
+    kill(check.id(), 15);
+    let run = soon(check, Duration::from_secs(2)).expect_code(143);
+    run.says(&["whether a backup would succeed is not known"]);
+}
+
+/// How many threads a process has: the signals' one comes before the one that is waited for.
+fn threads(process: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{process}/task")).map_or(0, Iterator::count)
+}
+
+#[test]
+fn whoever_waits_for_a_filter_on_standard_input_is_interrupted_at_once() {
+    let repo = Repo::new();
+    let arguments = ["backup", "--url", "host=/nowhere user=u", "--filter", "-"];
+    let mut command = repo.command(&arguments);
+    let mut backup = start(command.stdin(Stdio::piped()));
+    let input = backup.stdin.take();
+    wait_until("a reader", || threads(backup.id()) >= 3);
+    kill(backup.id(), 2);
+    let run = soon(backup, Duration::from_secs(2)).expect_code(130);
+    run.says(&["interrupted by a signal (SIGINT)", "hint: nothing was begun"]);
+    drop(input);
+}
+
+#[test]
+fn a_reader_that_has_stopped_keeps_nobody_from_ending() {
+    let source = Database::with(
+        "CREATE TABLE t AS SELECT i, repeat('x', 900) AS t FROM generate_series(1, 1000) AS i",
+    );
+    let repo = Repo::new();
+    repo.backup(&source, &["--name", "a", "--no-migrations"]);
+    let mut extract = start(&mut repo.command(&["extract", "a", "--table", "t"]));
+    // A pipe takes less than the table's 900 KB; its writer sleeps then.
+    let waits = format!("/proc/{}/task", extract.id());
+    let is_full = || {
+        std::fs::read_dir(&waits).unwrap().any(|task| {
+            let place = task.unwrap().path().join("wchan");
+            std::fs::read_to_string(place).is_ok_and(|place| place.contains("pipe"))
+        })
+    };
+    let begun = Instant::now();
+    while !is_full() && begun.elapsed() < Duration::from_secs(2) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    kill(extract.id(), 15);
+    let killed = Instant::now();
+    while extract.try_wait().unwrap().is_none() {
+        assert!(killed.elapsed() < Duration::from_secs(2), "it does not end");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let run = Run::from(extract.wait_with_output().unwrap()).expect_code(143);
+    run.says(&["interrupted by a signal (SIGTERM)", "hint: what was printed is not whole"]);
+}
+
+#[test]
 fn a_restore_of_rows_alone_is_rolled_back() {
     let source = Database::with(
         "CREATE TABLE t AS SELECT i, repeat('x', 900) AS t FROM generate_series(1, 20000) AS i",
@@ -235,11 +346,30 @@ fn a_comparison_is_interrupted_and_leaves_no_session() {
         AND wait_event_type = 'Lock')";
     wait_until("a lock", || is_true(&source, waiting));
     kill(compare.id(), 2);
-    soon(compare, Duration::from_secs(5)).expect_code(130).says(&["interrupted by a signal"]);
+    soon(compare, Duration::from_secs(5)).expect_code(130).says(&[
+        "interrupted by a signal",
+        "hint: nothing was changed, and whether both are equal is not known",
+    ]);
     wait_until("nobody", || is_true(&source, NOBODY));
 }
 
-/// The server's process is halted, so the first signal can end nothing.
+/// Halts the server's process that copies rows to a backup, so that the first signal can end nothing,
+/// and sends that and a second one. The server's process is to go on (signal 18).
+pub(super) fn two_signals(source: &Database, backup: u32) -> u32 {
+    let copying = "pid FROM pg_stat_activity WHERE datname = 'DATABASE' AND state = 'active'
+        AND query LIKE '%COPY %' AND application_name = 'pgark'";
+    wait_until("rows", || is_true(source, &format!("EXISTS (SELECT {copying})")));
+    let sql = format!("SELECT {}", copying.replace("DATABASE", &source.name));
+    let process = source.client().query_one(&sql, &[]).unwrap().get::<_, i32>(0).unsigned_abs();
+    kill(process, 19);
+    // What is on its way has arrived.
+    std::thread::sleep(Duration::from_secs(2));
+    kill(backup, 15);
+    std::thread::sleep(Duration::from_millis(500));
+    kill(backup, 2);
+    process
+}
+
 #[test]
 fn a_second_signal_ends_at_once_and_the_next_run_cleans_up() {
     let source = Database::with(
@@ -248,20 +378,13 @@ fn a_second_signal_ends_at_once_and_the_next_run_cleans_up() {
     let repo = Repo::new();
     let arguments = ["backup", "--url", &source.url(), "--no-migrations", "--name", "a"];
     let backup = start(repo.command(&arguments).args(["--rate-limit", "2MB", "--jobs", "1"]));
-    let copying = "pid FROM pg_stat_activity WHERE datname = 'DATABASE' AND state = 'active'
-        AND query LIKE '%COPY %' AND application_name = 'pgark'";
-    wait_until("rows", || is_true(&source, &format!("EXISTS (SELECT {copying})")));
-    let sql = format!("SELECT {}", copying.replace("DATABASE", &source.name));
-    let process = source.client().query_one(&sql, &[]).unwrap().get::<_, i32>(0);
-    kill(process.unsigned_abs(), 19);
-    // What is on its way has arrived.
-    std::thread::sleep(Duration::from_secs(2));
-    kill(backup.id(), 15);
-    std::thread::sleep(Duration::from_millis(500));
-    kill(backup.id(), 2);
+    let process = two_signals(&source, backup.id());
     let run = soon(backup, Duration::from_secs(2));
-    kill(process.unsigned_abs(), 18);
+    kill(process, 18);
     assert_eq!(run.code, 130, "{run:?}");
+    let run =
+        run.says(&["pgark: ended at once by a second signal (SIGINT): what was half written"]);
+    assert!(!run.stderr.contains("error:"), "{}", run.stderr);
     wait_until("nobody", || is_true(&source, NOBODY));
     repo.ok(&arguments);
     assert_eq!(repo.files().len(), 2, "and nothing half-written");

@@ -1,3 +1,4 @@
+use super::signals::{kill, two_signals};
 use crate::harness::terminal::Terminal;
 use crate::harness::{Database, Repo};
 use std::time::Duration;
@@ -245,4 +246,22 @@ fn whoever_gives_up_at_the_question_gets_the_terminal_back() {
         assert!(terminal.echoes(), "{signal:?}");
         assert_eq!(repo.files(), []);
     }
+}
+
+#[test]
+fn a_second_signal_takes_the_bar_away_and_says_what_is_left() {
+    let source = Database::with(
+        "CREATE TABLE t AS SELECT i, repeat('x', 900) AS t FROM generate_series(1, 20000) AS i",
+    );
+    let (repo, url) = (Repo::new(), source.url());
+    let mut command = repo.command(&["backup", "--url", &url, "--no-migrations", "--jobs", "1"]);
+    let mut terminal = Terminal::run(command.args(["--rate-limit", "2MB"]), 24, 120);
+    terminal.wait_for("a bar", |screen| screen.contains("reading the rows"));
+    let process = two_signals(&source, terminal.process());
+    let (code, screen) = terminal.end();
+    kill(process, 18);
+    assert_eq!(code, 130, "{screen}");
+    let last = screen.lines().last().unwrap();
+    assert!(last.starts_with("pgark: ended at once by a second signal (SIGINT): "), "{screen}");
+    assert!(!screen.contains("reading the rows"), "{screen}");
 }

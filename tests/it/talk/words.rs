@@ -1,11 +1,16 @@
 //! Snapshots in tests/words. `scripts/golden-words` writes them anew; what has changed is
 //! then to be read in the difference.
 
+use super::signals::{kill, silent, soon, start};
 use crate::harness::archive::small_database;
+use crate::harness::secure::{backup, secure, write_in_place};
+use crate::harness::server::{Server, Setup, free_port};
 use crate::harness::{Database, Repo, Run, pgark, project};
 use clap::CommandFactory;
 use insta::Settings;
 use pgark::cli::args::Arguments;
+use std::path::Path;
+use std::time::Duration;
 
 /// Compares with tests/words/`name`.snap, with what changes from run to run replaced.
 #[track_caller]
@@ -67,20 +72,26 @@ fn every_summary_is_as_it_was_written() {
     let (repo, source, target) = (Repo::new(), small_database(), Database::empty());
     let repository = regex::escape(repo.path().to_str().unwrap());
     let (source_name, target_name) = (source.name.clone(), target.name.clone());
+    let folder = regex::escape(source.server.folder().to_str().unwrap());
     let replaced = [
         (repository.as_str(), "REPO"),
+        (folder.as_str(), "SOCKET"),
         (source_name.as_str(), "SOURCE"),
         (target_name.as_str(), "TARGET"),
         (r"PostgreSQL \d+\.\d+( \([^)]*\))?", "PostgreSQL N"),
         (r"\d+\.\d s\b", "T s"),
         (r"\d+(\.\d+)? (B|[KMG]iB)", "SIZE"),
         (r"sha256 [0-9a-f]{64}", "sha256 HASH"),
-        (r"\d{4}-\d\d-\d\d \d\d:\d\d", "WHEN"),
         (r"(?m)^(NAME .*?)  +", "$1  "),
         (r"  +", "  "),
         (r"process \d+", "process N"),
+        (r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", "WHEN"),
+        (r"at [0-9A-F]+/[0-9A-F]+", "at LSN"),
+        (r"pgark \d+\.\d+\.\d+", "pgark VERSION"),
+        (r"(?m)^(ok|warning) +repository  .*$", "ok  repository  PLACE"),
     ];
     let project = crate::harness::archive::small_project(repo.path());
+    let extracted = repo.path().join("people.copy").display().to_string();
     let (from, to) = (source.url(), target.url());
     let backup = ["backup", "--url", &from, "--name", "a", "--jobs", "1", "--migrations", &project];
     for (name, arguments, code) in [
@@ -95,18 +106,34 @@ fn every_summary_is_as_it_was_written() {
             &["restore", "a", "--url", &to, "--data-only", "--on-existing", "truncate"],
             0,
         ),
+        ("check", &["check", "--url", &from, "--no-migrations"], 0),
+        ("show", &["show", "a"], 0),
+        ("show-tables", &["show", "a", "--tables"], 0),
+        ("extract", &["extract", "a", "--table", "people", "--output", &extracted], 0),
+        ("extract-to-stdout", &["extract", "a", "--table", "people", "--format", "csv"], 0),
     ] {
         let run = repo.run(arguments).expect_code(code);
         same(&format!("summary-{name}"), &said(&run), &replaced);
     }
+    let archive = repo.path().join("backups/a.tar");
+    let sound = std::fs::read(&archive).unwrap();
+    #[allow(clippy::disallowed_methods, reason = "the test's own files")]
+    std::fs::write(&archive, &sound[..sound.len() - 3000]).unwrap();
+    for (name, arguments) in [
+        ("verify-damaged", &["verify", "a"][..]),
+        ("show-damaged", &["show", "a"]),
+        ("restore-damaged", &["restore", "a", "--url", &to, "--data-only"]),
+    ] {
+        let run = repo.run(arguments).expect_code(13);
+        same(&format!("summary-{name}"), &said(&run), &replaced);
+    }
+    #[allow(clippy::disallowed_methods, reason = "the test's own files")]
+    std::fs::write(&archive, &sound).unwrap();
     target.execute("UPDATE people SET name = 'Eve' WHERE id = 1");
     let run = repo.run(&["compare", "a", "--with", &to]).expect_code(4);
     same("summary-compare-differs", &said(&run), &replaced);
     let quietly = ["backup", "--url", &from, "--name", "b", "--jobs", "1", "--no-migrations", "-v"];
     let run = repo.run(&quietly).expect_code(0);
-    let folder = regex::escape(source.server.folder().to_str().unwrap());
-    let mut replaced = replaced.to_vec();
-    replaced.insert(0, (&folder, "SOCKET"));
     same("summary-verbose", &said(&run), &replaced);
 }
 
@@ -167,4 +194,119 @@ fn every_error_is_as_it_was_written() {
     holder.batch_execute("BEGIN; LOCK TABLE people IN ACCESS EXCLUSIVE MODE").unwrap();
     let run = repo.run(&["backup", "--url", &url, "--lock-timeout", "1", "--no-migrations"]);
     same("error-lock", &said(&run.expect_code(11)), &replaced);
+}
+
+/// Standard output is a disk without room, and so is the repository's, by a limit on files.
+#[test]
+fn a_full_disk_is_said_as_it_was_written() {
+    let (repo, source) = (Repo::new(), small_database());
+    let repository = regex::escape(repo.path().to_str().unwrap());
+    let replaced = [(repository.as_str(), "REPO")];
+    repo.backup(&source, &["--name", "a", "--no-migrations"]);
+    let mut extract = repo.command(&["extract", "a", "--schema"]);
+    extract.stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let run = Run::from(extract.output().unwrap()).expect_code(16);
+    same("error-full-stdout", &said(&run), &replaced);
+    let url = source.url();
+    let file = repo.path().join("people.copy").display().to_string();
+    let (man, init) = (repo.path().join("man"), repo.path().join("init"));
+    for folder in [&man, &init] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    let (man, init) = (man.display().to_string(), init.display().to_string());
+    for (name, kilobytes, arguments) in [
+        ("backup", 8, &["backup", "--url", &url, "--no-migrations", "--name", "b"][..]),
+        ("extract", 0, &["extract", "a", "--table", "people", "-o", &file]),
+        ("man", 0, &["man", &man]),
+        ("init", 0, &["init", &init]),
+    ] {
+        let plain = match name {
+            "man" | "init" => {
+                let mut plain = pgark();
+                plain.args(arguments);
+                plain
+            }
+            _ => repo.command(arguments),
+        };
+        let mut limited = std::process::Command::new("bash");
+        limited.arg("-c").arg(format!("ulimit -f {kilobytes}; exec \"$@\"")).arg("sh");
+        limited.arg(plain.get_program()).args(plain.get_args()).current_dir(repo.path());
+        let run = Run::from(limited.output().unwrap()).expect_code(16);
+        same(&format!("error-full-{name}"), &said(&run), &replaced);
+    }
+    assert_eq!(repo.files().len(), 2, "and nothing half-written");
+}
+
+#[test]
+fn what_is_not_there_is_said_as_it_was_written() {
+    let (repo, source) = (Repo::new(), small_database());
+    let repository = regex::escape(repo.path().to_str().unwrap());
+    let replaced = [(repository.as_str(), "REPO")];
+    same("error-no-repository", &said(&repo.run(&["list"]).expect_code(10)), &replaced);
+    let run = repo.run(&["verify", "latest"]).expect_code(10);
+    same("error-no-repository-verify", &said(&run), &replaced);
+    repo.backup(&source, &["--name", "a", "--no-migrations"]);
+    let nowhere = repo.path().join("nowhere");
+    let (nowhere, file) = (nowhere.display().to_string(), nowhere.join("y").display().to_string());
+    let extract = ["extract", "a", "--table", "people", "-o", &file];
+    same("error-no-folder", &said(&repo.run(&extract).expect_code(10)), &replaced);
+    for verb in ["init", "man"] {
+        let run = Run::from(pgark().args([verb, &nowhere]).output().unwrap()).expect_code(10);
+        same(&format!("error-no-folder-{verb}"), &said(&run), &replaced);
+    }
+    same("error-latest", &said(&repo.run(&["verify", "latst"]).expect_code(10)), &replaced);
+    let typed = format!("latets:{}", source.name);
+    let replaced = [(repository.as_str(), "REPO"), (source.name.as_str(), "SOURCE")];
+    let run = repo.run(&["verify", &typed]).expect_code(10);
+    same("error-latest-of", &said(&run), &replaced);
+}
+
+/// Under the default sslmode, where the server encrypts and where it does not.
+#[test]
+fn a_wrong_password_is_said_as_it_was_written() {
+    let hba = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+    let prepare = |_: &Path, data: &Path| write_in_place(&data.join("pg_hba.conf"), hba);
+    let port = free_port();
+    let settings = [String::from("listen_addresses=127.0.0.1")];
+    let setup = Setup { name: "in_the_clear", port, settings: &settings, prepare: &prepare };
+    let clear = Server::start_with(&setup);
+    clear.role("scram", "PASSWORD 'secret'");
+    let encrypting = secure().server.port();
+    for (name, port) in [("encrypting", encrypting), ("in-the-clear", port)] {
+        let run = backup(&format!(
+            "host=127.0.0.1 port={port} user=scram dbname=postgres password=wr0ng"
+        ));
+        assert!(!said(&run).contains("wr0ng"), "{run:?}");
+        let port = format!(":{port}");
+        same(&format!("error-password-{name}"), &said(&run.expect_code(17)), &[(&port, ":PORT")]);
+    }
+    // Each way fails for a reason of its own: the server's words come first.
+    let run = backup(&format!(
+        "host=127.0.0.1 port={encrypting} user=only_tls dbname=shop sslmode=prefer sslrootcert={}",
+        secure().file("other.crt").display()
+    ));
+    let (port, file) =
+        (format!(":{encrypting}"), regex::escape(secure().file("").to_str().unwrap()));
+    let replaced = [(port.as_str(), ":PORT"), (file.as_str(), "FILES/")];
+    same("error-two-ways", &said(&run.expect_code(17)), &replaced);
+}
+
+#[test]
+fn an_interruption_is_said_as_it_was_written() {
+    let (repo, source) = (Repo::new(), small_database());
+    repo.backup(&source, &["--name", "a", "--no-migrations"]);
+    let (listener, url) = silent();
+    let url = format!("{url} dbname=d");
+    for (verb, arguments) in [
+        ("backup", &["backup", "--url", &url, "--no-migrations"][..]),
+        ("restore", &["restore", "a", "--url", &url]),
+        ("compare", &["compare", "a", "--with", &url]),
+        ("check", &["check", "--url", &url, "--no-migrations"]),
+    ] {
+        let run = start(&mut repo.command(arguments));
+        let (_asked, _) = listener.accept().unwrap();
+        kill(run.id(), 15);
+        let run = soon(run, Duration::from_secs(2)).expect_code(143);
+        same(&format!("error-interrupted-{verb}"), &said(&run), &[]);
+    }
 }
