@@ -34,7 +34,7 @@ const HOMES: &[(&str, &[&str])] = &[
     (r"\be?print(ln)?!|\bstd::io::std(out|err)\b|\bio::std(out|err)\(", &["cli"]),
     (r"\bprocess::exit\b", &["cli"]),
     (
-        r"\bfs::(write|rename|copy|hard_link|remove_\w+|create_dir\w*|set_permissions)\b|File::create|OpenOptions|DirBuilder",
+        r"\bfs::(write|rename|copy|hard_link|remove_\w+|create_dir\w*|set_permissions)\b|\bFile::create|OpenOptions|DirBuilder",
         &["store"],
     ),
 ];

@@ -200,14 +200,17 @@ pub const SETTINGS: &[Setting] = &[
         "Section of the project's ini file.",
         "\"alembic\"",
     ),
-    setting(
-        "migrations.require",
-        "require_migrations",
-        Shape::Switch,
-        OF_BACKUP,
-        "Fail unless the project's files and the database agree.",
-        "true",
-    ),
+    Setting {
+        yields_to: Some("no_migrations"),
+        ..setting(
+            "migrations.require",
+            "require_migrations",
+            Shape::Switch,
+            OF_BACKUP,
+            "Fail unless the project's files and the database agree.",
+            "true",
+        )
+    },
 ];
 
 /// What a file says.

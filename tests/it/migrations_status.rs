@@ -355,6 +355,31 @@ fn a_restore_is_refused_by_a_target_at_another_revision_unless_told() {
 }
 
 #[test]
+fn a_database_at_another_revision_is_not_replaced_unless_told() {
+    let (project, database, repo) = (three(), Database::empty(), Repo::new());
+    project.alembic(&database, &["upgrade", "bbbb2222"]);
+    repo.backup(&database, &["--no-migrations"]);
+    let url = database.url();
+    let restore = ["restore", "latest", "--url", &url, "--create", "--swap", "--no-migrations"];
+    project.alembic(&database, &["upgrade", "head"]);
+    repo.run(&restore).expect_code(15).says(&[
+        "the archive is at revision bbbb2222, and the target at cccc3333",
+        "--allow-revision-mismatch",
+    ]);
+    assert_eq!(database.one("SELECT version_num FROM alembic_version"), "cccc3333");
+    repo.run(&[&restore[..], &["--allow-revision-mismatch"]].concat())
+        .expect_code(0)
+        .says(&["warning", "the target at cccc3333"]);
+    assert_eq!(database.one("SELECT version_num FROM alembic_version"), "bbbb2222");
+    // At the same revision, nothing is to be told.
+    repo.run(&restore).expect_code(0);
+    // Nor where the old database says nothing any more.
+    database.execute("DROP TABLE alembic_version");
+    repo.run(&restore).expect_code(0);
+    assert_eq!(database.one("SELECT version_num FROM alembic_version"), "bbbb2222");
+}
+
+#[test]
 fn a_restore_is_refused_beside_files_at_another_revision_unless_told() {
     let (project, source, repo) = (three(), Database::empty(), Repo::new());
     project.alembic(&source, &["upgrade", "bbbb2222"]);
@@ -367,12 +392,19 @@ fn a_restore_is_refused_beside_files_at_another_revision_unless_told() {
     let both =
         ["the archive is at bbbb2222, and the files end at cccc3333", "--allow-revision-mismatch"];
     repo.run(&with).expect_code(15).says(&both);
-    // Found in the current folder, it counts as well.
-    let mut here = repo.command(&restore);
-    Run::from(here.current_dir(project.path()).output().unwrap()).expect_code(15).says(&both);
-    let mut not_here = repo.command(&[&restore[..], &["--no-migrations"]].concat());
     assert_eq!(target.one("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), "0");
-    Run::from(not_here.current_dir(project.path()).output().unwrap()).expect_code(0);
+    // Files that happen to be in the current folder do not stand in the way of an emergency.
+    let mut here = repo.command(&restore);
+    Run::from(here.current_dir(project.path()).output().unwrap()).expect_code(0).says(&[
+        "warning",
+        "the files end at cccc3333",
+        "alembic upgrade head",
+    ]);
+    let blank = Database::empty();
+    let url = blank.url();
+    let mut not_here = repo.command(&["restore", "latest", "--url", &url, "--no-migrations"]);
+    let run = Run::from(not_here.current_dir(project.path()).output().unwrap()).expect_code(0);
+    assert!(!run.stderr.contains("cccc3333"), "{}", run.stderr);
     let second = Database::empty();
     let url = second.url();
     let told =

@@ -6,7 +6,10 @@ mod status;
 
 pub use status::Status;
 
-/// `pgark migrations`.
+/// Keep migration files and the database in step.
+///
+/// The files of an Alembic project are read as text: no Python is needed, and nothing of theirs is
+/// run. What only Python could compute is said to be so, never guessed.
 #[derive(Debug, Args)]
 pub struct Migrations {
     /// What to do.
@@ -14,10 +17,10 @@ pub struct Migrations {
     pub verb: MigrationsVerb,
 }
 
-/// The verbs of `pgark migrations`.
+/// The verbs of `pgark migrations`. What each does is said at its arguments.
 #[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
 pub enum MigrationsVerb {
-    /// Compare the migration files with the database: is everything applied, and nothing else?
     Status(Status),
 }
 

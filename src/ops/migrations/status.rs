@@ -9,7 +9,7 @@ use crate::model::ledger::Tool;
 use crate::model::name::{QualifiedName, enumerate};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
-use crate::pg::session::{Purpose, Session};
+use crate::pg::session::Purpose;
 use crate::pg::{catalog, target};
 use crate::rules::alembic::graph::Graph;
 use crate::rules::alembic::position::{self, Finding};
@@ -135,8 +135,7 @@ fn chosen(ledgers: Vec<Ledger>, named: &[String]) -> Result<(Vec<Ledger>, Vec<Le
 }
 
 fn read(options: &Options, interrupt: &Interrupt) -> Result<(String, Vec<Ledger>)> {
-    let mut session = Session::open(&options.connection, None, Purpose::Catalog)?;
-    interrupt.register(session.canceller());
+    let mut session = interrupt.open(&options.connection, None, Purpose::Catalog)?;
     session.check_not_pooled()?;
     target::check_unmarked(&mut session)?;
     session.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;

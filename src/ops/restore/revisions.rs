@@ -3,14 +3,15 @@
 
 use super::Options;
 use crate::archive::manifest::{Ledger, Manifest};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::ledger::Tool;
 use crate::model::name::QualifiedName;
+use crate::ops::interrupt::Interrupt;
 use crate::ops::migrations::project::{self, AlembicProject, Place};
 use crate::ops::migrations::{ledgers, status};
 use crate::ops::observer::{Observer, Silent};
-use crate::pg::catalog::CatalogTable;
-use crate::pg::session::Session;
+use crate::pg::catalog::{self, CatalogTable};
+use crate::pg::session::{Purpose, Session};
 use std::collections::BTreeSet;
 
 const TOLD: &str = "--allow-revision-mismatch";
@@ -28,29 +29,13 @@ pub fn compare(
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<BTreeSet<QualifiedName>> {
-    let readable = |table: &&CatalogTable| table.readable && !table.rows_hidden;
-    let readable: Vec<CatalogTable> = there.iter().filter(readable).cloned().collect();
-    let targets = ledgers::read(session, &readable)?;
+    let targets = visible(session, there)?;
     let mut stay = BTreeSet::new();
-    for archived in &manifest.ledgers {
-        let Some(target) = counterpart(archived, manifest, &targets) else { continue };
-        let is_same = |a: &Ledger, b: &Ledger| {
-            let sorted =
-                |ledger: &Ledger| ledger.revisions.iter().cloned().collect::<BTreeSet<_>>();
-            sorted(a) == sorted(b) && a.unfinished == b.unfinished
-        };
-        if target.revisions.is_empty() && target.unfinished.is_empty() {
-            continue;
-        }
+    for (archived, target) in pairs(manifest, &targets) {
         if is_same(archived, target) {
             observer.note(&format!("{} is at {} already", target.table, target.position()));
         } else {
-            let both = format!(
-                "the archive is at revision {}, and the target at {} ({})",
-                archived.position(),
-                target.position(),
-                target.table
-            );
+            let both = differ(archived, target);
             if !options.allow_revision_mismatch {
                 return Err(Error::refused(both).hint(format!(
                     "bring the target to the archive's revision; or load rows that fit with {TOLD}, which leaves {} as it is",
@@ -62,6 +47,81 @@ pub fn compare(
         stay.extend([target.table.clone(), archived.table.clone()]);
     }
     Ok(stay)
+}
+
+/// Compares the archive's ledgers with those of the database that a new one is to replace. One that
+/// cannot be read is what a restore is for: that is a warning.
+///
+/// # Errors
+/// It is at another revision, unless that was allowed.
+pub fn compare_replaced(
+    manifest: &Manifest,
+    options: &Options,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    if manifest.ledgers.is_empty() {
+        return Ok(());
+    }
+    let targets = match of_replaced(options, interrupt) {
+        Ok(targets) => targets,
+        Err(error) if matches!(error.kind(), Kind::Interrupted(_)) => return Err(error),
+        Err(error) => {
+            observer.warn(&format!("the revision of the old database cannot be compared: {error}"));
+            return Ok(());
+        }
+    };
+    for (archived, target) in pairs(manifest, &targets) {
+        match differ(archived, target) {
+            _ if is_same(archived, target) => {}
+            both if options.allow_revision_mismatch => observer.warn(&both),
+            both => {
+                return Err(Error::refused(both).hint(format!(
+                    "restore with {TOLD} if the new database is to be at the archive's revision; the old one is kept"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn of_replaced(options: &Options, interrupt: &Interrupt) -> Result<Vec<Ledger>> {
+    let mut session = interrupt.open(&options.connection, None, Purpose::Catalog)?;
+    session.execute("BEGIN TRANSACTION READ ONLY")?;
+    let patience = i32::try_from(options.lock_timeout.as_millis()).unwrap_or(i32::MAX).max(1);
+    session.execute(&format!("SET LOCAL lock_timeout = {patience}"))?;
+    let there = catalog::tables(&mut session.client)?;
+    interrupt.explain(visible(&mut session, &there))
+}
+
+/// The ledgers that the role may read.
+fn visible(session: &mut Session, there: &[CatalogTable]) -> Result<Vec<Ledger>> {
+    let readable = |table: &&CatalogTable| table.readable && !table.rows_hidden;
+    let readable: Vec<CatalogTable> = there.iter().filter(readable).cloned().collect();
+    ledgers::read(session, &readable)
+}
+
+/// Each of the archive's ledgers with the target's, where that one says anything.
+fn pairs<'a>(manifest: &'a Manifest, targets: &'a [Ledger]) -> Vec<(&'a Ledger, &'a Ledger)> {
+    let both = |archived: &'a Ledger| Some((archived, counterpart(archived, manifest, targets)?));
+    let says = |(_, target): &(&Ledger, &Ledger)| {
+        !target.revisions.is_empty() || !target.unfinished.is_empty()
+    };
+    manifest.ledgers.iter().filter_map(both).filter(says).collect()
+}
+
+fn is_same(archived: &Ledger, target: &Ledger) -> bool {
+    let set = |ledger: &Ledger| ledger.revisions.iter().cloned().collect::<BTreeSet<_>>();
+    set(archived) == set(target) && archived.unfinished == target.unfinished
+}
+
+fn differ(archived: &Ledger, target: &Ledger) -> String {
+    format!(
+        "the archive is at revision {}, and the target at {} ({})",
+        archived.position(),
+        target.position(),
+        target.table
+    )
 }
 
 /// The target's ledger of the same table; where Alembic has one table in each, whatever their names.
@@ -80,10 +140,12 @@ fn counterpart<'a>(
     })
 }
 
-/// Compares the archive's revision with the files of the project that was named or found.
+/// Compares the archive's revision with the files of the project that was named or found. Files that
+/// happen to be in the current folder are warned of alone: an archive that is older than the code is
+/// what people restore in an emergency, and it brings its own ledger.
 ///
 /// # Errors
-/// They are at another revision, unless that was allowed.
+/// Files that were named are at another revision, unless that was allowed.
 pub fn check_files(manifest: &Manifest, options: &Options, observer: &dyn Observer) -> Result<()> {
     let is_alembic = |ledger: &&Ledger| ledger.tool == Tool::Alembic.name();
     if !manifest.ledgers.iter().any(|ledger| is_alembic(&ledger)) {
@@ -104,8 +166,9 @@ pub fn check_files(manifest: &Manifest, options: &Options, observer: &dyn Observ
         Err(error) => return Err(error),
     };
     match status::check_agreement(&graph, &manifest.ledgers, "the archive") {
-        Err(error) if options.allow_revision_mismatch => {
-            observer.warn(&error.to_string());
+        Err(error) if found_by_chance || options.allow_revision_mismatch => {
+            let next = error.next_step().map(|next| format!("; {next}")).unwrap_or_default();
+            observer.warn(&format!("{error}{next}"));
             Ok(())
         }
         Err(error) => Err(Error::refused(error.to_string()).hint(format!(

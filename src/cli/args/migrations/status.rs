@@ -4,7 +4,7 @@ use crate::cli::args::project::Project;
 use crate::cli::args::{Common, Locks, Server};
 use clap::Args;
 
-/// `pgark migrations status`.
+/// Compare the migration files with the database: is everything applied, and nothing else?
 ///
 /// Compares the files of an Alembic project with the version table of the database, which is found
 /// by its shape, whatever its name and schema. The exit code is 0 only if the files end in one head
