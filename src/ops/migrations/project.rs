@@ -82,9 +82,7 @@ impl AlembicProject {
                 self.root.display(),
                 enumerate(&problems)
             ))
-            .hint(
-                "Alembic cannot use them either; bring back missing files, or mend down_revision",
-            ));
+            .hint("bring back missing files, or mend down_revision and depends_on; Alembic fails with most of this, and does the rest in an order that is wrong"));
         }
         Ok(graph)
     }

@@ -123,7 +123,12 @@ fn chosen(ledgers: Vec<Ledger>, named: &[String]) -> Result<(Vec<Ledger>, Vec<Le
     for name in named {
         if !ledgers.iter().any(|ledger| is_named(ledger, name)) {
             let error = Error::new(Kind::NotFound, format!("there is no version table \"{name}\""));
-            return Err(match nearest(name, ledgers.iter().map(|ledger| text(&ledger.table))) {
+            // Suggested in the way in which it was written.
+            let there = ledgers.iter().map(|ledger| match name.contains('.') {
+                true => text(&ledger.table),
+                false => ledger.table.name.clone(),
+            });
+            return Err(match nearest(name, there) {
                 Some(near) => error.hint(format!("did you mean {near}?")),
                 None => error.hint("version tables have one column, version_num"),
             });
