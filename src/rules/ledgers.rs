@@ -311,7 +311,7 @@ mod tests {
         let beside = (QualifiedName::new("public", "ar_internal_metadata"), columns("key x"));
         let rails = (QualifiedName::new("public", name), columns("version character varying(255)"));
         let found = recognise([(&beside.0, &beside.1[..]), (&rails.0, &rails.1[..])]);
-        assert_eq!(found, [(Tool::Rails, rails.0.clone())]);
+        assert_eq!(found, [(Tool::Rails, rails.0)]);
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn compare(case: &Case, answer: &Value) -> Outcome {
         assert!(fails, "{what}: pgark says {file}, and Alembic {answer}");
         return Outcome::BothRefuse;
     }
-    let graph = Graph::new(project.revisions.clone());
+    let graph = Graph::new(project.revisions);
     if let Some(problem) = graph.problems().first() {
         let as_duplicate = matches!(problem, GraphProblem::Duplicate { .. }) && warns;
         // Alembic misses circles that a revision outside of them follows, and then upgrades in an
@@ -374,6 +374,9 @@ fn every_shape_of_a_file_is_read_as_alembic_reads_it() {
     }
 }
 
+/// Files of one folder, with their bytes.
+type Written<'a> = &'a [(&'a str, &'a [u8])];
+
 #[test]
 #[allow(clippy::disallowed_methods, reason = "the test's own files")]
 fn encodings_and_the_names_of_files_are_understood_as_alembic_does() {
@@ -382,7 +385,7 @@ fn encodings_and_the_names_of_files_are_understood_as_alembic_does() {
         std::fs::write(project.path().join("migrations/versions").join(path), bytes).unwrap();
     };
     let plain: &[u8] = b"revision = 'x'\ndown_revision = None\n";
-    let files: &[(&[(&str, &[u8])], Outcome)] = &[
+    let files: &[(Written<'_>, Outcome)] = &[
         (&[("a.py", b"# -*- coding: latin-1 -*-\nrevision = '\xe9'\ndown_revision = None\n")], Same),
         (&[("a.py", b"#!/usr/bin/python\n# vim: set fileencoding=gbk :\nrevision = '\xd6\xd0'\ndown_revision = None\n")], Same),
         (&[("a.py", b"# coding: cp1251\nrevision = '\xcf'\ndown_revision = None\n")], Same),
@@ -547,10 +550,10 @@ fn every_case_of_the_configuration_is_read_as_alembic_reads_it() {
     }
     // Without a separator's key, what has a colon is a folder in a Python package.
     let ini = format!("{head}version_locations = more:db/versions\n");
-    let packaged = Case::new(ini.clone(), project(&ini, ""));
+    let packaged = Case::new("more:db/versions", project(&ini, ""));
     // Alembic skips folders that are not there, and finds fewer revisions; pgark says so.
     let ini = format!("{head}version_locations = more nowhere\n");
-    let skipped = Case::new(ini.clone(), project(&ini, ""));
+    let skipped = Case::new("more nowhere", project(&ini, ""));
     let cases = [packaged, skipped];
     let answers = oracle(&cases);
     for (case, answer, fails, says) in [

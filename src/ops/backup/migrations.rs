@@ -94,7 +94,9 @@ pub fn check(
     match agreement(project, ledgers, required) {
         Err(error) if required => Err(error.while_doing("nothing was backed up")),
         Err(error) => {
-            observer.warn(&format!("the migration project's files and the database: {error}"));
+            observer.warn(&format!(
+                "files and database do not agree, which the backup goes on with: {error}"
+            ));
             Ok(())
         }
         Ok(()) => Ok(()),
