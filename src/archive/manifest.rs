@@ -13,6 +13,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
+mod migrations;
+
+pub use migrations::{Ledger, MigrationBundle, MigrationFile, RevisionEntry};
+
 /// The version of the format that this program writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
 
@@ -294,48 +298,6 @@ pub struct LargeObject {
     pub labels: Vec<SecurityLabel>,
 }
 
-/// The files of a migration project.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MigrationBundle {
-    /// `alembic`.
-    pub tool: String,
-    /// Configuration file, relative to the project.
-    pub config: Option<String>,
-    /// Folder of `env.py`, relative to the project.
-    pub script_location: Option<String>,
-    /// Folders of revisions, relative to the project.
-    pub version_locations: Vec<String>,
-    /// The files; each is a member `migrations/<path>`.
-    pub files: Vec<MigrationFile>,
-}
-
-/// One file of a migration project.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MigrationFile {
-    /// Path relative to the project.
-    pub path: String,
-    /// Permission bits.
-    pub mode: u32,
-    /// Bytes.
-    pub size: u64,
-    /// SHA-256 of the file.
-    pub sha256: String,
-}
-
-/// A table in which a migration tool keeps its state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ledger {
-    /// `alembic`.
-    pub tool: String,
-    /// The table.
-    pub table: QualifiedName,
-    /// Its rows: for Alembic, the revisions, sorted.
-    pub revisions: Vec<String>,
-}
-
 impl Manifest {
     /// Deterministic JSON: fields in the order of the specification, two spaces, a final newline.
     pub fn to_json(&self) -> Result<Vec<u8>> {
@@ -386,6 +348,12 @@ impl Manifest {
                 .is_some_and(|m| m.size == file.size && m.sha256 == file.sha256);
             if !same || file.mode > 0o777 {
                 return contradiction(format!("migration file {} is not its member", file.path));
+            }
+        }
+        if let Some(bundle) = &self.migrations {
+            let is_file = |path: &str| bundle.files.iter().any(|file| file.path == path);
+            if let Some(entry) = bundle.revisions.iter().find(|entry| !is_file(&entry.path)) {
+                return contradiction(format!("revision {} is in no file", entry.path));
             }
         }
         if self.previous.as_ref().is_some_and(|previous| !is_sha256(&previous.sha256)) {

@@ -14,6 +14,8 @@ use std::path::PathBuf;
 pub mod check;
 pub mod extract;
 pub mod list;
+pub mod migrations;
+pub mod project;
 pub mod setup;
 pub mod show;
 mod waits;
@@ -50,6 +52,7 @@ pub enum Verb {
     List(list::List),
     Show(show::Show),
     Extract(extract::Extract),
+    Migrations(migrations::Migrations),
     Init(setup::Init),
     Config(setup::Config),
     Completions(setup::Completions),
@@ -224,14 +227,15 @@ pub struct Backup {
     /// The manifest lists them, and the exit code is 3.
     #[arg(long, value_name = "CLASS")]
     pub allow_missing: Vec<String>,
-    /// Folder of the Alembic project whose files go into the archive.
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub project: project::Project,
+    /// Fail, before any row is read, unless the project's files and the database agree.
     ///
-    /// Without it, the project is looked for in the current folder (alembic.ini, pyproject.toml).
-    #[arg(long, value_name = "DIR")]
-    pub migrations: Option<PathBuf>,
-    /// Do not look for a migration project.
-    #[arg(long, conflicts_with = "migrations")]
-    pub no_migrations: bool,
+    /// Every revision of the files must be applied, and nothing else: what `pgark migrations status`
+    /// tells, but for several heads, which may all be applied. Without this, it is a warning.
+    #[arg(long, conflicts_with = "no_migrations")]
+    pub require_migrations: bool,
     /// Compression level of zstd: 1 keeps up with the server; more takes longer, and makes long
     /// texts smaller, not numbers and identifiers.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=19))]
@@ -271,6 +275,10 @@ pub struct Selection {
 ///
 /// The schema of an archive is SQL, and a restore runs it with all rights of the role: restore archives
 /// of people whom you trust. With --data-only nothing of the archive's SQL is run.
+///
+/// The archive's revision is compared with the target's ledger, if there is one with rows, and with
+/// the files of the migration project, if one is named. Another revision is refused, both are named.
+/// Files of a project in the current folder are compared, too, with a warning alone.
 #[derive(Debug, Args)]
 pub struct Restore {
     /// Path of the archive, its name, a unique beginning of it, latest:DATABASE, or latest
@@ -297,6 +305,14 @@ pub struct Restore {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub selection: Selection,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub project: project::Project,
+    /// Restore although the archive is at another revision than the target or the files.
+    ///
+    /// With --data-only, the target's ledger stays as it is, since it says what its tables are like.
+    #[arg(long)]
+    pub allow_revision_mismatch: bool,
     /// Restore into a new database that takes the target's name in the end.
     #[arg(long)]
     pub create: bool,

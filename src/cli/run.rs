@@ -8,7 +8,6 @@ use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::schema::ObjectClass;
 use crate::ops::interrupt::{Interrupt, signal_name};
-use crate::ops::migrations::project;
 use crate::ops::observer::Observer;
 use crate::ops::pace::Paced;
 use crate::ops::{backup, check, compare, extract, list, locate, restore, show, verify};
@@ -22,6 +21,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+
+mod migrations;
 
 /// Runs what was asked for.
 pub fn run(arguments: Arguments) -> ExitCode {
@@ -105,6 +106,7 @@ fn common(verb: &Verb) -> Option<&args::Common> {
         Verb::List(args) => &args.common,
         Verb::Show(args) => &args.common,
         Verb::Extract(args) => &args.common,
+        Verb::Migrations(args) => args.common(),
         Verb::Config(args) => &args.backup.common,
         Verb::Init(_) | Verb::Completions(_) | Verb::Man(_) | Verb::ExitCodes => return None,
     })
@@ -224,6 +226,7 @@ fn dispatch(
             report::show(&shown, args.tables, args.common.json, args.common.quiet)
         }
         Verb::Extract(args) => extract(args, progress, interrupt),
+        Verb::Migrations(args) => migrations::run(args, &person, interrupt),
         Verb::Config(args) => {
             report::config(&arguments.in_force, args.backup.common.json)?;
             Ok(ExitCode::Done)
@@ -323,14 +326,8 @@ fn backup_options(
         level: args.level,
         selection: selection::of_backup(args, interrupt)?,
         allow_missing: args.allow_missing.iter().map(|c| class(c)).collect::<Result<_>>()?,
-        migrations: project::Sought {
-            place: match (&args.migrations, args.no_migrations) {
-                (Some(path), _) => project::Place::In(path.clone()),
-                (None, true) => project::Place::None,
-                (None, false) => project::Place::Find,
-            },
-            ..project::Sought::default()
-        },
+        migrations: args.project.sought(),
+        require_migrations: args.require_migrations,
         lock_timeout: Duration::from_secs(args.locks.lock_timeout),
     })
 }
@@ -365,6 +362,8 @@ fn restore_options(args: &args::Restore, person: Arc<Progress>) -> Result<restor
         no_tablespaces: args.no_tablespaces,
         locale: args.locale.as_deref().map(locale),
         leave_out: args.leave_out.iter().map(|c| class(c)).collect::<Result<_>>()?,
+        migrations: args.project.sought(),
+        allow_revision_mismatch: args.allow_revision_mismatch,
         lock_timeout: Duration::from_secs(args.locks.lock_timeout),
     })
 }

@@ -1,3 +1,5 @@
 //! `pgark migrations …`: the migration project's files against the database.
 
+pub mod ledgers;
 pub mod project;
+pub mod status;

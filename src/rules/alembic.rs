@@ -3,4 +3,5 @@
 pub mod config;
 pub mod graph;
 mod ini;
+pub mod position;
 pub mod revision_file;

@@ -9,6 +9,8 @@
 
 mod harness;
 
+/// Projects as pgark reads them, and as Alembic does.
+mod alembic_graph;
 /// Rules, row-level security, foreign data, replication, event triggers: with rows, by the binary.
 mod attached;
 /// pgark beside its peers, measured.
@@ -49,11 +51,15 @@ mod full_disk;
 mod generated;
 /// Archives of every released format.
 mod golden;
+/// The ledgers of every migration tool, by its own DDL.
+mod ledgers;
 /// What is in a repository, and what one archive is.
 mod listing;
 /// The migration project inside the archive.
 mod loading;
 mod migrations_bundle;
+/// Files against the database: status, backup --require-migrations, restore.
+mod migrations_status;
 /// Databases as they should not be: names, values, sizes, encodings.
 mod odd_databases;
 /// The twenty pitfalls of logical backups: the naive form fails, pgark does not.

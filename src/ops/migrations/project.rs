@@ -60,15 +60,6 @@ pub struct AlembicProject {
 }
 
 impl AlembicProject {
-    /// What was found, for people.
-    pub fn describe(&self) -> String {
-        format!(
-            "{} files of an alembic project, revisions in {}",
-            self.files.len(),
-            self.version_locations.join(", ")
-        )
-    }
-
     /// The graph of the revisions.
     ///
     /// # Errors
@@ -91,11 +82,19 @@ impl AlembicProject {
                 self.root.display(),
                 enumerate(&problems)
             ))
-            .hint(
-                "Alembic cannot use them either; bring back missing files, or mend down_revision",
-            ));
+            .hint("bring back missing files, or mend down_revision and depends_on; Alembic fails with most of this, and does the rest in an order that is wrong"));
         }
         Ok(graph)
+    }
+
+    /// What was found, for people.
+    pub fn describe(&self) -> String {
+        format!(
+            "{} files of an alembic project, {} revisions in {}",
+            self.files.len(),
+            self.revisions.len() + self.unreadable.len(),
+            self.version_locations.join(", ")
+        )
     }
 
     /// A file's bytes.

@@ -2,7 +2,7 @@
 //! the target's name in one transaction. There is no moment of half a database.
 
 use super::full::{self, Failure};
-use super::{Options, Summary, adapt, finish, roles};
+use super::{Options, Summary, adapt, finish, revisions, roles};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::server::DatabaseProperties;
@@ -47,6 +47,8 @@ pub fn run(
     let replaced = database::properties(&mut session, &target).map_err(before)?;
     if replaced.is_some() {
         check_swap(&mut session, &target, how).map_err(before)?;
+        revisions::compare_replaced(reader.manifest(), options, observer, interrupt)
+            .map_err(before)?;
     }
     let beginning = format!("{target}_pgark_");
     for left_over in database::beginning_with(&mut session, &beginning).map_err(before)? {

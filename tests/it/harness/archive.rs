@@ -56,7 +56,10 @@ pub fn small_project(folder: &Path) -> String {
         std::fs::write(project.join(name), text).unwrap();
     };
     write("alembic.ini", "[alembic]\nscript_location = migrations\n");
-    write("migrations/versions/0123456789ab_first.py", "revision = '0123456789ab'\n");
+    write(
+        "migrations/versions/0123456789ab_first.py",
+        "revision = '0123456789ab'\ndown_revision = None\n",
+    );
     project.to_str().unwrap().to_owned()
 }
 
