@@ -1,7 +1,7 @@
 //! pgark archives PostgreSQL databases into files and brings them back.
 //!
-//! The map: dependencies point down only, `cli → ops → { rules | pg | archive | store } → model,
-//! error`, and the four in the middle do not know each other (`tests/architecture.rs`).
+//! The map: dependencies point down only, `cli → ops → { rules | pg | archive | store | process } →
+//! model, error`, and the five in the middle do not know each other (`tests/architecture.rs`).
 #![warn(missing_docs)]
 
 pub mod error;
@@ -35,6 +35,7 @@ pub mod ops {
     pub mod interrupt;
     pub mod list;
     pub mod locate;
+    pub mod migrations;
     pub mod observer;
     pub mod pace;
     pub mod plan;
@@ -46,6 +47,7 @@ pub mod ops {
 
 /// Pure decisions: no I/O, no clock, no SQL.
 pub mod rules {
+    pub mod alembic;
     pub mod alembic_config;
     pub mod copy_text;
     pub mod large_object_digest;
@@ -77,8 +79,16 @@ pub mod archive {
 /// Files: the only writer to disk.
 pub mod store {
     pub mod durable;
+    pub mod private_folder;
     pub mod project_files;
     pub mod repository;
+    pub mod tree_swap;
+}
+
+/// Other programs: the only home of child processes.
+pub mod process {
+    pub mod child;
+    pub mod postgres;
 }
 
 /// The server: the only home of the `postgres` crate.
@@ -96,9 +106,11 @@ pub mod pg {
     pub mod references;
     pub mod rights;
     pub mod rows;
+    pub mod seed;
     pub mod session;
     pub mod settings;
     pub mod snapshot;
     pub mod target;
+    pub mod version_table;
     pub mod wire;
 }
