@@ -48,7 +48,6 @@ pub mod ops {
 /// Pure decisions: no I/O, no clock, no SQL.
 pub mod rules {
     pub mod alembic;
-    pub mod alembic_config;
     pub mod copy_text;
     pub mod large_object_digest;
     pub mod load_order;
@@ -56,6 +55,7 @@ pub mod rules {
     pub mod object_selection;
     pub mod order;
     pub mod pattern;
+    pub mod python;
     pub mod renames;
     pub mod role_names;
     pub mod row_digest;

@@ -8,6 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::schema::ObjectClass;
 use crate::ops::interrupt::Interrupt;
+use crate::ops::migrations::project;
 use crate::ops::observer::Observer;
 use crate::ops::pace::Paced;
 use crate::ops::{backup, compare, list, locate, restore, verify};
@@ -186,10 +187,13 @@ fn backup_options(args: &args::Backup, person: Arc<Progress>) -> Result<backup::
             ..selection(&args.selection)?
         },
         allow_missing: args.allow_missing.iter().map(|c| class(c)).collect::<Result<_>>()?,
-        migrations: match (&args.migrations, args.no_migrations) {
-            (Some(folder), _) => backup::Project::In(folder.clone()),
-            (None, true) => backup::Project::None,
-            (None, false) => backup::Project::Find,
+        migrations: project::Sought {
+            place: match (&args.migrations, args.no_migrations) {
+                (Some(path), _) => project::Place::In(path.clone()),
+                (None, true) => project::Place::None,
+                (None, false) => project::Place::Find,
+            },
+            ..project::Sought::default()
         },
         lock_timeout: Duration::from_secs(args.locks.lock_timeout),
     })

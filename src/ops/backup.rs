@@ -4,6 +4,7 @@
 //! sync → read again and verify → publish. Until the last step nothing of it exists for anybody.
 
 use super::interrupt::Interrupt;
+use super::migrations::project;
 use super::observer::Observer;
 use super::{plan, verify};
 use crate::archive::manifest::{
@@ -32,8 +33,6 @@ mod migrations;
 mod read;
 mod schema;
 
-pub use migrations::Project;
-
 /// What to back up, and where to.
 pub struct Options {
     /// The database.
@@ -51,7 +50,7 @@ pub struct Options {
     /// Classes of objects that may be missing.
     pub allow_missing: Vec<ObjectClass>,
     /// The migration project.
-    pub migrations: Project,
+    pub migrations: project::Sought,
     /// How long to wait for locks on tables.
     pub lock_timeout: Duration,
 }
@@ -126,7 +125,7 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     for object in &taken.not_carried {
         observer.warn(&format!("not in the archive, as allowed: {} {}", object.class, object.name));
     }
-    let bundle = migrations::collect(&options.migrations, observer)?;
+    let bundle = project::load(&options.migrations, observer)?;
     let ledgers = migrations::ledgers(&mut leader, &taken.tables)?;
     if bundle.is_some() && ledgers.is_empty() {
         observer.warn("the migration project's files are in the archive, and no table that the role can read holds its state (alembic_version)");

@@ -1,5 +1,6 @@
-//! `pgark migrations`: revisions and the database that they have made, kept in step.
+//! `pgark migrations …`: the migration project's files and the database, kept in step.
 
 pub mod alembic;
+pub mod project;
 pub mod proof;
 pub mod scratch;

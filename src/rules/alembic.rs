@@ -1,5 +1,10 @@
-//! Alembic projects, read without Python: configuration, revision files, and the graph they form.
+//! Alembic projects, read without Python: configuration, revision files, and the graph they form;
+//! and revisions that pgark writes.
 
 pub mod baseline;
+pub mod config;
+pub mod graph;
+mod ini;
 pub mod override_ini;
+pub mod revision_file;
 pub mod written;
