@@ -9,6 +9,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+pub mod migrations;
+
 /// Archives PostgreSQL databases into checksummed, verified files and brings them back.
 ///
 /// pgark reads tables straight over SQL under one snapshot, and needs no pg_dump and no psql.
@@ -34,6 +36,8 @@ pub enum Verb {
     Compare(Compare),
     /// List the archives of a repository.
     List(List),
+    /// Keep an Alembic project and its database in step.
+    Migrations(migrations::Migrations),
 }
 
 /// What all verbs share.
@@ -382,7 +386,7 @@ pub struct Compare {
     pub locks: Locks,
 }
 
-fn aspects() -> impl TypedValueParser<Value = Aspect> {
+pub(in crate::cli) fn aspects() -> impl TypedValueParser<Value = Aspect> {
     PossibleValuesParser::new(Aspect::IGNORABLE.map(Aspect::name)).try_map(|name| {
         let found = Aspect::IGNORABLE.into_iter().find(|aspect| aspect.name() == name);
         found.ok_or("there is no such aspect")

@@ -15,9 +15,11 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 mod compare;
+mod consolidate;
 mod schema_diff;
 
 pub use compare::compare;
+pub use consolidate::consolidate;
 
 /// Writes to standard output. A reader that went away (`| head`) is no failure.
 pub fn to_stdout(text: &str) -> Result<()> {

@@ -24,6 +24,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+mod migrations;
+
 /// Runs what was asked for.
 pub fn run(arguments: &Arguments) -> ExitCode {
     let common = common(&arguments.verb);
@@ -51,6 +53,7 @@ fn common(verb: &Verb) -> &args::Common {
         Verb::Verify(args) => &args.common,
         Verb::Compare(args) => &args.common,
         Verb::List(args) => &args.common,
+        Verb::Migrations(args) => args.common(),
     }
 }
 
@@ -132,6 +135,7 @@ fn dispatch(
             progress.finish();
             report::compare(&summary, args.common.json, args.common.quiet)
         }
+        Verb::Migrations(args) => migrations::run(args, &person, interrupt),
         Verb::List(args) => {
             report::list(&list::run(&args.common.repo)?, args.common.json)?;
             Ok(ExitCode::Done)

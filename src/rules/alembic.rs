@@ -3,6 +3,7 @@
 
 pub mod baseline;
 pub mod config;
+pub mod fold;
 pub mod graph;
 mod ini;
 pub mod override_ini;

@@ -26,9 +26,13 @@ impl PrivateFolder {
         self.folder.path()
     }
 
-    /// Puts a file into it, which nobody else may read, and gives its path.
+    /// Puts a file into it, with the folders above it, which nobody else may read, and gives its
+    /// path.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<PathBuf> {
         let place = self.path().join(name);
+        let above = place.parent().unwrap_or(self.path());
+        std::fs::create_dir_all(above)
+            .map_err(|error| Error::io(format!("cannot make {}", above.display()), error))?;
         durable::stage_whole(&place, content)?.publish()?;
         Ok(place)
     }

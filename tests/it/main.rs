@@ -19,6 +19,8 @@ mod by_hand;
 mod command_line;
 /// How servers are reached: strings and files, TLS, logins, several hosts, poolers.
 mod connections;
+/// One revision in the place of many: gate, proof, exchange.
+mod consolidate;
 /// Killed, failed and interrupted at every file operation.
 mod crash;
 /// Flipped, cut, moved, forged and hostile bytes.

@@ -12,6 +12,7 @@ use crate::pg::session::{Purpose, Session};
 use crate::process::child::{self, Ended, Program};
 use crate::rules::alembic::override_ini;
 use crate::store::private_folder::PrivateFolder;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -52,6 +53,8 @@ pub struct Alembic {
     pub root: PathBuf,
     /// The text of its ini file.
     pub ini: Option<String>,
+    /// The section of the ini file, as `alembic -n` names it.
+    pub section: String,
     /// pgark's own environment.
     pub environment: Vec<(OsString, OsString)>,
     /// Variables to set besides: names and templates with {url}, {host} …
@@ -117,22 +120,24 @@ impl Alembic {
         )))
     }
 
-    /// `alembic upgrade`, and a look whether it reached the database that was meant.
+    /// `alembic upgrade`, and a look whether it reached the database that was meant: `rows` are
+    /// the version table's then.
     ///
     /// # Errors
-    /// As [`Self::run`]; [`Kind::Failed`] when the database is not at `revision` afterwards.
+    /// As [`Self::run`]; [`Kind::Failed`] when the version table does not say `rows` afterwards.
     pub fn upgrade(
         &self,
         on: &Reach,
         revisions: Option<&[PathBuf]>,
         revision: &str,
+        rows: &BTreeSet<String>,
         watch: &mut dyn FnMut() -> Result<()>,
     ) -> Result<()> {
         self.run(on, revisions, &["upgrade", revision], watch)?;
         let mut session = Session::open(&on.connection, Some(&on.database), Purpose::Catalog)?;
         for table in catalog::alembic_ledgers(&mut session.client)? {
-            let rows = catalog::alembic_revisions(&mut session.client, &table)?;
-            if rows.iter().any(|row| row == revision) {
+            let there = catalog::alembic_revisions(&mut session.client, &table)?;
+            if there.into_iter().collect::<BTreeSet<_>>() == *rows {
                 return Ok(());
             }
         }
@@ -145,6 +150,9 @@ impl Alembic {
 
     fn program(&self, on: &Reach, ini: &Path, arguments: &[&str]) -> Program {
         let mut all = vec![OsString::from("-c"), ini.as_os_str().to_owned()];
+        if self.section != "alembic" {
+            all.extend([OsString::from("-n"), self.section.clone().into()]);
+        }
         all.extend(arguments.iter().map(OsString::from));
         let (program, arguments) = match &self.command {
             Command::Program(program) => (program.clone(), all),
@@ -234,10 +242,11 @@ impl Alembic {
                 .iter()
                 .map(|folder| override_ini::escaped(&folder.display().to_string()))
                 .collect();
-            values.extend(override_ini::locations(self.ini.as_deref(), &folders));
+            values.extend(override_ini::locations(self.ini.as_deref(), &self.section, &folders));
         }
         let here = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
-        override_ini::with(self.ini.as_deref(), here.to_str(), &values)
+        let here = override_ini::escaped(&here.display().to_string());
+        override_ini::with(self.ini.as_deref(), &self.section, Some(&here), &values)
     }
 
     fn without_password(&self, on: &Reach, text: &str) -> String {
@@ -314,6 +323,7 @@ mod tests {
             command: Command::Shell(String::from("alembic")),
             root: PathBuf::from("/"),
             ini: ini.map(str::to_owned),
+            section: String::from("alembic"),
             environment: environment.iter().map(|(n, v)| (n.into(), v.into())).collect(),
             templates: vec![(String::from("MY_DSN"), String::from("h={host} d={database}"))],
             patience: Duration::from_secs(1),

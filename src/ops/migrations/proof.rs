@@ -35,7 +35,7 @@ pub struct Bench<'a> {
     /// The project's Alembic, if there is one.
     pub alembic: Option<Alembic>,
     /// Alembic's table.
-    pub version_table: &'a QualifiedName,
+    pub version_table: QualifiedName,
     /// Who hears of progress.
     pub observer: &'a dyn Observer,
     /// What ends it early.
@@ -76,6 +76,7 @@ impl Bench<'_> {
         on: &Reach,
         revisions: Option<&[PathBuf]>,
         revision: &str,
+        rows: &BTreeSet<String>,
         held: Option<&mut Session>,
     ) -> Result<()> {
         let Some(alembic) = &self.alembic else {
@@ -87,7 +88,7 @@ impl Bench<'_> {
             Some(session) => Some((version_table::clock(session)?, session)),
         };
         let mut looked = Instant::now();
-        alembic.upgrade(on, revisions, revision, &mut || {
+        alembic.upgrade(on, revisions, revision, rows, &mut || {
             self.interrupt.check()?;
             let Some((since, session)) = &mut held else { return Ok(()) };
             if looked.elapsed() < LOOK {
@@ -120,8 +121,8 @@ impl Bench<'_> {
     /// What a scratch database holds.
     pub fn state(&self, of: &Reach) -> Result<State> {
         let schema = described::database(&of.connection, Some(&of.database), PATIENCE, self.interrupt)?;
-        let (rows, sequences) = rows(&of.connection, Some(&of.database), self.version_table, None)?;
-        Ok(State { schema: baseline::comparable(&schema, self.version_table), rows, sequences })
+        let (rows, sequences) = rows(&of.connection, Some(&of.database), &self.version_table, None)?;
+        Ok(State { schema: baseline::comparable(&schema, &self.version_table), rows, sequences })
     }
 }
 

@@ -30,10 +30,15 @@ formatter = generic
 format = %(levelname)s [%(name)s] %(message)s
 ";
 
-/// The text of an ini file in which `[alembic]` says `values`, and `%(here)s` is the folder `here`
-/// wherever the file itself lies. Values are written as they are: `%` must be doubled by
+/// The text of an ini file in which `section` says `values`, and `%(here)s` elsewhere is `here`, as
+/// the file itself lies in another place. Both are written as they are: `%` must be doubled by
 /// [`escaped`], unless it is to be interpolated.
-pub fn with(ini: Option<&str>, here: Option<&str>, values: &[(&str, String)]) -> String {
+pub fn with(
+    ini: Option<&str>,
+    section: &str,
+    here: Option<&str>,
+    values: &[(&str, String)],
+) -> String {
     let text = ini.unwrap_or(WITHOUT_INI);
     let mut out = String::new();
     let mut in_section = false;
@@ -45,8 +50,8 @@ pub fn with(ini: Option<&str>, here: Option<&str>, values: &[(&str, String)]) ->
             continue;
         }
         dropping = false;
-        if let Some(section) = section(line) {
-            in_section = section == "alembic";
+        if let Some(name) = section_of(line) {
+            in_section = name == section;
             out.push_str(line);
             out.push('\n');
             if in_section && !written {
@@ -61,13 +66,13 @@ pub fn with(ini: Option<&str>, here: Option<&str>, values: &[(&str, String)]) ->
             continue;
         }
         match here {
-            Some(here) => out.push_str(&line.replace("%(here)s", &escaped(here))),
+            Some(here) => out.push_str(&line.replace("%(here)s", here)),
             None => out.push_str(line),
         }
         out.push('\n');
     }
     if !written {
-        out.push_str("\n[alembic]\n");
+        out.push_str(&format!("\n[{section}]\n"));
         write(&mut out, values);
     }
     out
@@ -80,12 +85,16 @@ fn write(out: &mut String, values: &[(&str, String)]) {
 }
 
 /// The keys that name folders of revisions, in the project's own way to separate them.
-pub fn locations(ini: Option<&str>, folders: &[String]) -> Vec<(&'static str, String)> {
+pub fn locations(
+    ini: Option<&str>,
+    section: &str,
+    folders: &[String],
+) -> Vec<(&'static str, String)> {
     let separator = ini.and_then(|ini| {
         let mut in_section = false;
         ini.lines().find_map(|line| {
-            if let Some(section) = section(line) {
-                in_section = section == "alembic";
+            if let Some(name) = section_of(line) {
+                in_section = name == section;
             }
             let known = matches!(key(line)?.as_str(), "path_separator" | "version_path_separator");
             (in_section && known).then(|| line.split_once(['=', ':']).map(|(_, v)| v.trim()))?
@@ -110,7 +119,7 @@ pub fn escaped(value: &str) -> String {
     value.replace('%', "%%")
 }
 
-fn section(line: &str) -> Option<&str> {
+fn section_of(line: &str) -> Option<&str> {
     line.strip_prefix('[')?.split(']').next()
 }
 
@@ -135,7 +144,7 @@ mod tests {
             ("sqlalchemy.url", escaped("postgresql://a%20b")),
             ("version_locations", String::from("/new")),
         ];
-        let text = with(Some(ini), Some("/a%b"), &values);
+        let text = with(Some(ini), "alembic", Some("/a%%b"), &values);
         assert_eq!(
             text,
             "# mine\n[alembic]\nsqlalchemy.url = postgresql://a%%20b\nversion_locations = /new\n\
@@ -146,7 +155,7 @@ mod tests {
     #[test]
     fn folders_are_separated_as_the_project_does_it() {
         let folders = [String::from("/a b"), String::from("/c")];
-        let of = |ini| locations(ini, &folders);
+        let of = |ini| locations(ini, "alembic", &folders);
         let os = ("version_path_separator", String::from("os"));
         assert_eq!(of(None), [("version_locations", String::from("/a b:/c")), os]);
         let ini = "[alembic]\npath_separator = newline\n";
@@ -155,10 +164,10 @@ mod tests {
 
     #[test]
     fn a_project_without_ini_gets_one_that_can_be_logged_by() {
-        let text = with(None, None, &[("script_location", String::from("m"))]);
+        let text = with(None, "alembic", None, &[("script_location", String::from("m"))]);
         assert!(text.starts_with("[alembic]\nscript_location = m\n"), "{text}");
         assert!(text.contains("[formatter_generic]"));
-        let text = with(Some("[other]\na = b\n"), None, &[("x", String::from("y"))]);
+        let text = with(Some("[other]\na = b\n"), "alembic", None, &[("x", String::from("y"))]);
         assert_eq!(text, "[other]\na = b\n\n[alembic]\nx = y\n");
     }
 }

@@ -1,5 +1,6 @@
 //! A real PostgreSQL server for the run, a database for every test, and pgark as a user runs it.
 
+pub mod alembic;
 pub mod archive;
 pub mod carried;
 pub mod secure;

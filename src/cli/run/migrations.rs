@@ -1,0 +1,90 @@
+//! `pgark migrations …`: from the command line to a verb, and from its result to an exit code.
+
+use super::{class, connection, environment, patterns, told};
+use crate::cli::args::migrations::{Consolidate, Migrations, MigrationsVerb, Project, Reference};
+use crate::cli::exit::ExitCode;
+use crate::cli::progress::Progress;
+use crate::cli::report;
+use crate::error::{Error, Kind, Result};
+use crate::ops::interrupt::Interrupt;
+use crate::ops::migrations::consolidate::{self, Runner};
+use crate::ops::migrations::project::{Place, Sought};
+use crate::ops::migrations::scratch;
+use crate::rules::secrets;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Runs a verb.
+pub(super) fn run(
+    args: &Migrations,
+    progress: &Arc<Progress>,
+    interrupt: &Interrupt,
+) -> Result<ExitCode> {
+    match &args.verb {
+        MigrationsVerb::Consolidate(args) => {
+            let options = consolidate_options(args, Arc::clone(progress))?;
+            let summary = consolidate::run(&options, progress.as_ref(), interrupt)?;
+            progress.finish();
+            told(progress, report::consolidate(&summary, args.common.json, args.common.quiet));
+            Ok(ExitCode::Done)
+        }
+    }
+}
+
+fn sought(project: &Project) -> Sought {
+    Sought {
+        place: match &project.migrations {
+            Some(path) => Place::In(path.clone()),
+            None => Place::In(Path::new(".").to_owned()),
+        },
+        section: project.ini_section.clone(),
+    }
+}
+
+fn consolidate_options(args: &Consolidate, person: Arc<Progress>) -> Result<consolidate::Options> {
+    let asking = args.server.password;
+    let other = |url: &String| environment::connection(url, asking.into(), Arc::clone(&person) as _);
+    let live = connection(&args.server, Arc::clone(&person));
+    Ok(consolidate::Options {
+        repository: args.common.repo.clone(),
+        sought: sought(&args.project),
+        version_table: args.project.version_table.clone(),
+        keep: args.keep.clone(),
+        reference: match args.reference {
+            Reference::Chain => consolidate::Reference::Chain,
+            Reference::Live => consolidate::Reference::Live,
+        },
+        seeds: patterns(&args.seed)?,
+        with_privileges: args.with_privileges,
+        ignore: args.ignore.iter().copied().collect(),
+        also: args.also.iter().map(|url| (secrets::hide(url), other(url))).collect(),
+        scratch: match (&args.scratch, args.scratch_here) {
+            (Some(url), _) => scratch::Place::Server(Box::new(other(url))),
+            (None, true) => scratch::Place::Server(Box::new(live.clone())),
+            (None, false) => scratch::Place::ThrowAway(args.scratch_bin.clone()),
+        },
+        runner: match (&args.alembic, args.no_alembic) {
+            (Some(line), _) => Runner::Named(line.clone()),
+            (None, true) => Runner::None,
+            (None, false) => Runner::Found,
+        },
+        templates: args.alembic_env.iter().map(|text| variable(text)).collect::<Result<_>>()?,
+        environment: environment::variables(),
+        patience: Duration::from_secs(args.alembic_timeout),
+        park: args.park.clone(),
+        dry_run: args.dry_run,
+        jobs: usize::from(args.jobs.jobs),
+        level: args.level,
+        allow_missing: args.allow_missing.iter().map(|c| class(c)).collect::<Result<_>>()?,
+        lock_timeout: Duration::from_secs(args.locks.lock_timeout),
+        connection: live,
+    })
+}
+
+fn variable(text: &str) -> Result<(String, String)> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(Error::new(Kind::Usage, format!("--alembic-env {text} is not NAME=TEXT"))),
+    }
+}
