@@ -9,6 +9,7 @@ pub mod error;
 /// Nouns that every layer shares; no I/O.
 pub mod model {
     pub mod catalog;
+    pub mod condition;
     pub mod connection;
     pub mod content;
     pub mod name;
@@ -20,21 +21,29 @@ pub mod model {
 /// Words in, words out: the only home of clap, the environment and standard output.
 pub mod cli {
     pub mod args;
+    pub mod configuration;
     pub mod environment;
+    pub mod events;
     pub mod exit;
     pub mod progress;
     pub mod report;
     pub mod run;
+    pub mod selection;
+    pub mod settings;
+    pub mod setup;
 }
 
 /// One verb per file: options in, summary out.
 pub mod ops {
     pub mod backup;
+    pub mod check;
     pub mod compare;
     pub mod described;
+    pub mod extract;
     pub mod interrupt;
     pub mod list;
     pub mod locate;
+    pub mod lock_wait;
     pub mod migrations;
     pub mod observer;
     pub mod pace;
@@ -42,13 +51,16 @@ pub mod ops {
     pub mod pool;
     pub mod restore;
     pub mod scan;
+    pub mod show;
     pub mod verify;
 }
 
 /// Pure decisions: no I/O, no clock, no SQL.
 pub mod rules {
     pub mod alembic;
+    pub mod copy_csv;
     pub mod copy_text;
+    pub mod filter_file;
     pub mod large_object_digest;
     pub mod load_order;
     pub mod lock_plan;
@@ -72,6 +84,7 @@ pub mod archive {
     pub mod manifest;
     pub mod reader;
     pub mod schema_text;
+    pub mod size;
     pub mod tar_layout;
     pub mod writer;
 }
@@ -79,6 +92,8 @@ pub mod archive {
 /// Files: the only writer to disk.
 pub mod store {
     pub mod durable;
+    pub mod folder;
+    pub mod place;
     pub mod private_folder;
     pub mod project_files;
     pub mod repository;
@@ -94,13 +109,16 @@ pub mod process {
 /// The server: the only home of the `postgres` crate.
 pub mod pg {
     pub mod access;
+    pub mod blockers;
     pub mod catalog;
+    pub mod conflicts;
     pub mod connect;
     pub mod copier;
     pub mod copy;
     pub mod database;
     pub mod ddl;
     pub mod failure;
+    pub mod grants;
     pub mod ident;
     pub mod large_objects;
     pub mod references;

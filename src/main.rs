@@ -1,13 +1,11 @@
 //! Parse, run, report, exit.
 
-use clap::Parser;
-use pgark::cli::args::Arguments;
-use pgark::cli::{report, run};
+use pgark::cli::{configuration, report, run};
 
 fn main() -> std::process::ExitCode {
-    let code = match Arguments::try_parse() {
+    let code = match configuration::arguments() {
         Ok(arguments) => run::run(&arguments),
-        Err(error) => report::usage(&error),
+        Err(refusal) => report::refusal(&refusal),
     };
     std::process::ExitCode::from(code.number())
 }

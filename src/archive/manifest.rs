@@ -2,6 +2,7 @@
 //! `docs/format.md` is its specification.
 
 use crate::error::{Error, Result};
+use crate::model::condition::Condition;
 use crate::model::content::{Content, RowDigest};
 use crate::model::name::QualifiedName;
 use crate::model::schema::{AccessList, NotCarried, ObjectClass, Purpose, Section, SecurityLabel};
@@ -14,8 +15,12 @@ use std::collections::{HashMap, HashSet};
 /// The version of the format that this program writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// The feature of archives in which the operator has chosen among the rows of some tables: whoever
+/// did not know of it would take the rows for all that there were.
+pub const CHOSEN_ROWS: &str = "chosen-rows";
+
 /// Features of the format, beyond version 1, that this program can read.
-const KNOWN_FEATURES: &[&str] = &[];
+const KNOWN_FEATURES: &[&str] = &[CHOSEN_ROWS];
 
 /// The manifest of one archive.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,8 +55,9 @@ pub struct Manifest {
     pub not_carried: Vec<NotCarried>,
     /// What the operator's selection left out, and what no archive can hold, as people write it.
     pub left_out: Vec<String>,
-    /// Whether no selection by table or schema was made: every table, sequence and large object of
-    /// the database is in the archive. Rows may be left out all the same, as tables' `data` says.
+    /// Whether no selection by table, schema or row was made: every table, sequence and large object
+    /// of the database is in the archive. All rows of a table may be left out all the same, as its
+    /// `data` says.
     pub whole: bool,
     /// The tables.
     pub tables: Vec<TableEntry>,
@@ -78,9 +84,9 @@ pub struct Format {
 }
 
 impl Format {
-    /// The format that this program writes.
-    pub fn current() -> Self {
-        Self { version: FORMAT_VERSION, features: Vec::new() }
+    /// The format that this program writes, with these features.
+    pub fn current(features: Vec<String>) -> Self {
+        Self { version: FORMAT_VERSION, features }
     }
 }
 
@@ -112,6 +118,9 @@ pub struct BackupOptions {
     pub exclude_schemas: Vec<String>,
     /// `--exclude-data` patterns.
     pub exclude_data: Vec<String>,
+    /// `--where`: patterns and conditions on the rows of the tables that match.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub filters: Vec<String>,
     /// `--allow-missing` classes.
     pub allow_missing: Vec<ObjectClass>,
     /// Whether values were masked.
@@ -178,9 +187,10 @@ pub struct TableEntry {
     /// The extension that owns it, for configuration tables: the extension creates the table.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub extension: Option<String>,
-    /// `WHERE …` that chose the rows, for configuration tables of extensions.
+    /// `WHERE …` that chose the rows: that of an extension for its configuration tables, else the
+    /// operator's.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub condition: Option<String>,
+    pub condition: Option<Condition>,
     /// The partitioned table that rows must be loaded through, where the rows' place depends on
     /// values that another server hashes otherwise.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -190,6 +200,18 @@ pub struct TableEntry {
     pub content: Content,
     /// The members that hold the rows.
     pub chunks: Vec<Chunk>,
+}
+
+impl TableEntry {
+    /// The operator's condition, where some of the table's rows were left out by it.
+    pub fn chosen_rows(&self) -> Option<&Condition> {
+        self.condition.as_ref().filter(|_| self.extension.is_none())
+    }
+
+    /// The condition of the table's extension, which makes all other rows.
+    pub fn extension_rows(&self) -> Option<&Condition> {
+        self.condition.as_ref().filter(|_| self.extension.is_some())
+    }
 }
 
 /// One chunk: some rows of one table, as COPY text in one zstd frame.
@@ -373,6 +395,12 @@ impl Manifest {
             }
             if !table.data && !table.chunks.is_empty() {
                 return contradiction(format!("table {} has rows that it should not", table.name));
+            }
+            if let Some(condition) = table.chosen_rows()
+                && (condition.expression().is_none()
+                    || !self.format.features.iter().any(|feature| feature == CHOSEN_ROWS))
+            {
+                return contradiction(format!("the condition on {} is not one", table.name));
             }
         }
         for (position, object) in self.objects.iter().enumerate() {

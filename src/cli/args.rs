@@ -1,5 +1,6 @@
 //! The command line as it is typed. The help texts are the manual.
 
+use super::configuration::InForce;
 use super::exit;
 use crate::model::connection::Asking;
 use crate::ops::restore::OnExisting;
@@ -9,7 +10,15 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+pub mod check;
+pub mod extract;
+pub mod list;
 pub mod migrations;
+pub mod setup;
+pub mod show;
+mod waits;
+
+pub use waits::Waits;
 
 /// Archives PostgreSQL databases into checksummed, verified files and brings them back.
 ///
@@ -21,6 +30,12 @@ pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
+    /// File of settings, instead of pgark.toml in the current folder; an empty name is no file.
+    #[arg(long, global = true, value_name = "FILE", env = "PGARK_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// The settings that are in force, for `pgark config`.
+    #[arg(skip)]
+    pub in_force: Vec<InForce>,
 }
 
 /// The verbs.
@@ -34,10 +49,27 @@ pub enum Verb {
     Verify(Verify),
     /// Compare an archive with a database or another archive, or the schemas of any two.
     Compare(Compare),
+    /// Look whether a backup would succeed now, and what would mend it.
+    Check(check::Check),
     /// List the archives of a repository.
-    List(List),
+    List(list::List),
     /// Keep an Alembic project and its database in step.
     Migrations(migrations::Migrations),
+    /// Show what an archive's manifest says.
+    Show(show::Show),
+    /// Take one part out of an archive: a table's rows, the schema, migrations, a large object.
+    Extract(extract::Extract),
+    /// Write a pgark.toml with all settings in comments.
+    Init(setup::Init),
+    /// Print the settings in force, and where each comes from.
+    Config(setup::Config),
+    /// Print a script that completes pgark's verbs and flags in a shell.
+    Completions(setup::Completions),
+    /// Write the manual's pages into a folder.
+    Man(setup::Man),
+    /// The exit codes and what they mean.
+    #[command(name = "exit-codes", long_about = exit::EXPLAINED, hide = true, disable_help_flag = true, help_template = "{about}")]
+    ExitCodes,
 }
 
 /// What all verbs share.
@@ -46,12 +78,20 @@ pub struct Common {
     /// Folder that holds backups/ and manifests/.
     #[arg(long, value_name = "DIR", default_value = ".", env = "PGARK_REPO")]
     pub repo: PathBuf,
-    /// Print the result as JSON on standard output.
+    /// Print events as JSON on standard output, one a line, and the result last.
+    ///
+    /// With --quiet, the result alone. docs/json.md says what is in them.
     #[arg(long)]
     pub json: bool,
     /// Say nothing but warnings and errors.
     #[arg(long, short)]
     pub quiet: bool,
+    /// Say everything: each table, decisions, the server's notices.
+    #[arg(long, short, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// How often a run without a terminal says where it is, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub progress: u64,
 }
 
 /// How to reach a database.
@@ -76,6 +116,9 @@ pub struct Server {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub password: PasswordPrompt,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub waits: Waits,
 }
 
 /// Whether to ask for a password.
@@ -175,6 +218,20 @@ pub struct Backup {
     /// Take matching tables without their rows.
     #[arg(long, value_name = "PATTERN")]
     pub exclude_data: Vec<String>,
+    /// Take of matching tables only the rows that meet a condition; can be given several times.
+    ///
+    /// TABLE is a pattern as above, CONDITION an SQL expression on the columns, with the names of
+    /// functions and types written with their schema: "app.events=at >= date '2026-01-01'". The
+    /// manifest names the table and the condition. A restore cannot add foreign keys to rows that
+    /// were not taken.
+    #[arg(long = "where", value_name = "TABLE=CONDITION")]
+    pub filters: Vec<String>,
+    /// Read patterns from a file, as pg_dump does; can be given several times.
+    ///
+    /// Each line is `include` or `exclude`, then `table` or `schema`, or `exclude table_data`, then a
+    /// pattern. # begins a comment, and - is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub filter: Vec<PathBuf>,
     /// Go on without objects of a class that this version cannot carry.
     ///
     /// The manifest lists them, and the exit code is 3.
@@ -377,6 +434,9 @@ pub struct Compare {
     pub password: PasswordPrompt,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub waits: Waits,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub common: Common,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -391,12 +451,4 @@ pub(in crate::cli) fn aspects() -> impl TypedValueParser<Value = Aspect> {
         let found = Aspect::IGNORABLE.into_iter().find(|aspect| aspect.name() == name);
         found.ok_or("there is no such aspect")
     })
-}
-
-/// `pgark list`.
-#[derive(Debug, Args)]
-pub struct List {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub common: Common,
 }

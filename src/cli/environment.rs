@@ -79,6 +79,12 @@ pub fn variables() -> Vec<(OsString, OsString)> {
     std::env::vars_os().collect()
 }
 
+/// libpq's variables that are set, with their values.
+pub fn of_libpq() -> Vec<(&'static str, String)> {
+    let value = |(name, _): &(&'static str, _)| Some((*name, std::env::var(name).ok()?));
+    VARIABLES.iter().filter_map(value).collect()
+}
+
 /// The name and home of the effective user, from the system's list of users.
 fn operating_system_user() -> (Option<String>, Option<PathBuf>) {
     let uid = rustix::process::geteuid().as_raw().to_string();

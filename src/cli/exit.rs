@@ -47,7 +47,32 @@ Exit codes:
    15  a safety rule forbids it; nothing was changed
    16  no space left on the disk
    17  the server could not be reached, refused, or broke off
-  128+N  ended by signal N";
+  128+N  ended by signal N
+`pgark help exit-codes` says more.";
+
+/// What `pgark help exit-codes` prints.
+pub const EXPLAINED: &str = "\
+Exit codes are a contract: a number never gets another meaning.
+
+    0  done, and proved: committed, synced, read again, equal
+    1  failed, for a reason that has no number of its own
+    2  wrong usage: a flag, a pattern, a connection string; nothing was begun
+    3  done, but for what was allowed to be missing (--allow-missing, --leave-out), for
+       materialized views that could not be filled, or settings that the server refused;
+       the result names them
+    4  what was compared, or a restored database and its archive, is not equal
+   10  an archive, table, role or file that was asked for does not exist
+   11  another pgark holds the repository or the database, or a lock in the database was not
+       to be had within --lock-timeout
+   13  an archive is damaged
+   15  refused: a safety rule forbids it, and nothing was changed
+   16  no space left on the disk, here or at the server
+   17  the server could not be reached, refused the session, or broke off
+  128+N  ended by signal N: 129 SIGHUP, 130 SIGINT, 143 SIGTERM; the message says what was and
+       what was not done. A second signal ends pgark at once
+
+Whatever is not 0 or 3 has left older archives as they were. `pgark verify` of several archives
+ends with 13 if any is damaged, else with the highest number of what kept one from being verified.";
 
 impl ExitCode {
     /// The number.
@@ -100,6 +125,7 @@ mod tests {
         for code in all {
             let line = format!("\n{:>5}  ", code.number());
             assert!(TABLE.contains(&line), "{code:?} is not in the table");
+            assert!(EXPLAINED.contains(&line), "{code:?} is not explained");
         }
         assert_eq!(Signal(2).number(), 130);
     }

@@ -1,25 +1,36 @@
 //! Results and errors, for people and as JSON.
 
+use super::configuration::Refusal;
+use super::events;
 use super::exit::ExitCode;
+use super::progress::lines::duration;
 use super::progress::to_stderr;
-use crate::archive::manifest::Manifest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::name::{Printable, enumerate};
-use crate::ops::list::Listed;
 use crate::ops::{backup, restore, verify};
 use crate::rules::secrets::hide;
-use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
+use signal_hook::consts::SIGPIPE;
 use std::io::{self, Write};
 use std::time::Duration;
 
+mod check;
 mod compare;
 mod consolidate;
+mod config;
+mod extract;
+mod list;
 mod schema_diff;
+mod show;
 
+pub use check::check;
 pub use compare::compare;
 pub use consolidate::consolidate;
+pub use config::config;
+pub use extract::extract;
+pub use list::list;
+pub use show::show;
 
 /// Writes to standard output. A reader that went away (`| head`) is no failure.
 pub fn to_stdout(text: &str) -> Result<()> {
@@ -32,22 +43,61 @@ pub fn to_stdout(text: &str) -> Result<()> {
     }
 }
 
-fn print_json(value: &Value) -> Result<()> {
-    to_stdout(&value.to_string())
+/// Prints a result, the last line of what `--json` prints.
+fn print_json(value: Value) -> Result<()> {
+    to_stdout(&events::result(value))
+}
+
+/// Prints a text of the manual.
+pub fn text(text: &str) -> ExitCode {
+    match to_stdout(text) {
+        Ok(()) => ExitCode::Done,
+        Err(failed) => {
+            error(&failed, false);
+            ExitCode::from(failed.kind())
+        }
+    }
+}
+
+/// Standard output for a stream of bytes. A reader that went away ends the run as the signal would
+/// that other programs get then: what came before is not whole.
+pub fn stream() -> impl FnMut(&[u8]) -> Result<()> {
+    let mut out = io::stdout().lock();
+    move |piece| {
+        let written = out.write_all(piece).and_then(|()| out.flush());
+        written.map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => {
+                Error::new(Kind::Interrupted(SIGPIPE), "nobody reads standard output any more")
+            }
+            _ => Error::io("cannot write to standard output", error),
+        })
+    }
 }
 
 fn took(elapsed: Duration) -> String {
-    format!("{:.1} s", elapsed.as_secs_f64())
+    match elapsed.as_secs() {
+        0..60 => format!("{:.1} s", elapsed.as_secs_f64()),
+        _ => duration(elapsed),
+    }
+}
+
+/// Lines of a name and a value each, with the values below each other.
+fn facts(facts: &[(&str, String)]) -> String {
+    let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    let lines: Vec<String> =
+        facts.iter().map(|(name, value)| format!("{name:>width$}: {value}")).collect();
+    lines.join("\n")
 }
 
 /// The result of `pgark backup`.
-pub fn backup(summary: &backup::Summary, as_json: bool, quiet: bool) -> Result<()> {
+pub fn backup(summary: &backup::Summary, code: ExitCode, as_json: bool, quiet: bool) -> Result<()> {
     let manifest = &summary.manifest;
     let rows: u64 = manifest.tables.iter().map(|table| table.content.rows).sum();
     let bytes: u64 = manifest.tables.iter().map(|table| table.content.bytes).sum();
     if as_json {
-        return print_json(&json!({
+        return print_json(json!({
             "result": "done",
+            "exit_code": code.number(),
             "archive": summary.archive,
             "manifest": summary.manifest_path,
             "manifest_sha256": summary.manifest_sha256,
@@ -65,36 +115,51 @@ pub fn backup(summary: &backup::Summary, as_json: bool, quiet: bool) -> Result<(
     if quiet {
         return Ok(());
     }
-    let mut lines = vec![format!(
-        "{}: {} tables, {} rows, {} of rows in {} on disk, {}",
-        summary.archive.display(),
-        manifest.tables.len(),
-        HumanCount(rows),
-        HumanBytes(bytes),
-        HumanBytes(summary.size),
-        took(summary.elapsed)
-    )];
+    let source = &manifest.source;
+    let mut told = vec![
+        ("archive", summary.archive.display().to_string()),
+        (
+            "database",
+            format!("{}, PostgreSQL {}", Printable(&source.database), source.server_version),
+        ),
+        (
+            "contents",
+            format!(
+                "{} tables, {} rows, {} sequences, {} large objects",
+                manifest.tables.len(),
+                HumanCount(rows),
+                manifest.sequences.len(),
+                manifest.large_objects.count
+            ),
+        ),
+        ("size", format!("{} of rows, {} on disk", HumanBytes(bytes), HumanBytes(summary.size))),
+        ("took", took(summary.elapsed)),
+    ];
     if !manifest.left_out.is_empty() {
-        lines.push(format!("left out: {}", enumerate(&manifest.left_out)));
+        told.push(("left out", enumerate(&manifest.left_out)));
     }
     if let Some(bundle) = &manifest.migrations {
-        lines.push(format!("with {} files of the {} project", bundle.files.len(), bundle.tool));
+        told.push(("with", format!("{} files of the {} project", bundle.files.len(), bundle.tool)));
     }
     for ledger in &manifest.ledgers {
-        lines.push(format!("{} at {}", ledger.table, ledger.revisions.join(", ")));
+        told.push(("ledger", format!("{} at {}", ledger.table, ledger.revisions.join(", "))));
     }
-    lines.push(format!(
-        "written, synced, read again and verified; manifest sha256 {}",
-        summary.manifest_sha256
-    ));
-    to_stdout(&lines.join("\n"))
+    told.push(("proved", String::from("written, synced, read again and verified")));
+    told.push(("manifest", format!("sha256 {}", summary.manifest_sha256)));
+    to_stdout(&facts(&told))
 }
 
 /// The result of `pgark restore`.
-pub fn restore(summary: &restore::Summary, as_json: bool, quiet: bool) -> Result<()> {
+pub fn restore(
+    summary: &restore::Summary,
+    code: ExitCode,
+    as_json: bool,
+    quiet: bool,
+) -> Result<()> {
     if as_json {
-        return print_json(&json!({
+        return print_json(json!({
             "result": "done",
+            "exit_code": code.number(),
             "archive": summary.archive,
             "database": summary.database,
             "kept_as": summary.kept_as,
@@ -115,39 +180,39 @@ pub fn restore(summary: &restore::Summary, as_json: bool, quiet: bool) -> Result
     if quiet {
         return Ok(());
     }
-    let mut lines = vec![format!(
-        "restored {} into \"{}\": {} tables, {} rows, {} sequences, {} large objects, {}",
-        summary.archive,
-        Printable(&summary.database),
-        summary.tables,
-        HumanCount(summary.rows),
-        summary.sequences,
-        summary.large_objects,
-        took(summary.elapsed)
-    )];
+    let mut told = vec![
+        ("restored", summary.archive.clone()),
+        ("into", format!("database \"{}\"", Printable(&summary.database))),
+        (
+            "contents",
+            format!(
+                "{} tables, {} rows, {} sequences, {} large objects",
+                summary.tables,
+                HumanCount(summary.rows),
+                summary.sequences,
+                summary.large_objects
+            ),
+        ),
+        ("took", took(summary.elapsed)),
+    ];
     if let Some(kept) = &summary.kept_as {
-        lines.push(format!("the old database is kept as \"{}\"", Printable(kept)));
+        told.push(("kept", format!("the old database, as \"{}\"", Printable(kept))));
     }
     if summary.skipped > 0 {
-        lines.push(format!(
-            "{} rows were left out, whose keys were there",
-            HumanCount(summary.skipped)
-        ));
+        let skipped = HumanCount(summary.skipped);
+        told.push(("skipped", format!("{skipped} rows were left out, whose keys were there")));
     }
-    if !summary.left_out.is_empty() {
-        lines.push(format!("left out: {}", enumerate(&summary.left_out)));
+    for (name, list) in [
+        ("left out", &summary.left_out),
+        ("not filled anew", &summary.stale),
+        ("refused settings", &summary.refused_settings),
+    ] {
+        if !list.is_empty() {
+            told.push((name, enumerate(list)));
+        }
     }
-    if !summary.stale.is_empty() {
-        lines.push(format!("not filled anew: {}", enumerate(&summary.stale)));
-    }
-    if !summary.refused_settings.is_empty() {
-        lines.push(format!(
-            "settings that the server refused: {}",
-            enumerate(&summary.refused_settings)
-        ));
-    }
-    lines.push(format!("proved: {}", proof(summary.proof)));
-    to_stdout(&lines.join("\n"))
+    told.push(("proved", String::from(proof(summary.proof))));
+    to_stdout(&facts(&told))
 }
 
 fn proof(proof: restore::Proof) -> &'static str {
@@ -205,7 +270,7 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
             ExitCode::Damaged => "damaged",
             _ => "failed",
         };
-        print_json(&json!({
+        print_json(json!({
             "result": result,
             "exit_code": code.number(),
             "error": unusable,
@@ -243,69 +308,22 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
     Ok(code)
 }
 
-/// The result of `pgark list`.
-pub fn list(listed: &[Listed], as_json: bool) -> Result<()> {
-    let rows =
-        |manifest: &Manifest| -> u64 { manifest.tables.iter().map(|t| t.content.rows).sum() };
-    if as_json {
-        let archives: Vec<Value> = listed
-            .iter()
-            .map(|archive| match &archive.manifest {
-                Ok(manifest) => json!({
-                    "name": archive.name,
-                    "database": manifest.source.database,
-                    "started": manifest.started,
-                    "tables": manifest.tables.len(),
-                    "rows": rows(manifest),
-                    "archive_bytes": archive.size,
-                    "revisions": manifest.ledgers.iter().flat_map(|l| &l.revisions).collect::<Vec<_>>(),
-                }),
-                Err(problem) => json!({"name": archive.name, "problem": problem}),
-            })
-            .collect();
-        return print_json(&json!({"archives": archives}));
-    }
-    if listed.is_empty() {
-        return Ok(());
-    }
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(["NAME", "DATABASE", "WHEN (UTC)", "SIZE", "TABLES", "ROWS", "REVISION"]);
-    for archive in listed {
-        match &archive.manifest {
-            Ok(manifest) => table.add_row([
-                archive.name.clone(),
-                Printable(&manifest.source.database).to_string(),
-                manifest.started.format("%Y-%m-%d %H:%M").to_string(),
-                archive
-                    .size
-                    .map_or_else(|| String::from("missing"), |size| HumanBytes(size).to_string()),
-                manifest.tables.len().to_string(),
-                HumanCount(rows(manifest)).to_string(),
-                manifest
-                    .ledgers
-                    .iter()
-                    .flat_map(|ledger| ledger.revisions.iter().map(|r| Printable(r).to_string()))
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            ]),
-            Err(problem) => table.add_row([archive.name.clone(), problem.clone()]),
-        };
-    }
-    for column in 3..6 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let lines: Vec<String> = table.to_string().lines().map(|line| line.trim().to_owned()).collect();
-    to_stdout(&lines.join("\n"))
-}
-
 /// Prints a failure: the message, its causes once, and what to do next.
 pub fn error(error: &Error, as_json: bool) {
+    if error.kind() == Kind::Interrupted(SIGPIPE) {
+        return;
+    }
     // A connection string may have come as the name of an archive, or out of somebody's message.
     let message = hide(&error.to_string());
-    let causes: Vec<String> = error.causes().map(|cause| hide(&cause)).collect();
+    let mut causes: Vec<String> = Vec::new();
+    for cause in error.causes() {
+        let cause = hide(&cause);
+        // What has been said is not said again.
+        let before = causes.last().unwrap_or(&message);
+        if !before.contains(&cause) {
+            causes.push(cause);
+        }
+    }
     let hint = error.next_step().map(hide);
     if as_json {
         let value = json!({
@@ -316,15 +334,42 @@ pub fn error(error: &Error, as_json: bool) {
             "hint": hint,
         });
         // The exit code tells too.
-        drop(print_json(&value));
+        drop(print_json(value));
         return;
     }
-    to_stderr(&format!("pgark: error: {}", Printable(&message)));
+    to_stderr(&format!("{} {}", said_in_red("pgark: error:"), on_one_screen(&message)));
     for reason in &causes {
-        to_stderr(&format!("  because: {}", Printable(reason)));
+        to_stderr(&format!("  because: {}", on_one_screen(reason)));
     }
     if let Some(hint) = &hint {
-        to_stderr(&format!("  hint: {}", Printable(hint)));
+        to_stderr(&format!("  hint: {}", on_one_screen(hint)));
+    }
+}
+
+/// As much of a text as leaves room for the others on the same screen.
+fn on_one_screen(text: &str) -> String {
+    const LONGEST: usize = 1500;
+    let shown = Printable(text).to_string();
+    match shown.char_indices().nth(LONGEST) {
+        None => shown,
+        Some((end, _)) => format!("{} … ({} more bytes)", &shown[..end], shown.len() - end),
+    }
+}
+
+/// Red and bold where standard error is a terminal whose user does not forbid it: that can be read
+/// on light and on dark.
+fn said_in_red(text: &str) -> String {
+    console::style(text).for_stderr().red().bold().to_string()
+}
+
+/// Why there is nothing to run.
+pub fn refusal(refusal: &Refusal) -> ExitCode {
+    match refusal {
+        Refusal::Usage(error) => usage(error),
+        Refusal::File { error, as_json } => {
+            self::error(error, *as_json);
+            ExitCode::from(error.kind())
+        }
     }
 }
 
@@ -332,13 +377,25 @@ pub fn error(error: &Error, as_json: bool) {
 pub fn usage(error: &clap::Error) -> ExitCode {
     let said = error.render().to_string();
     let shown = hide(&said);
+    if !error.use_stderr() {
+        drop(error.print());
+        return ExitCode::Done;
+    }
+    let code = ExitCode::Usage;
+    if std::env::args().any(|argument| argument == "--json") {
+        drop(print_json(json!({
+            "result": "failed",
+            "exit_code": code.number(),
+            "error": shown.trim().trim_start_matches("error: "),
+            "causes": [],
+            "hint": null,
+        })));
+        return code;
+    }
     match shown == said {
-        // With colours, and on standard output where it belongs there.
+        // With colours.
         true => drop(error.print()),
         false => to_stderr(shown.trim_end()),
     }
-    match error.use_stderr() {
-        true => ExitCode::Usage,
-        false => ExitCode::Done,
-    }
+    code
 }

@@ -1,9 +1,9 @@
 //! From the command line to a verb, and from its result to an exit code.
 
 use super::args::{self, Arguments, Verb};
-use super::exit::ExitCode;
-use super::progress::Progress;
-use super::{environment, report};
+use super::exit::{self, ExitCode};
+use super::progress::{Manner, Progress};
+use super::{environment, progress, report, selection, setup};
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::schema::ObjectClass;
@@ -11,11 +11,10 @@ use crate::ops::interrupt::Interrupt;
 use crate::ops::migrations::project;
 use crate::ops::observer::Observer;
 use crate::ops::pace::Paced;
-use crate::ops::{backup, compare, list, locate, restore, verify};
+use crate::ops::{backup, check, compare, extract, list, locate, restore, show, verify};
 use crate::pg::database::Locale;
-use crate::rules::pattern::Pattern;
 use crate::rules::renames::Renames;
-use crate::rules::selection::{Selection, nearest};
+use crate::rules::selection::nearest;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,8 +27,19 @@ mod migrations;
 
 /// Runs what was asked for.
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let common = common(&arguments.verb);
-    let progress = Arc::new(Progress::new(common.quiet || common.json));
+    if let Verb::ExitCodes = arguments.verb {
+        return report::text(exit::EXPLAINED);
+    }
+    let progress = Arc::new(Progress::new(common(&arguments.verb).map_or_else(
+        Manner::default,
+        |common| Manner {
+            quiet: common.quiet,
+            verbose: common.verbose,
+            json: common.json,
+            every: Duration::from_secs(common.progress),
+        },
+    )));
+    let json = common(&arguments.verb).is_some_and(|common| common.json);
     let interrupt = Arc::new(Interrupt::default());
     let result = listen(&interrupt).and_then(|()| {
         // A defect must not look like anything else; what is half done is undone while unwinding.
@@ -40,21 +50,27 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            report::error(&error, common.json);
+            report::error(&error, json);
             ExitCode::from(error.kind())
         }
     }
 }
 
-fn common(verb: &Verb) -> &args::Common {
-    match verb {
+/// What most verbs share.
+fn common(verb: &Verb) -> Option<&args::Common> {
+    Some(match verb {
         Verb::Backup(args) => &args.common,
         Verb::Restore(args) => &args.common,
         Verb::Verify(args) => &args.common,
         Verb::Compare(args) => &args.common,
+        Verb::Check(args) => &args.backup.common,
         Verb::List(args) => &args.common,
         Verb::Migrations(args) => args.common(),
-    }
+        Verb::Show(args) => &args.common,
+        Verb::Extract(args) => &args.common,
+        Verb::Config(args) => &args.backup.common,
+        Verb::Init(_) | Verb::Completions(_) | Verb::Man(_) | Verb::ExitCodes => return None,
+    })
 }
 
 /// The first signal ends the run in order, the second at once.
@@ -70,6 +86,8 @@ fn listen(interrupt: &Arc<Interrupt>) -> Result<()> {
         let mut before = false;
         for signal in signals.forever() {
             if before {
+                // A terminal that is being asked at must not stay without an echo.
+                progress::leave_terminal();
                 std::process::exit(128 + signal);
             }
             before = true;
@@ -95,11 +113,12 @@ fn dispatch(
                 backup::run(&options, observer, interrupt)
             })?;
             progress.finish();
-            told(progress, report::backup(&summary, args.common.json, args.common.quiet));
-            Ok(match summary.manifest.not_carried.is_empty() {
+            let code = match summary.manifest.not_carried.is_empty() {
                 true => ExitCode::Done,
                 false => ExitCode::Omissions,
-            })
+            };
+            told(progress, report::backup(&summary, code, args.common.json, args.common.quiet));
+            Ok(code)
         }
         Verb::Restore(args) => {
             let options = restore_options(args, person)?;
@@ -107,14 +126,15 @@ fn dispatch(
                 restore::run(&options, observer, interrupt)
             })?;
             progress.finish();
-            told(progress, report::restore(&summary, args.common.json, args.common.quiet));
             let nothing_left = summary.stale.is_empty()
                 && summary.refused_settings.is_empty()
                 && summary.left_out.is_empty();
-            Ok(match nothing_left {
+            let code = match nothing_left {
                 true => ExitCode::Done,
                 false => ExitCode::Omissions,
-            })
+            };
+            told(progress, report::restore(&summary, code, args.common.json, args.common.quiet));
+            Ok(code)
         }
         Verb::Verify(args) => {
             let (repo, jobs) = (&args.common.repo, usize::from(args.jobs.jobs));
@@ -136,11 +156,78 @@ fn dispatch(
             report::compare(&summary, args.common.json, args.common.quiet)
         }
         Verb::Migrations(args) => migrations::run(args, &person, interrupt),
+        Verb::Check(args) => {
+            let options = backup_options(&args.backup, person)?;
+            let checked = check::run(&options, progress, interrupt)?;
+            progress.finish();
+            report::check(&checked, args.backup.common.json, args.backup.common.quiet)
+        }
         Verb::List(args) => {
-            report::list(&list::run(&args.common.repo)?, args.common.json)?;
+            let options = list::Options {
+                database: args.database.clone(),
+                since: args.since,
+                until: args.until,
+                sort: args.sort.into(),
+                limit: args.limit.map(|limit| limit as usize),
+            };
+            let listing = list::run(&args.common.repo, &options)?;
+            report::list(&listing, args.common.json, args.common.quiet)?;
             Ok(ExitCode::Done)
         }
+        Verb::Show(args) => {
+            let shown = show::run(&args.archive, &args.common.repo)?;
+            report::show(&shown, args.tables, args.common.json)
+        }
+        Verb::Extract(args) => extract(args, progress, interrupt),
+        Verb::Config(args) => {
+            report::config(&arguments.in_force, args.backup.common.json)?;
+            Ok(ExitCode::Done)
+        }
+        Verb::Init(args) => {
+            report::to_stdout(&setup::init(args)?.display().to_string())?;
+            Ok(ExitCode::Done)
+        }
+        Verb::Completions(args) => {
+            report::stream()(&setup::completions(args.shell))?;
+            Ok(ExitCode::Done)
+        }
+        Verb::Man(args) => {
+            let pages = setup::man(args)?;
+            report::to_stdout(&format!("{}: {pages} pages", args.folder.display()))?;
+            Ok(ExitCode::Done)
+        }
+        Verb::ExitCodes => Ok(report::text(exit::EXPLAINED)),
     }
+}
+
+fn extract(
+    args: &args::extract::Extract,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> Result<ExitCode> {
+    let archive = locate::archive(&args.archive, &args.common.repo)?;
+    let part = args.part()?;
+    match args.output.as_ref().filter(|path| path.as_os_str() != "-") {
+        Some(path) => {
+            let to = extract::Destination::Path { path: path.clone(), replace: args.force };
+            let summary = extract::run(&archive, &part, to, progress, interrupt)?;
+            progress.finish();
+            let told = report::extract(&summary, path, args.common.json, args.common.quiet);
+            self::told(progress, told);
+        }
+        None if args.common.json => {
+            return Err(Error::new(
+                Kind::Usage,
+                "--json goes with --output: standard output is for what is extracted",
+            ));
+        }
+        None => {
+            let mut stream = report::stream();
+            let to = extract::Destination::Stream(&mut stream);
+            extract::run(&archive, &part, to, progress, interrupt)?;
+        }
+    }
+    Ok(ExitCode::Done)
 }
 
 /// Runs `verb` as gently as was asked for.
@@ -174,7 +261,7 @@ fn told(progress: &Progress, result: Result<()>) {
 }
 
 fn connection(server: &args::Server, person: Arc<Progress>) -> Connection {
-    environment::connection(&server.url, server.password.into(), person)
+    server.waits.bound(environment::connection(&server.url, server.password.into(), person))
 }
 
 fn backup_options(args: &args::Backup, person: Arc<Progress>) -> Result<backup::Options> {
@@ -184,12 +271,7 @@ fn backup_options(args: &args::Backup, person: Arc<Progress>) -> Result<backup::
         name: args.name.clone(),
         jobs: usize::from(args.jobs.jobs),
         level: args.level,
-        selection: Selection {
-            schemas: patterns(&args.schema)?,
-            exclude_schemas: patterns(&args.exclude_schema)?,
-            exclude_data: patterns(&args.exclude_data)?,
-            ..selection(&args.selection)?
-        },
+        selection: selection::of_backup(args)?,
         allow_missing: args.allow_missing.iter().map(|c| class(c)).collect::<Result<_>>()?,
         migrations: project::Sought {
             place: match (&args.migrations, args.no_migrations) {
@@ -204,7 +286,7 @@ fn backup_options(args: &args::Backup, person: Arc<Progress>) -> Result<backup::
 }
 
 fn restore_options(args: &args::Restore, person: Arc<Progress>) -> Result<restore::Options> {
-    let selection = selection(&args.selection)?;
+    let selection = selection::of_tables(&args.selection)?;
     if !args.data_only && !selection.is_everything() {
         return Err(Error::new(Kind::Usage, "--table and --exclude-table go with --data-only"));
     }
@@ -247,18 +329,6 @@ fn locale(text: &str) -> Locale {
     }
 }
 
-fn selection(args: &args::Selection) -> Result<Selection> {
-    Ok(Selection {
-        tables: patterns(&args.table)?,
-        exclude_tables: patterns(&args.exclude_table)?,
-        ..Selection::default()
-    })
-}
-
-fn patterns(texts: &[String]) -> Result<Vec<Pattern>> {
-    texts.iter().map(|text| Pattern::new(text)).collect()
-}
-
 fn class(name: &str) -> Result<ObjectClass> {
     serde_json::from_value(serde_json::Value::String(name.to_owned())).map_err(|error| {
         // serde lists all classes in its message.
@@ -278,7 +348,7 @@ fn compared(what: &str, args: &args::Compare, person: Arc<Progress>) -> Result<c
     let is_connection = what.contains("://") || what.contains('=');
     if is_connection && !Path::new(what).exists() {
         let connection = environment::connection(what, args.password.into(), person);
-        return Ok(compare::Input::Database(connection));
+        return Ok(compare::Input::Database(args.waits.bound(connection)));
     }
     Ok(compare::Input::Archive(locate::archive(what, &args.common.repo)?))
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 /// A connection as the user gave it: a URL or key/value string, and what libpq's environment
 /// variables add. `Debug` shows neither, since both may hold a password.
@@ -27,6 +28,10 @@ pub struct Connection {
     pub asking: Asking,
     /// The person at the terminal, if there is one.
     pub person: Option<Arc<dyn Person>>,
+    /// How long an attempt to connect may take, whatever else says so; zero is for ever.
+    pub connect_timeout: Option<Duration>,
+    /// How long an open session's server may be silent when it should speak; none is for ever.
+    pub stall_timeout: Option<Duration>,
     /// What the run has settled.
     pub settled: Arc<Settled>,
 }
@@ -61,6 +66,8 @@ pub trait Person: Send + Sync {
     /// # Errors
     /// When the terminal cannot be read.
     fn password(&self, question: &str) -> Result<Option<Password>>;
+    /// Something for those who want to know everything.
+    fn detail(&self, text: &str);
     /// Something that should be looked after.
     fn warn(&self, text: &str);
 }
@@ -78,7 +85,7 @@ pub struct Settled {
     pub password: OnceLock<Password>,
     /// Databases whose sessions were seen to keep their server process, and so may be set up.
     pub steady: Mutex<BTreeSet<String>>,
-    /// What the person has been warned of.
+    /// What the person has been warned of or told.
     pub warned: Mutex<BTreeSet<String>>,
 }
 
@@ -108,10 +115,22 @@ impl Password {
 impl Connection {
     /// Warns the person, once a run.
     pub fn warn(&self, text: &str) {
-        let new = self.settled.warned.lock().is_ok_and(|mut warned| warned.insert(text.to_owned()));
-        if new && let Some(person) = &self.person {
+        if let Some(person) = self.new_to_person(text) {
             person.warn(text);
         }
+    }
+
+    /// Tells the person a detail, once a run.
+    pub fn detail(&self, text: &str) {
+        if let Some(person) = self.new_to_person(text) {
+            person.detail(text);
+        }
+    }
+
+    /// The person, if this was not said before.
+    fn new_to_person(&self, text: &str) -> Option<&Arc<dyn Person>> {
+        let new = self.settled.warned.lock().is_ok_and(|mut warned| warned.insert(text.to_owned()));
+        self.person.as_ref().filter(|_| new)
     }
 }
 

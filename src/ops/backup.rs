@@ -8,8 +8,8 @@ use super::migrations::project;
 use super::observer::Observer;
 use super::{plan, verify};
 use crate::archive::manifest::{
-    BackupOptions, Format, LargeObjects, Manifest, Member, Previous, Snapshot as SnapshotEntry,
-    TableEntry,
+    BackupOptions, CHOSEN_ROWS, Format, LargeObjects, Manifest, Member, Previous,
+    Snapshot as SnapshotEntry, TableEntry,
 };
 use crate::archive::reader::{POST_DATA, PRE_DATA};
 use crate::archive::writer::ArchiveWriter;
@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::name::enumerate;
 use crate::model::schema::ObjectClass;
-use crate::pg::session::{Purpose, Session};
+use crate::pg::session::Purpose;
 use crate::pg::{catalog, snapshot, target};
 use crate::rules::role_names;
 use crate::rules::selection::Selection;
@@ -29,9 +29,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 mod by_hand;
-mod migrations;
+pub(super) mod filter;
+pub(super) mod migrations;
 mod read;
-mod schema;
+pub(super) mod schema;
 
 /// What to back up, and where to.
 pub struct Options {
@@ -107,8 +108,7 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     }
 
     observer.phase("connecting", None);
-    let mut leader = Session::open(&options.connection, None, Purpose::Catalog)?;
-    interrupt.register(leader.canceller());
+    let mut leader = interrupt.open(&options.connection, None, Purpose::Catalog)?;
     leader.check_not_pooled()?;
     target::check_unmarked(&mut leader)?;
     let mut taken = schema::take(&mut leader, options, observer, interrupt)?;
@@ -125,12 +125,20 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     for object in &taken.not_carried {
         observer.warn(&format!("not in the archive, as allowed: {} {}", object.class, object.name));
     }
+    filter::warn_of_keys(&mut leader, &taken.tables, &taken.choices, observer)?;
     let bundle = project::load(&options.migrations, observer)?;
     let ledgers = migrations::ledgers(&mut leader, &taken.tables)?;
     if bundle.is_some() && ledgers.is_empty() {
         observer.warn("the migration project's files are in the archive, and no table that the role can read holds its state (alembic_version)");
     }
     let plan = plan::make(&taken.tables, &taken.choices, leader.facts.major());
+    observer.detail(&format!(
+        "{} tables of PostgreSQL {}, in {} pieces of work, by {} workers",
+        plan.tables.len(),
+        leader.facts.server_version,
+        plan.tasks.len(),
+        options.jobs.min(plan.tasks.len())
+    ));
 
     let name = match &options.name {
         Some(name) => checked_name(name)?,
@@ -186,7 +194,7 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     let script = by_hand::script(&name, &leader.facts, &tables, &rows.large_objects);
     files.push(add_text(&mut archive, by_hand::SCRIPT, &script)?);
     let manifest = Manifest {
-        format: Format::current(),
+        format: Format::current(features(options)),
         name: name.clone(),
         program: concat!("pgark ", env!("CARGO_PKG_VERSION")).to_owned(),
         started,
@@ -200,7 +208,7 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         objects: text.objects,
         not_carried: taken.not_carried,
         left_out: taken.left_out,
-        whole: options.selection.is_everything(),
+        whole: options.selection.is_everything() && options.selection.filters.is_empty(),
         tables,
         sequences,
         large_objects: rows.large_objects,
@@ -271,6 +279,12 @@ fn checked_name(name: &str) -> Result<String> {
         .hint("use letters, digits, -, _ and dots, not at the beginning"))
 }
 
+/// What a reader must know to understand the archive.
+fn features(options: &Options) -> Vec<String> {
+    let chosen_rows = (!options.selection.filters.is_empty()).then(|| CHOSEN_ROWS.to_owned());
+    chosen_rows.into_iter().collect()
+}
+
 fn recorded(options: &Options) -> BackupOptions {
     let texts = |patterns: &[crate::rules::pattern::Pattern]| {
         patterns.iter().map(|pattern| pattern.text().to_owned()).collect()
@@ -283,6 +297,7 @@ fn recorded(options: &Options) -> BackupOptions {
         schemas: texts(&options.selection.schemas),
         exclude_schemas: texts(&options.selection.exclude_schemas),
         exclude_data: texts(&options.selection.exclude_data),
+        filters: options.selection.filters.iter().map(|f| f.text().to_owned()).collect(),
         allow_missing: options.allow_missing.clone(),
         masked: false,
     }

@@ -6,7 +6,7 @@ use super::observer::Observer;
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
-use crate::pg::session::{Purpose, Session};
+use crate::pg::session::Purpose;
 use crate::rules::schema_diff::{self, Aspect, Comparison};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -68,7 +68,7 @@ pub struct Named {
 /// When a side cannot be read, or [`Kind::Usage`] for rows of two databases; differences are in the
 /// summary.
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
-    let (left, right) = (named(&options.left)?, named(&options.right)?);
+    let (left, right) = (named(&options.left, interrupt)?, named(&options.right, interrupt)?);
     let schema = match &options.schema {
         None => None,
         Some(ignore) => {
@@ -97,14 +97,14 @@ pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) ->
     Ok(Summary { left, right, rows, schema })
 }
 
-fn named(input: &Input) -> Result<Named> {
+fn named(input: &Input, interrupt: &Interrupt) -> Result<Named> {
     let (name, facts) = match input {
         Input::Archive(path) => {
             let reader = ArchiveReader::open(path)?;
             (reader.manifest().name.clone(), reader.manifest().source.clone())
         }
         Input::Database(connection) => {
-            let session = Session::open(connection, None, Purpose::Catalog)?;
+            let session = interrupt.open(connection, None, Purpose::Catalog)?;
             (format!("database \"{}\"", session.facts.database), session.facts)
         }
     };

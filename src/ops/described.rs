@@ -4,7 +4,7 @@ use super::interrupt::Interrupt;
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
-use crate::pg::session::{Purpose, Session};
+use crate::pg::session::Purpose;
 use crate::pg::{ddl, snapshot, target};
 use crate::rules::schema_diff::Schema;
 use std::time::Duration;
@@ -52,12 +52,10 @@ fn read_database(
     patience: Duration,
     interrupt: &Interrupt,
 ) -> Result<Schema> {
-    let mut session = Session::open(connection, database, Purpose::Catalog)?;
-    interrupt.register(session.canceller());
+    let mut session = interrupt.open(connection, database, Purpose::Catalog)?;
     session.check_not_pooled()?;
     target::check_unmarked(&mut session)?;
-    let mut watcher = Session::open(connection, database, Purpose::Catalog)?;
-    interrupt.register(watcher.canceller());
+    let mut watcher = interrupt.open(connection, database, Purpose::Catalog)?;
     let patience = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX).max(1);
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {

@@ -1,14 +1,21 @@
 //! A signal ends a run: no new work is begun, and the server is told to cancel what runs.
 
 use crate::error::{Error, Kind, Result};
-use crate::pg::session::Canceller;
+use crate::model::connection::Connection;
+use crate::model::server::ServerFacts;
+use crate::pg::copier::Copier;
+use crate::pg::session::{Canceller, Purpose, Session};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 /// How often running queries are cancelled after a signal, and how long from one time to the next.
 const ROUNDS: usize = 60;
 const ROUND: Duration = Duration::from_secs(1);
+
+/// How soon a signal is noticed by who waits.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// Whether and by which signal the run was interrupted. One per run, shared by all its threads.
 #[derive(Default)]
@@ -63,6 +70,66 @@ impl Interrupt {
         }
     }
 
+    /// Opens a session whose queries are cancelled when a signal comes.
+    ///
+    /// # Errors
+    /// Those of [`Session::open`], and the interruption.
+    pub fn open(
+        &self,
+        connection: &Connection,
+        database: Option<&str>,
+        purpose: Purpose,
+    ) -> Result<Session> {
+        let (connection, database) = (connection.clone(), database.map(str::to_owned));
+        let open = move || Session::open(&connection, database.as_deref(), purpose);
+        let session = self.wait_for(open)?;
+        self.register(session.canceller());
+        Ok(session)
+    }
+
+    /// The same for a session for rows.
+    ///
+    /// # Errors
+    /// Those of [`Copier::open`], and the interruption.
+    pub fn open_copier(
+        &self,
+        connection: &Connection,
+        database: Option<&str>,
+        purpose: Purpose,
+        facts: &ServerFacts,
+    ) -> Result<Copier> {
+        let (connection, database) = (connection.clone(), database.map(str::to_owned));
+        let facts = facts.clone();
+        let open = move || Copier::open(&connection, database.as_deref(), purpose, &facts);
+        let copier = self.wait_for(open)?;
+        self.register(copier.canceller());
+        Ok(copier)
+    }
+
+    /// Does `work` on a thread of its own, and waits for it no longer than until a signal comes: the
+    /// thread is left to itself then. For what nothing can cancel: looking a host up, connecting to
+    /// it, waiting for an answer at the terminal.
+    ///
+    /// # Errors
+    /// Those of `work`, and the interruption.
+    pub fn wait_for<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (say, hear) = mpsc::channel();
+        std::thread::spawn(move || drop(say.send(work())));
+        loop {
+            self.check()?;
+            match hear.recv_timeout(GLANCE) {
+                Ok(result) => return result,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::failed("a thread broke off; this is a defect of pgark"));
+                }
+            }
+        }
+    }
+
     /// Cancels this session's query too when a signal comes.
     pub fn register(&self, session: Canceller) {
         if let Ok(mut running) = self.running.lock() {
@@ -87,6 +154,13 @@ impl Interrupt {
     }
 }
 
-fn interrupted(signal: i32) -> Error {
-    Error::new(Kind::Interrupted(signal), "interrupted by a signal")
+/// The one message for it.
+pub fn interrupted(signal: i32) -> Error {
+    let name = match signal {
+        1 => String::from("SIGHUP"),
+        2 => String::from("SIGINT"),
+        15 => String::from("SIGTERM"),
+        number => format!("number {number}"),
+    };
+    Error::new(Kind::Interrupted(signal), format!("interrupted by a signal ({name})"))
 }

@@ -15,6 +15,10 @@ use std::path::{Path, PathBuf};
 /// [`Kind::NotFound`] with the nearest name; [`Kind::Usage`] when several begin so, or `latest`
 /// could be of several databases.
 pub fn archive(wanted: &str, repository: &Path) -> Result<PathBuf> {
+    // As from a script whose variable is empty: it would be the beginning of every name.
+    if wanted.is_empty() {
+        return Err(Error::new(Kind::Usage, "the name of the archive is empty"));
+    }
     if Path::new(wanted).is_file() {
         return Ok(PathBuf::from(wanted));
     }
@@ -33,7 +37,11 @@ pub fn archive(wanted: &str, repository: &Path) -> Result<PathBuf> {
         [name] => Ok(repository.archive_path(name)),
         [] => {
             let error = Error::new(Kind::NotFound, format!("there is no archive \"{wanted}\""));
-            Err(match nearest(wanted, names.into_iter()) {
+            // Of a path that leads nowhere, the name of the file may be the one that was meant.
+            let file = Path::new(wanted).file_name().and_then(|name| name.to_str());
+            let typed = file.unwrap_or(wanted);
+            let typed = typed.strip_suffix(".tar").unwrap_or(typed);
+            Err(match nearest(typed, names.into_iter()) {
                 Some(name) => error.hint(format!("did you mean \"{name}\"?")),
                 None => error.hint(
                     "give a path, or a name in the repository; --repo names another repository",
@@ -50,6 +58,18 @@ pub fn archive(wanted: &str, repository: &Path) -> Result<PathBuf> {
     }
 }
 
+/// The repository that an archive lies in, if its file is in a folder `backups`, and its name there.
+pub fn place(archive: &Path) -> Option<(Repository, String)> {
+    let folder = archive.parent()?;
+    if folder.file_name()? != "backups" {
+        return None;
+    }
+    let root = folder.parent()?;
+    let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
+    let name = archive.file_stem()?.to_str()?.to_owned();
+    Some((Repository::at(root).ok()?, name))
+}
+
 fn latest(repository: &Repository, database: Option<&str>) -> Result<PathBuf> {
     let mut newest: BTreeMap<String, (DateTime<Utc>, String)> = BTreeMap::new();
     for name in repository.names()? {
@@ -62,13 +82,15 @@ fn latest(repository: &Repository, database: Option<&str>) -> Result<PathBuf> {
         }
     }
     if let Some(database) = database {
-        return match newest.remove(database) {
-            Some((_, name)) => Ok(repository.archive_path(&name)),
-            None => Err(Error::new(
-                Kind::NotFound,
-                format!("there is no archive of database \"{database}\" in the repository"),
-            )),
-        };
+        if let Some((_, name)) = newest.remove(database) {
+            return Ok(repository.archive_path(&name));
+        }
+        let text = format!("there is no archive of database \"{database}\" in the repository");
+        let error = Error::new(Kind::NotFound, text);
+        return Err(match nearest(database, newest.into_keys()) {
+            Some(name) => error.hint(format!("did you mean \"latest:{name}\"?")),
+            None => error,
+        });
     }
     // The newest of any database would put one database's content into another.
     if newest.len() > 1 {

@@ -1,7 +1,7 @@
 //! How fast rows may move: a server that serves others meanwhile must not feel a backup.
 
 use super::interrupt::Interrupt;
-use super::observer::Observer;
+use super::observer::{Item, Observer};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -56,9 +56,25 @@ impl Observer for Paced<'_> {
         self.observer.phase(what, total);
     }
 
+    fn expect(&self, total: u64) {
+        self.observer.expect(total);
+    }
+
+    fn begin(&self, item: &Item<'_>) {
+        self.observer.begin(item);
+    }
+
+    fn end(&self) {
+        self.observer.end();
+    }
+
     fn moved(&self, rows: u64, bytes: u64) {
         self.wait_for(bytes);
         self.observer.moved(rows, bytes);
+    }
+
+    fn detail(&self, text: &str) {
+        self.observer.detail(text);
     }
 
     fn note(&self, text: &str) {

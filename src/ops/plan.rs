@@ -1,5 +1,7 @@
 //! The order in which rows are read: every table cut into ranges of heap pages, the largest first.
 
+use crate::model::condition::Condition;
+use super::observer::Item;
 use crate::model::name::QualifiedName;
 use crate::model::table::Column;
 use crate::pg::catalog::CatalogTable;
@@ -9,6 +11,9 @@ use crate::rules::selection::Choice;
 /// Heap pages per range: 16 MiB with the usual blocks. Ranges begin at fixed pages whatever the
 /// table's size, so that a later archive can tell which ranges did not change.
 const PAGES_PER_RANGE: u64 = 2048;
+
+/// What a page is taken for where bytes are estimated.
+const PAGE_BYTES: u64 = 8192;
 
 /// Tables of up to so many pages go together: up to so many pages, and so many tables.
 const SMALL_PAGES: u64 = 128;
@@ -30,11 +35,13 @@ pub struct PlannedTable {
     /// See `TableEntry`.
     pub extension: Option<String>,
     /// See `TableEntry`.
-    pub condition: Option<String>,
+    pub condition: Option<Condition>,
     /// See `TableEntry`.
     pub load_through: Option<QualifiedName>,
     /// Folder of its chunks in the archive.
     pub folder: String,
+    /// Heap pages.
+    pages: u64,
 }
 
 impl PlannedTable {
@@ -44,7 +51,7 @@ impl PlannedTable {
             table: &self.name,
             columns: &self.columns,
             pages,
-            condition: self.condition.as_deref(),
+            condition: self.condition.as_ref(),
         }
     }
 }
@@ -80,6 +87,21 @@ pub struct Plan {
     pub estimated_bytes: u64,
 }
 
+impl Plan {
+    /// A piece as the observer hears of it.
+    pub fn item(&self, piece: Piece) -> Item<'_> {
+        let table = &self.tables[piece.table];
+        let (parts, pages) = match piece.pages {
+            None => (1, table.pages),
+            Some((from, to)) => {
+                let to = to.unwrap_or(table.pages);
+                (table.pages.div_ceil(PAGES_PER_RANGE), to.saturating_sub(from))
+            }
+        };
+        Item { name: &table.name, parts, bytes: pages * PAGE_BYTES }
+    }
+}
+
 /// Plans the reading of the chosen tables.
 pub fn make(tables: &[CatalogTable], choices: &[Choice], major: u32) -> Plan {
     let mut chosen: Vec<(&CatalogTable, Choice)> = tables
@@ -100,11 +122,13 @@ pub fn make(tables: &[CatalogTable], choices: &[Choice], major: u32) -> Plan {
             condition: table.condition.clone(),
             load_through: through.map(|table| table.name.clone()),
             folder: format!("data/{:0width$}-{}", position + 1, slug(&table.name.to_string())),
+            pages: table.pages,
         });
         if choice == Choice::Whole && table.pages > 0 {
-            let cut = major >= TID_RANGE_SCANS && table.condition.is_none();
+            let can_be_cut = table.condition.as_ref().is_none_or(|c| c.expression().is_some());
+            let cut = major >= TID_RANGE_SCANS && can_be_cut;
             plan.tasks.extend(tasks(position, table.pages, cut));
-            plan.estimated_bytes += table.pages * 8192;
+            plan.estimated_bytes += table.pages * PAGE_BYTES;
         }
     }
     plan.tasks = together(std::mem::take(&mut plan.tasks));

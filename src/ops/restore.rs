@@ -161,6 +161,14 @@ pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) ->
         ))
         .hint("`pgark verify` lists all findings; restore from another archive"));
     }
+    for table in &reader.manifest().tables {
+        if let Some(condition) = table.chosen_rows() {
+            observer.warn(&format!(
+                "the archive holds only the rows {condition} of {}: foreign keys fail if rows point at others",
+                table.name
+            ));
+        }
+    }
     adapt::rename_roles(&mut reader, &options.role_map)?;
     let restored = match &options.mode {
         Mode::Empty => {

@@ -3,7 +3,7 @@
 
 use super::interrupt::Interrupt;
 use super::observer::Observer;
-use super::plan::{Plan, Task};
+use super::plan::{Piece, Plan, Task};
 use super::pool;
 use crate::error::{Kind, Result};
 use crate::model::connection::Connection;
@@ -17,6 +17,9 @@ use crate::pg::wire::Sink;
 use crate::rules::large_object_digest::{LargeObjectContent, LargeObjectDigester};
 use crate::rules::row_digest::RowDigester;
 use std::collections::BTreeSet;
+
+/// Rows are reported in steps of this many bytes.
+const REPORT_BYTES: u64 = 1 << 20;
 
 /// Where and how to read.
 pub struct Context<'a> {
@@ -54,8 +57,9 @@ pub fn contents(context: &Context<'_>, leader: &mut Session, plan: &Plan) -> Res
     let mut contents = vec![Content::default(); plan.tables.len()];
     let facts = leader.facts.clone();
     let open = || {
-        let mut copier = Copier::open(context.connection, context.database, Purpose::Read, &facts)?;
-        context.interrupt.register(copier.canceller());
+        let (connection, database) = (context.connection, context.database);
+        let mut copier =
+            context.interrupt.open_copier(connection, database, Purpose::Read, &facts)?;
         snapshot::join(&mut copier, context.snapshot)?;
         copier.check_not_pooled()?;
         copier.use_encoding(context.encoding)?;
@@ -76,8 +80,10 @@ pub fn contents(context: &Context<'_>, leader: &mut Session, plan: &Plan) -> Res
     leader.use_encoding(context.encoding)?;
     leader.execute("SET quote_all_identifiers = off")?;
     for piece in later.iter().flat_map(|task| &task.pieces) {
+        context.observer.begin(&plan.item(*piece));
         let content = content(leader, &plan.tables[piece.table].rows(piece.pages))?;
         context.observer.moved(content.rows, content.bytes);
+        context.observer.end();
         contents[piece.table] += content;
     }
     leader.use_encoding("UTF8")?;
@@ -97,37 +103,64 @@ fn look(
     let to_lock: Vec<_> = new.iter().map(|table| &plan.tables[*table].name).collect();
     let sources: Vec<RowSource<'_>> =
         task.pieces.iter().map(|piece| plan.tables[piece.table].rows(piece.pages)).collect();
-    let mut found = Contents { rows: RowDigester::default(), contents: Vec::new() };
+    let mut found = Contents {
+        context,
+        plan,
+        pieces: &task.pieces,
+        rows: RowDigester::default(),
+        told: (0, 0),
+        contents: Vec::new(),
+    };
     match copy::copy_out_all(&mut worker.copier, &to_lock, &sources, &mut found) {
         Err(error) if error.kind() == Kind::Locked => return emit(Found::Later(task)),
         result => result?,
     }
     worker.locked.extend(new);
     for (piece, content) in task.pieces.iter().zip(found.contents) {
-        context.observer.moved(content.rows, content.bytes);
         emit(Found::Content(piece.table, content))?;
     }
     Ok(())
 }
 
 /// Contents of the pieces that have ended, and the one that is being read.
-struct Contents {
+struct Contents<'a> {
+    context: &'a Context<'a>,
+    plan: &'a Plan,
+    pieces: &'a [Piece],
     rows: RowDigester,
+    /// Rows and bytes of the piece that the observer has heard of.
+    told: (u64, u64),
     contents: Vec<Content>,
 }
 
-impl Sink for Contents {
+impl Contents<'_> {
+    fn tell(&mut self, rows: u64, bytes: u64) {
+        self.context.observer.moved(rows - self.told.0, bytes - self.told.1);
+        self.told = (rows, bytes);
+    }
+}
+
+impl Sink for Contents<'_> {
     fn begin(&mut self) -> Result<()> {
+        if let Some(piece) = self.pieces.get(self.contents.len()) {
+            self.context.observer.begin(&self.plan.item(*piece));
+        }
         Ok(())
     }
 
     fn rows(&mut self, text: &[u8]) -> Result<()> {
         self.rows.update(text);
+        if self.rows.bytes() - self.told.1 >= REPORT_BYTES {
+            self.tell(self.rows.rows(), self.rows.bytes());
+        }
         Ok(())
     }
 
     fn end(&mut self, count: u64) -> Result<()> {
         let content = std::mem::take(&mut self.rows).finish()?;
+        self.tell(content.rows, content.bytes);
+        self.told = (0, 0);
+        self.context.observer.end();
         self.contents.push(content);
         copy::check_count(content.rows, count, "cannot read the rows")
     }

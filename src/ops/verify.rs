@@ -16,6 +16,7 @@ mod file;
 mod members;
 
 pub use file::check_file;
+pub use members::check_chunk;
 
 /// One thing that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +86,7 @@ fn check(
     interrupt: &Interrupt,
 ) -> Result<Report> {
     observer.phase(&format!("verifying {}", archive.display()), None);
-    let repository = repository_of(archive);
+    let repository = locate::place(archive).map(|(repository, _)| repository);
     let name = archive.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
     let listed = match &repository {
         Some(repository) => repository.manifest(name)?,
@@ -102,17 +103,6 @@ fn check(
     }
     check_chain(&mut report, name, repository.as_ref())?;
     Ok(report)
-}
-
-/// The repository whose `backups/` an archive lies in.
-fn repository_of(archive: &Path) -> Option<Repository> {
-    let folder = archive.parent()?;
-    let root = match folder.file_name()?.to_str()? {
-        "backups" => folder.parent()?,
-        _ => return None,
-    };
-    let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
-    Repository::at(root).ok()
 }
 
 /// The manifest names the archive, and the manifest before it by its hash.

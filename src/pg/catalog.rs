@@ -2,7 +2,8 @@
 
 use super::failure::server;
 use super::ident::{literal, quote_qualified};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+use crate::model::condition::Condition;
 use crate::model::name::{QualifiedName, enumerate};
 use crate::model::table::{Column, OwnedBy, SequenceState};
 use postgres::Client;
@@ -21,8 +22,8 @@ pub struct CatalogTable {
     pub partition_of: Option<u32>,
     /// The extension whose configuration table it is.
     pub extension: Option<String>,
-    /// `WHERE …` of the extension's configuration rows.
-    pub condition: Option<String>,
+    /// Which rows alone are read: the extension's own condition, or the operator's.
+    pub condition: Option<Condition>,
     /// The partitioned table that rows must go through (dump-correctness 3.3): a hash of enum
     /// values depends on the OIDs of the labels.
     pub load_through: Option<u32>,
@@ -73,22 +74,27 @@ pub fn tables(client: &mut Client) -> Result<Vec<CatalogTable>> {
         .map_err(failed)?;
     let table = |row: &postgres::Row| {
         let oid = row.get(0);
-        CatalogTable {
+        let name = QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2));
+        let condition = row.get::<_, Option<String>>(6).map(Condition::of_clause).transpose();
+        let condition = condition.map_err(|error| {
+            error.while_doing(format!("cannot tell which rows of {name} are to be read"))
+        })?;
+        Ok(CatalogTable {
             oid,
-            name: QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
+            name,
             partitioned: row.get(3),
             partition_of: row.get(4),
             extension: row.get(5),
-            condition: row.get(6),
+            condition,
             load_through: through.get(&oid).copied(),
             unlogged: row.get(7),
             readable: row.get(8),
             rows_hidden: row.get(9),
             pages: 0,
             columns: columns.remove(&oid).unwrap_or_default(),
-        }
+        })
     };
-    Ok(rows.iter().map(table).collect())
+    rows.iter().map(table).collect()
 }
 
 /// Fills in the sizes of the tables that are locked: `pg_relation_size` takes a lock itself, and
@@ -405,4 +411,24 @@ pub fn missing_extensions(client: &mut Client, extensions: &[String]) -> Result<
         )
         .map_err(|error| server("cannot list the available extensions", error))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Fails unless the server understands the condition on a table's rows.
+///
+/// # Errors
+/// [`Kind::Usage`] with what the server says.
+pub fn check_condition(client: &mut Client, table: &CatalogTable) -> Result<()> {
+    let Some(condition) = &table.condition else { return Ok(()) };
+    let sql = format!("SELECT FROM ONLY {} {}", quote_qualified(&table.name), condition.clause());
+    client.prepare(&sql).map(drop).map_err(|error| {
+        let doing = format!("the condition on the rows of {} is wrong: {condition}", table.name);
+        let failure = server(doing.as_str(), error);
+        let words: Vec<String> = failure.causes().collect();
+        match failure.kind() {
+            Kind::Failed => Error::new(Kind::Usage, doing)
+                .caused_by(words.join(": "))
+                .hint("names of tables, functions and types are to be written with their schema"),
+            _ => failure,
+        }
+    })
 }

@@ -10,6 +10,7 @@ mod pooler;
 mod search;
 mod service;
 mod settings;
+mod silence;
 mod target;
 mod tls;
 mod watch;
@@ -115,6 +116,7 @@ pub fn open(connection: &Connection, database: Option<&str>) -> Result<Opened> {
     }
     .map_err(Ended::into_error)?;
     warn(connection, &opened);
+    connection.detail(&described(&opened));
     pooler::check(connection, &mut opened)?;
     // Of several sessions that begin at once, the first decides on the server.
     drop(connection.settled.server.set(server_of(&opened.target)));
@@ -139,6 +141,20 @@ fn warn(connection: &Connection, opened: &Opened) {
             opened.target.user
         ));
     }
+}
+
+/// How a session came about, for those who want to know.
+fn described(opened: &Opened) -> String {
+    let encrypted = match (&opened.target.address, opened.target.encryption.as_slice()) {
+        (Address::Unix { .. }, _) => "on a socket of this machine",
+        (_, [Encryption::Tls]) => "encrypted",
+        _ => "not encrypted",
+    };
+    let proof = match opened.method {
+        None | Some(Method::None) => String::from("the server asks for no proof of the user"),
+        Some(method) => format!("proved by {method}"),
+    };
+    format!("connected to {}, {encrypted}, {proof}", opened.target.describe())
 }
 
 /// Asks the person, once a run. The answer is whether there is a password now.

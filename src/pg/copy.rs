@@ -7,6 +7,7 @@ use super::ident::{quote, quote_ascii};
 use super::session::{Session, Statements};
 use super::wire::{Sink, Wire};
 use crate::error::{Error, Kind, Result};
+use crate::model::condition::Condition;
 use crate::model::name::{QualifiedName, enumerate};
 use crate::model::table::Column;
 use postgres::{CopyInWriter, CopyOutReader};
@@ -21,13 +22,13 @@ pub struct RowSource<'a> {
     pub columns: &'a [Column],
     /// Heap pages `[from, to)`; `None` is the whole table, and no `to` is up to the end.
     pub pages: Option<(u64, Option<u64>)>,
-    /// `WHERE …`, for configuration rows of extensions.
-    pub condition: Option<&'a str>,
+    /// Which rows alone; together with pages, one that the operator has chosen.
+    pub condition: Option<&'a Condition>,
 }
 
 impl RowSource<'_> {
     /// The COPY statement, in ASCII. Rows of inheritance children are never among them
-    /// (dump-correctness P4); a condition is the extension author's own text.
+    /// (dump-correctness P4).
     fn to_sql(&self, source_is_utf8: bool) -> String {
         let name = if source_is_utf8 { quote } else { quote_ascii };
         let table = format!("{}.{}", name(&self.table.schema), name(&self.table.name));
@@ -39,11 +40,14 @@ impl RowSource<'_> {
                 let list = if columns.is_empty() { columns } else { format!(" ({columns})") };
                 return format!("COPY {table}{list} TO STDOUT");
             }
-            (None, Some(condition)) => condition.to_owned(),
-            (Some((from, None)), _) => format!("WHERE ctid >= '({from},0)'::pg_catalog.tid"),
-            (Some((from, Some(to))), _) => format!(
-                "WHERE ctid >= '({from},0)'::pg_catalog.tid AND ctid < '({to},0)'::pg_catalog.tid"
-            ),
+            (None, Some(condition)) => condition.clause().to_owned(),
+            (Some((from, to)), condition) => {
+                let chosen = condition.map_or("WHERE", Condition::clause);
+                let and = if condition.is_some() { " AND" } else { "" };
+                let end = to.map(|to| format!(" AND ctid < '({to},0)'::pg_catalog.tid"));
+                let end = end.unwrap_or_default();
+                format!("{chosen}{and} ctid >= '({from},0)'::pg_catalog.tid{end}")
+            }
         };
         format!("COPY (SELECT {columns} FROM ONLY {table} {filter}) TO STDOUT")
     }
@@ -270,6 +274,14 @@ mod tests {
         assert_eq!(source.to_sql(false), r#"COPY "s".U&"\+0000E9" ("a""b") TO STDOUT"#);
         source.pages = Some((0, Some(2048)));
         assert!(source.to_sql(true).starts_with(r#"COPY (SELECT "a""b" FROM ONLY "s"."é" WHERE"#));
+        let chosen = Condition::chosen("a OR b").unwrap();
+        source.condition = Some(&chosen);
+        assert!(
+            source.to_sql(true).contains(
+                "WHERE (a OR b) AND ctid >= '(0,0)'::pg_catalog.tid AND ctid < '(2048,0)'"
+            )
+        );
+        source.condition = None;
         source.columns = &[];
         source.pages = None;
         assert_eq!(source.to_sql(true), r#"COPY "s"."é" TO STDOUT"#);

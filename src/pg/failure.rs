@@ -7,13 +7,17 @@ use postgres_protocol::message::backend::ErrorFields;
 use std::error::Error as _;
 use std::fmt;
 
-/// What the server said, on one line.
+/// What the server, or the way to it, said, on one line.
 #[derive(Debug)]
-struct ServerMessage(String);
+struct ServerMessage {
+    words: String,
+    /// The server itself said it.
+    is_servers: bool,
+}
 
 impl fmt::Display for ServerMessage {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
+        out.write_str(&self.words)
     }
 }
 
@@ -62,7 +66,8 @@ impl Refusal {
 
     /// The failure of `doing` for this reason.
     pub fn fails(self, doing: impl Into<String>) -> Error {
-        let failure = Error::new(kind(&self.code), doing).caused_by(ServerMessage(words(&self)));
+        let said = ServerMessage { words: words(&self), is_servers: true };
+        let failure = Error::new(kind(&self.code), doing).caused_by(said);
         match self.hint.clone().or_else(|| hint(&self)) {
             Some(hint) => failure.hint(hint),
             None => failure,
@@ -76,9 +81,16 @@ pub fn server(doing: impl Into<String>, error: postgres::Error) -> Error {
         Some(reason) => Refusal::of_driver(reason).fails(doing),
         None => {
             let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-            Error::new(Kind::Server, doing).caused_by(ServerMessage(cause))
+            let said = ServerMessage { words: cause, is_servers: false };
+            Error::new(Kind::Server, doing).caused_by(said)
         }
     }
+}
+
+/// Whether the server itself has said why: it was there, and answered.
+pub fn is_servers(error: &Error) -> bool {
+    std::iter::successors(error.source(), |cause| (*cause).source())
+        .any(|cause| cause.downcast_ref::<ServerMessage>().is_some_and(|said| said.is_servers))
 }
 
 /// The server's words, without the rows that it quotes: they would end up in logs and in mail.
@@ -121,6 +133,12 @@ fn kind(code: &str) -> Kind {
     {
         return Kind::Locked;
     }
+    if code == SqlState::TOO_MANY_CONNECTIONS.code() {
+        return Kind::Server;
+    }
+    if code == SqlState::DISK_FULL.code() {
+        return Kind::NoSpace;
+    }
     match code.get(..2) {
         // Connection exceptions, invalid authorization, unknown database, shutdown.
         Some("08" | "28" | "3D" | "57") => Kind::Server,
@@ -136,8 +154,17 @@ fn hint(reason: &Refusal) -> Option<String> {
         "check the database's name in the connection string; `psql -l` lists what is there"
     } else if is(&SqlState::OUT_OF_MEMORY) && reason.message.contains("shared memory") {
         "raise max_locks_per_transaction on the server"
+    } else if is(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) {
+        "check the role's name, and that it may log in; the server's pg_hba.conf decides who may from where"
+    } else if is(&SqlState::TOO_MANY_CONNECTIONS) {
+        "use fewer workers (--jobs), end idle sessions, or raise max_connections on the server"
+    } else if is(&SqlState::ADMIN_SHUTDOWN)
+        || is(&SqlState::CRASH_SHUTDOWN)
+        || is(&SqlState::CANNOT_CONNECT_NOW)
+    {
+        "somebody ended the session, or the server is starting or ending; its log says more"
     } else if is(&SqlState::DISK_FULL) {
-        "the server's disk is full"
+        "the disk of the server is full: make room there"
     } else {
         return None;
     };

@@ -4,6 +4,7 @@ use super::failure::server;
 use super::ident::{literal, quote_qualified};
 use super::session::{Session, Statements};
 use crate::error::Result;
+use crate::model::condition::Condition;
 use crate::model::name::QualifiedName;
 use crate::model::table::{Column, SequenceState};
 use postgres::Client;
@@ -16,12 +17,12 @@ const STAGED: &str = "pg_temp.pgark_rows";
 pub fn has_rows(
     session: &mut Session,
     table: &QualifiedName,
-    condition: Option<&str>,
+    condition: Option<&Condition>,
 ) -> Result<bool> {
     let sql = format!(
         "SELECT EXISTS (SELECT FROM ONLY {} {})",
         quote_qualified(table),
-        condition.unwrap_or_default()
+        condition.map(Condition::clause).unwrap_or_default()
     );
     session
         .client
@@ -106,9 +107,8 @@ pub fn truncate(session: &mut Session, tables: &[(&QualifiedName, bool)]) -> Res
 }
 
 /// Deletes the rows that meet `WHERE …`.
-pub fn delete(session: &mut Session, table: &QualifiedName, condition: Option<&str>) -> Result<()> {
-    let sql =
-        format!("DELETE FROM ONLY {} {}", quote_qualified(table), condition.unwrap_or_default());
+pub fn delete(session: &mut Session, table: &QualifiedName, condition: &Condition) -> Result<()> {
+    let sql = format!("DELETE FROM ONLY {} {}", quote_qualified(table), condition.clause());
     session.run_single(&sql, &format!("cannot empty table {table}")).map(drop)
 }
 

@@ -202,6 +202,11 @@ impl Session {
         &self.target
     }
 
+    /// Its server process.
+    pub fn process(&self) -> i32 {
+        self.pid
+    }
+
     /// What another thread needs to cancel this session's query.
     pub fn canceller(&self) -> Canceller {
         Canceller::Driver(self.client.cancel_token(), self.connector.clone())

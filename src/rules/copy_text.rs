@@ -47,6 +47,30 @@ impl<'a> Rearranger<'a> {
     }
 }
 
+/// A row of these texts, as COPY TO writes it.
+pub fn row<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<u8> {
+    let mut row = Vec::new();
+    for (position, text) in texts.enumerate() {
+        if position > 0 {
+            row.push(b'\t');
+        }
+        for byte in text.bytes() {
+            match byte {
+                8 => row.extend(b"\\b"),
+                11 => row.extend(b"\\v"),
+                12 => row.extend(b"\\f"),
+                b'\n' => row.extend(b"\\n"),
+                b'\r' => row.extend(b"\\r"),
+                b'\t' => row.extend(b"\\t"),
+                b'\\' => row.extend(b"\\\\"),
+                other => row.push(other),
+            }
+        }
+    }
+    row.push(b'\n');
+    row
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +84,10 @@ mod tests {
         }
         assert_eq!(out, b"\\N\ta\tb\\tx\n3\t1\t2\n");
         assert!(rearranger.update(b"1\t2\n", &mut |_| ()).is_err());
+    }
+    #[test]
+    fn texts_are_escaped_as_copy_does() {
+        let row = row(["id", "a\tb\\", "", "x\ny\u{b}"].into_iter());
+        assert_eq!(row, b"id\ta\\tb\\\\\t\tx\\ny\\v\n");
     }
 }

@@ -22,10 +22,78 @@ const LARGEST_OBJECT: u64 = 1 << 42;
 /// Pieces have at most 256 KiB, and two digits for each byte.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// Takes pieces in order of OID and offset as COPY text of (OID, offset, data); holes are zeros.
+/// A part of one large object.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The object.
+    pub oid: u32,
+    /// Where in the object it begins, in bytes.
+    pub start: u64,
+    /// What is there.
+    pub data: Vec<u8>,
+}
+
+/// Reads pieces from COPY text of (OID, offset, data).
+#[derive(Default)]
+pub struct PieceReader {
+    line: Vec<u8>,
+}
+
+impl PieceReader {
+    /// Takes the next bytes of COPY text, and hands on the pieces that end in them.
+    ///
+    /// # Errors
+    /// What is not a piece of a large object, or is longer or further behind than one can be: a
+    /// hostile archive costs no more memory and time than an honest one. And whatever `take` returns.
+    pub fn update(
+        &mut self,
+        mut text: &[u8],
+        take: &mut impl FnMut(Piece) -> Result<()>,
+    ) -> Result<()> {
+        while let Some(end) = memchr::memchr(b'\n', text) {
+            self.line.extend_from_slice(&text[..end]);
+            take(piece(&self.line)?)?;
+            self.line.clear();
+            text = &text[end + 1..];
+        }
+        self.line.extend_from_slice(text);
+        if self.line.len() > LONGEST_LINE {
+            return Err(Error::damaged("a piece of a large object is too long"));
+        }
+        Ok(())
+    }
+
+    /// Fails if the last piece has not ended.
+    pub fn finish(self) -> Result<()> {
+        match self.line.is_empty() {
+            true => Ok(()),
+            false => Err(Error::damaged("the last piece of the large objects has no line end")),
+        }
+    }
+}
+
+fn malformed() -> Error {
+    Error::damaged("a piece of a large object is malformed")
+}
+
+fn piece(line: &[u8]) -> Result<Piece> {
+    let mut fields = line.split(|byte| *byte == b'\t');
+    let mut number = || -> Option<u64> { std::str::from_utf8(fields.next()?).ok()?.parse().ok() };
+    let oid = number().and_then(|oid| u32::try_from(oid).ok()).ok_or_else(malformed)?;
+    let start = number().filter(|start| *start <= LARGEST_OBJECT).ok_or_else(malformed)?;
+    let data = fields.next().and_then(|text| text.strip_prefix(br"\\x")).ok_or_else(malformed)?;
+    Ok(Piece { oid, start, data: hex::decode(data).map_err(|_| malformed())? })
+}
+
+/// Takes pieces in order of OID and offset; holes are zeros.
 #[derive(Default)]
 pub struct LargeObjectDigester {
-    line: Vec<u8>,
+    pieces: PieceReader,
+    found: Found,
+}
+
+#[derive(Default)]
+struct Found {
     current: Option<Current>,
     seen: BTreeSet<u32>,
     total: LargeObjectContent,
@@ -41,68 +109,50 @@ impl LargeObjectDigester {
     /// Takes the next bytes of COPY text.
     ///
     /// # Errors
-    /// What is not a piece of a large object, or is longer or further behind than one can be: a
-    /// hostile archive costs no more memory and time than an honest one.
-    pub fn update(&mut self, mut piece: &[u8]) -> Result<()> {
-        while let Some(end) = memchr::memchr(b'\n', piece) {
-            self.line.extend_from_slice(&piece[..end]);
-            let line = std::mem::take(&mut self.line);
-            self.row(&line)?;
-            piece = &piece[end + 1..];
-        }
-        self.line.extend_from_slice(piece);
-        if self.line.len() > LONGEST_LINE {
-            return Err(Error::damaged("a piece of a large object is too long"));
-        }
-        Ok(())
+    /// As [`PieceReader::update`], and pieces that overlap or come back.
+    pub fn update(&mut self, text: &[u8]) -> Result<()> {
+        let found = &mut self.found;
+        self.pieces.update(text, &mut |piece| found.add(&piece))
     }
 
     /// The content of all large objects, `oids`, of which those without a piece are empty.
-    pub fn finish(mut self, oids: impl Iterator<Item = u32>) -> Result<LargeObjectContent> {
-        if !self.line.is_empty() {
-            return Err(Error::damaged("the last piece of the large objects has no line end"));
-        }
-        self.end_current();
+    pub fn finish(self, oids: impl Iterator<Item = u32>) -> Result<LargeObjectContent> {
+        self.pieces.finish()?;
+        let mut found = self.found;
+        found.end_current();
         let mut known = 0;
         for oid in oids {
-            if !self.seen.contains(&oid) {
-                self.current = Some(Current::new(oid));
-                self.end_current();
+            if !found.seen.contains(&oid) {
+                found.current = Some(Current::new(oid));
+                found.end_current();
             }
             known += 1;
         }
-        if known != self.total.count {
+        if known != found.total.count {
             return Err(Error::damaged("there are pieces of large objects that do not exist"));
         }
-        Ok(self.total)
+        Ok(found.total)
     }
+}
 
-    fn row(&mut self, line: &[u8]) -> Result<()> {
-        let malformed = || Error::damaged("a piece of a large object is malformed");
-        let mut fields = line.split(|byte| *byte == b'\t');
-        let mut number =
-            || -> Option<u64> { std::str::from_utf8(fields.next()?).ok()?.parse().ok() };
-        let oid = number().and_then(|oid| u32::try_from(oid).ok()).ok_or_else(malformed)?;
-        let start = number().filter(|start| *start <= LARGEST_OBJECT).ok_or_else(malformed)?;
-        let data =
-            fields.next().and_then(|text| text.strip_prefix(br"\\x")).ok_or_else(malformed)?;
-        let data = hex::decode(data).map_err(|_| malformed())?;
-        if self.current.as_ref().is_none_or(|current| current.oid != oid) {
+impl Found {
+    fn add(&mut self, piece: &Piece) -> Result<()> {
+        if self.current.as_ref().is_none_or(|current| current.oid != piece.oid) {
             self.end_current();
-            if !self.seen.insert(oid) {
+            if !self.seen.insert(piece.oid) {
                 return Err(malformed());
             }
         }
-        let current = self.current.get_or_insert_with(|| Current::new(oid));
-        let mut hole = start.checked_sub(current.size).ok_or_else(malformed)?;
+        let current = self.current.get_or_insert_with(|| Current::new(piece.oid));
+        let mut hole = piece.start.checked_sub(current.size).ok_or_else(malformed)?;
         while hole > 0 {
             const ZEROS: [u8; 8192] = [0; 8192];
             let length = hole.min(ZEROS.len() as u64);
             current.hash.update(&ZEROS[..length as usize]);
             hole -= length;
         }
-        current.hash.update(&data);
-        current.size = start + data.len() as u64;
+        current.hash.update(&piece.data);
+        current.size = piece.start + piece.data.len() as u64;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use super::pattern::Pattern;
 use crate::error::{Error, Kind, Result};
+use crate::model::condition::Condition;
 use crate::model::name::QualifiedName;
 
 /// What the operator asked for. Empty, it is everything.
@@ -17,6 +18,45 @@ pub struct Selection {
     pub exclude_schemas: Vec<Pattern>,
     /// Take these tables without their rows.
     pub exclude_data: Vec<Pattern>,
+    /// Take of these tables only some rows.
+    pub filters: Vec<RowFilter>,
+}
+
+/// `TABLE=CONDITION`: which rows of some tables are taken.
+#[derive(Clone, Debug)]
+pub struct RowFilter {
+    /// The tables.
+    pub tables: Pattern,
+    /// What a row must meet.
+    pub condition: Condition,
+    text: String,
+}
+
+impl RowFilter {
+    /// Reads `TABLE=CONDITION`, a pattern and an SQL expression.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for what is not that.
+    pub fn new(text: &str) -> Result<Self> {
+        let mut quoted = false;
+        let equals = text.char_indices().find(|(_, character)| {
+            quoted ^= *character == '"';
+            *character == '=' && !quoted
+        });
+        let Some((at, _)) = equals else {
+            return Err(Error::new(Kind::Usage, format!("\"{text}\" is not TABLE=CONDITION")));
+        };
+        Ok(Self {
+            tables: Pattern::new(text[..at].trim())?,
+            condition: Condition::chosen(&text[at + 1..])?,
+            text: text.to_owned(),
+        })
+    }
+
+    /// The filter as it was given.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 /// What is to happen to one table.
@@ -95,6 +135,45 @@ impl Selection {
         Ok((0..tables.len()).map(choice).collect())
     }
 
+    /// The condition on each table's rows, where there is one. `choices` is what [`Self::choose`]
+    /// decided.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] for a filter that concerns no table whose rows are taken, [`Kind::Usage`]
+    /// for two that concern the same.
+    pub fn filter(
+        &self,
+        tables: &[QualifiedName],
+        parent: impl Fn(usize) -> Option<usize>,
+        choices: &[Choice],
+    ) -> Result<Vec<Option<Condition>>> {
+        let mut conditions = vec![None; tables.len()];
+        for filter in &self.filters {
+            let mut concerned = false;
+            for (table, name) in tables.iter().enumerate() {
+                let lineage = std::iter::successors(Some(table), |table| parent(*table));
+                let matches = lineage.into_iter().any(|t| filter.tables.matches(&tables[t]));
+                if !matches || choices[table] != Choice::Whole {
+                    continue;
+                }
+                concerned = true;
+                if conditions[table].replace(filter.condition.clone()).is_some() {
+                    return Err(Error::new(
+                        Kind::Usage,
+                        format!("there are two conditions on the rows of {name}"),
+                    )
+                    .hint("join them with AND"));
+                }
+            }
+            if !concerned {
+                let taken = tables.iter().zip(choices).filter(|(_, c)| **c == Choice::Whole);
+                let names = taken.flat_map(|(table, _)| [table.name.clone(), table.to_string()]);
+                return Err(no_match("table whose rows are taken", &filter.tables, names));
+            }
+        }
+        Ok(conditions)
+    }
+
     fn check_matches(&self, tables: &[QualifiedName]) -> Result<()> {
         for pattern in self.tables.iter().chain(&self.exclude_tables).chain(&self.exclude_data) {
             if !tables.iter().any(|table| pattern.matches(table)) {
@@ -165,6 +244,32 @@ mod tests {
         let choices = selection.choose(&names(), |_| None).unwrap();
         use Choice::{LeftOut, WithoutRows};
         assert_eq!(choices, [WithoutRows, LeftOut, LeftOut, LeftOut]);
+    }
+
+    #[test]
+    fn a_condition_goes_for_a_table_and_its_partitions() {
+        let filters = |texts: &[&str]| Selection {
+            filters: texts.iter().map(|text| RowFilter::new(text).unwrap()).collect(),
+            ..Selection::default()
+        };
+        let parent = |table| (table == 3).then_some(2);
+        let one = |selection: &Selection| {
+            let choices = selection.choose(&names(), parent).unwrap();
+            selection.filter(&names(), parent, &choices)
+        };
+        let chosen = one(&filters(&["b.x = id = 3", "\"y\"=a"])).unwrap();
+        let chosen: Vec<_> = chosen.iter().map(|c| c.as_ref().map(Condition::clause)).collect();
+        let same = Some("WHERE (id = 3)");
+        assert_eq!(chosen, [None, Some("WHERE (a)"), same, same]);
+        assert_eq!(one(&filters(&["x=a", "b.x=b"])).unwrap_err().kind(), Kind::Usage);
+        let error = one(&filters(&["b.xx=a"])).unwrap_err();
+        assert_eq!(error.next_step(), Some("did you mean \"b.x\"?"));
+        let mut left_out = filters(&["b.x=a"]);
+        left_out.exclude_data = patterns(&["b.x"]);
+        assert_eq!(one(&left_out).unwrap_err().kind(), Kind::NotFound);
+        for wrong in ["x", "x=", "=a", "x=a)"] {
+            assert!(RowFilter::new(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -24,8 +24,13 @@ impl StagedFile {
         let staged = staged_path(place);
         let flags =
             OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::open(&staged, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|error| failed("create", &staged, error.into()))?;
+        let file =
+            rustix::fs::open(&staged, flags, Mode::RUSR | Mode::WUSR).map_err(
+                |error| match error {
+                    rustix::io::Errno::EXIST => left_over(&staged),
+                    _ => failed("create", &staged, error.into()),
+                },
+            )?;
         Ok(Self { staged, place: place.to_owned(), file: File::from(file), published: false })
     }
 
@@ -66,6 +71,15 @@ impl StagedFile {
         self.published = true;
         sync_folder_of(&self.place).inspect_err(|_| withdraw(&self.place))
     }
+
+    /// Gives the file its name in the stead of whatever file has it, and makes that durable. Never
+    /// for archives and manifests. Call [`StagedFile::sync`] before.
+    pub fn replace(mut self) -> Result<()> {
+        rustix::fs::rename(&self.staged, &self.place)
+            .map_err(|error| failed("replace", &self.place, error.into()))?;
+        self.published = true;
+        sync_folder_of(&self.place)
+    }
 }
 
 impl Drop for StagedFile {
@@ -87,6 +101,12 @@ pub fn stage_whole(place: &Path, content: &[u8]) -> Result<StagedFile> {
         .map_err(|error| failed("write", place, error))?;
     staged.sync()?;
     Ok(staged)
+}
+
+/// The failure to begin what another run has begun.
+pub fn left_over(staged: &Path) -> Error {
+    Error::new(Kind::Locked, format!("{} exists already", staged.display()))
+        .hint("another run is writing it, or was killed at it: if none is running, remove it")
 }
 
 /// Takes back a file that this run has just published, because a later step failed. What cannot
@@ -133,7 +153,9 @@ pub fn rename_without_replacing_folder(from: &Path, to: &Path) -> io::Result<()>
 
 /// Makes the names in `path`'s folder durable.
 pub fn sync_folder_of(path: &Path) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // The folder of a bare name is the current one.
+    let named = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = named.unwrap_or(Path::new("."));
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(|error| failed("sync folder", folder, error))

@@ -43,6 +43,28 @@ impl Repository {
         Ok(Self { root: root.to_owned() })
     }
 
+    /// The folders that a backup would write to: those of archives and manifests, and the root, which
+    /// they are made in.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        let there = [self.manifests(), self.backups()].into_iter().filter(|folder| folder.is_dir());
+        std::iter::once(self.root.clone()).chain(there).collect()
+    }
+
+    /// Whether another run is writing to it now. Nothing is made for the question.
+    pub fn is_being_written(&self) -> Result<bool> {
+        let path = self.lock_path();
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(Error::io(format!("cannot open {}", path.display()), error)),
+        };
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+            Err(error) => Err(Error::io(format!("cannot lock {}", path.display()), error.into())),
+        }
+    }
+
     /// Makes the two folders where they are missing, and locks out other writers.
     ///
     /// # Errors
@@ -56,7 +78,7 @@ impl Repository {
                 durable::sync_folder_of(&folder)?;
             }
         }
-        let path = self.root.join(".pgark.lock");
+        let path = self.lock_path();
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -175,6 +197,10 @@ impl Repository {
     /// Where its manifest is.
     pub fn manifest_path(&self, name: &str) -> PathBuf {
         self.manifests().join(format!("{name}.json"))
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.root.join(".pgark.lock")
     }
 
     fn backups(&self) -> PathBuf {

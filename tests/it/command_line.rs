@@ -122,7 +122,7 @@ fn a_server_or_database_that_is_not_there_ends_with_17_and_no_password_is_repeat
 }
 
 #[test]
-fn json_is_one_valid_document_for_every_verb_and_every_failure() {
+fn json_is_one_object_a_line_for_every_verb_and_every_failure() {
     let (repo, source, target) = (Repo::new(), small_database(), Database::empty());
     let (from, to) = (source.url(), target.url());
     let backup = ["backup", "--url", &from, "--no-migrations"];
@@ -144,8 +144,16 @@ fn json_is_one_valid_document_for_every_verb_and_every_failure() {
     ];
     for (arguments, code) in runs {
         let run = repo.run(&[&arguments[..], &["--json"]].concat()).expect_code(code);
-        let value: Value = serde_json::from_str(&run.stdout)
-            .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", run.stdout));
+        let events = run.events();
+        let value = run.json();
+        assert!(
+            events.iter().all(|event| event["json_version"] == 1),
+            "{arguments:?}: {events:#?}"
+        );
+        assert!(events[..events.len() - 1].iter().all(|event| event["event"] != "result"));
+        assert_eq!(value["event"], "result", "{arguments:?}: {value}");
+        let quiet = repo.run(&[&arguments[..], &["--json", "--quiet"]].concat());
+        assert_eq!(quiet.events().len(), 1, "{arguments:?}: {}", quiet.stdout);
         if code != 0 {
             assert_eq!(value["exit_code"], code, "{arguments:?}: {value}");
             assert!(value["error"].as_str().is_some_and(|error| !error.is_empty()), "{value}");
@@ -153,7 +161,7 @@ fn json_is_one_valid_document_for_every_verb_and_every_failure() {
     }
     target.execute("UPDATE people SET name = 'Eve' WHERE id = 1");
     let run = repo.run(&["compare", "a", "--with", &to, "--json"]).expect_code(4);
-    let value: Value = serde_json::from_str(&run.stdout).unwrap();
+    let value: Value = run.json();
     assert_eq!(value["differences"][0]["object"], "table public.people");
 }
 

@@ -129,7 +129,7 @@ fn settings_come_last_and_one_that_is_refused_is_named() {
         .run(&["restore", "latest", "--url", &url, "--no-owner", "--no-privileges", "--json"])
         .expect_code(3)
         .says(&["log_min_duration_statement", "search_path for d3_user", "42501"]);
-    let summary: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let summary: serde_json::Value = run.json();
     assert_eq!(
         summary["refused_settings"],
         serde_json::json!(["log_min_duration_statement", "search_path for d3_user"])

@@ -269,7 +269,7 @@ fn one_archive_that_cannot_be_verified_does_not_keep_the_others_from_it() {
     sound(&run);
     assert!(run.stdout.contains("gone.tar: DAMAGED"), "{}", run.stdout);
     let run = repo.run(&["verify", "gone", "good", "--json"]).expect_code(13);
-    let said: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let said: serde_json::Value = run.json();
     assert_eq!(said["archives"][1]["sound"], true);
 }
 

@@ -57,7 +57,7 @@ fn every_golden_archive_is_verified_listed_restored_and_equal() {
             }
         }
         repo.ok(&["verify", "golden"]);
-        let listed: Value = serde_json::from_str(&repo.ok(&["list", "--json"]).stdout).unwrap();
+        let listed: Value = repo.ok(&["list", "--json"]).json();
         assert_eq!(listed["archives"].as_array().unwrap().len(), 1, "{version}");
         let target = Database::empty();
         repo.ok(&["restore", "golden", "--url", &target.url()]);

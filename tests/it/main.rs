@@ -15,6 +15,8 @@ mod attached;
 mod bench;
 /// Without pgark: tar, zstd, sha256sum, psql.
 mod by_hand;
+/// Would a backup succeed now?
+mod check;
 /// What people type, rightly and wrongly.
 mod command_line;
 /// How servers are reached: strings and files, TLS, logins, several hosts, poolers.
@@ -33,6 +35,10 @@ mod database;
 mod example;
 /// Extensions, and what is built on them.
 mod extensions;
+/// Parts of archives as plain files.
+mod extract;
+/// Some rows of a table, and patterns out of files.
+mod filters;
 /// What a review found.
 mod findings;
 /// The specification of the format, and the tests it names.
@@ -41,6 +47,8 @@ mod format;
 mod full_disk;
 /// Archives of every released format.
 mod golden;
+/// What is in a repository, and what one archive is.
+mod listing;
 /// The migration project inside the archive.
 mod migrations_bundle;
 /// Databases as they should not be: names, values, sizes, encodings.
@@ -61,5 +69,9 @@ mod schema_diff;
 mod schema_roundtrip;
 /// Parts of a database, by pattern, and objects that may be missing.
 mod selection;
+/// pgark.toml, completions, manual pages.
+mod settings;
+/// What pgark says: at a terminal, in logs, to programs; when connections fail and signals come.
+mod talk;
 /// What users add to the type system, with rows.
 mod type_system;

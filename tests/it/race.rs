@@ -235,7 +235,10 @@ fn a_table_locked_for_too_long_is_an_error_that_says_what_to_do() {
     holder.batch_execute("BEGIN; LOCK TABLE u IN ACCESS EXCLUSIVE MODE").unwrap();
     let repo = Repo::new();
     let run = repo.run(&["backup", "--url", &source.url(), "--lock-timeout", "1"]);
-    run.expect_code(11).says(&["lock", "--lock-timeout", "pg_locks"]);
+    let own = "SELECT pid FROM pg_locks WHERE relation = 'u'::regclass AND granted";
+    let pid = format!("pg_terminate_backend({})", source.one(own));
+    let held = ["public.u is held by process ", "LOCK TABLE u IN ACCESS EXCLUSIVE MODE"];
+    run.expect_code(11).says(&held).says(&["lock", "--lock-timeout", &pid, "waiting for a lock: "]);
     assert_eq!(repo.files(), []);
     holder.batch_execute("COMMIT").unwrap();
     repo.ok(&["backup", "--url", &source.url(), "--lock-timeout", "1"]);

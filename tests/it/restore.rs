@@ -71,7 +71,7 @@ fn swap_replaces_a_database_in_one_step_and_keeps_the_old_one() {
     let restore = ["restore", "latest", "--url", &target.url(), "--create"];
     repo.run(&restore).expect_code(15).says(&["exists", "--swap"]);
     let run = repo.ok(&[&restore[..], &["--swap", "--json"]].concat());
-    let summary: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let summary: serde_json::Value = run.json();
     let kept = summary["kept_as"].as_str().unwrap();
     assert!(kept.starts_with(&format!("{}_before_", target.name)));
     repo.ok(&["compare", "latest", "--with", &target.url()]);

@@ -23,7 +23,7 @@ fn the_example_at_scale_10_comes_back_equal() {
     repo.backup(&source, &["--jobs", "4", "--no-migrations"]);
     repo.ok(&["restore", "latest", "--jobs", "4", "--url", &target.url()]);
     let equal = repo.ok(&["compare", "latest", "--with", &target.url(), "--json"]);
-    let summary: serde_json::Value = serde_json::from_str(&equal.stdout).unwrap();
+    let summary: serde_json::Value = equal.json();
     assert_eq!(summary["result"], "equal");
     assert!(summary["rows"].as_u64().unwrap() > 900_000, "{summary}");
     let sequences =

@@ -732,7 +732,7 @@ fn the_json_is_stable_and_says_the_same() {
         "DROP VIEW app.named; DROP MATERIALIZED VIEW app.sums; ALTER TABLE app.accounts DROP twice",
     );
     source.execute(CHANGES);
-    let arguments = ["compare", "old", "--with", &source.url(), "--schema", "--json"];
+    let arguments = ["compare", "old", "--with", &source.url(), "--schema", "--json", "--quiet"];
     let first = repo.run(&arguments).expect_code(4).stdout;
     assert_eq!(first, repo.run(&arguments).expect_code(4).stdout);
     let json: serde_json::Value = serde_json::from_str(&first).unwrap();

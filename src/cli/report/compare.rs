@@ -60,6 +60,12 @@ fn as_value(summary: &Summary, code: ExitCode) -> Result<()> {
         value["sequences"] = rows.sequences.into();
         value["large_objects"] = rows.large_objects.into();
         value["differences"] = differences.into();
+        if !rows.chosen.is_empty() {
+            let chosen = rows.chosen.iter();
+            value["chosen_rows"] = chosen
+                .map(|(table, condition)| json!({"table": table, "condition": condition}))
+                .collect();
+        }
     }
     if let Some(schema) = &summary.schema {
         value["schema"] = json!({
@@ -70,7 +76,7 @@ fn as_value(summary: &Summary, code: ExitCode) -> Result<()> {
             "notes": schema.notes,
         });
     }
-    print_json(&value)
+    print_json(value)
 }
 
 fn print_rows(summary: &Summary, rows: &Rows, quiet: bool) -> Result<()> {
@@ -84,6 +90,9 @@ fn print_rows(summary: &Summary, rows: &Rows, quiet: bool) -> Result<()> {
             rows.sequences,
             rows.large_objects
         ))?;
+    }
+    for (table, condition) in rows.chosen.iter().filter(|_| !quiet) {
+        to_stderr(&format!("pgark: note: of {table}, only the rows {condition} are compared"));
     }
     for difference in &rows.differences {
         to_stdout(&format!("{}: {}", difference.object, Printable(&difference.what)))?;

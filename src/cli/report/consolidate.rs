@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// Shows what was done, or would be.
 pub fn consolidate(summary: &Summary, as_json: bool, quiet: bool) -> Result<()> {
     if as_json {
-        return print_json(&as_value(summary));
+        return print_json(as_value(summary));
     }
     if quiet {
         return Ok(());

@@ -1,6 +1,6 @@
 //! `pgark migrations …`: from the command line to a verb, and from its result to an exit code.
 
-use super::{class, connection, environment, patterns, told};
+use super::{class, connection, environment, told};
 use crate::cli::args::migrations::{Consolidate, Migrations, MigrationsVerb, Project, Reference};
 use crate::cli::exit::ExitCode;
 use crate::cli::progress::Progress;
@@ -10,6 +10,7 @@ use crate::ops::interrupt::Interrupt;
 use crate::ops::migrations::consolidate::{self, Runner};
 use crate::ops::migrations::project::{Place, Sought};
 use crate::ops::migrations::scratch;
+use crate::rules::pattern::Pattern;
 use crate::rules::secrets;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,7 +45,10 @@ fn sought(project: &Project) -> Sought {
 
 fn consolidate_options(args: &Consolidate, person: Arc<Progress>) -> Result<consolidate::Options> {
     let asking = args.server.password;
-    let other = |url: &String| environment::connection(url, asking.into(), Arc::clone(&person) as _);
+    let waits = args.server.waits;
+    let other = |url: &String| {
+        waits.bound(environment::connection(url, asking.into(), Arc::clone(&person) as _))
+    };
     let live = connection(&args.server, Arc::clone(&person));
     Ok(consolidate::Options {
         repository: args.common.repo.clone(),
@@ -55,7 +59,7 @@ fn consolidate_options(args: &Consolidate, person: Arc<Progress>) -> Result<cons
             Reference::Chain => consolidate::Reference::Chain,
             Reference::Live => consolidate::Reference::Live,
         },
-        seeds: patterns(&args.seed)?,
+        seeds: args.seed.iter().map(|text| Pattern::new(text)).collect::<Result<_>>()?,
         with_privileges: args.with_privileges,
         ignore: args.ignore.iter().copied().collect(),
         also: args.also.iter().map(|url| (secrets::hide(url), other(url))).collect(),

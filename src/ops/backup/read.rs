@@ -107,6 +107,7 @@ pub fn read_all<W: Write>(
         let pieces = std::slice::from_ref(piece);
         let mut chunks = ChunkMaker::new(context, plan, pieces, &mut frame, &mut emit);
         let source = plan.tables[piece.table].rows(piece.pages);
+        context.observer.begin(&plan.item(*piece));
         copy::copy_out(leader, &source, |rows| chunks.rows(rows))?;
         chunks.seal()?;
     }
@@ -141,8 +142,8 @@ pub fn read_all<W: Write>(
 }
 
 fn open(context: &Context<'_>, facts: &ServerFacts) -> Result<Worker> {
-    let mut copier = Copier::open(context.connection, None, Purpose::Read, facts)?;
-    context.interrupt.register(copier.canceller());
+    let mut copier =
+        context.interrupt.open_copier(context.connection, None, Purpose::Read, facts)?;
     snapshot::join(&mut copier, &context.snapshot.id)?;
     copier.check_not_pooled()?;
     copier.use_encoding(&facts.encoding)?;
@@ -224,6 +225,7 @@ impl<'a, 'e> ChunkMaker<'a, 'e> {
         self.pieces = &self.pieces[1..];
         self.part = 1;
         self.report.tell();
+        self.context.observer.end();
         Ok(std::mem::take(&mut self.sent))
     }
 }
@@ -232,7 +234,10 @@ impl Sink for ChunkMaker<'_, '_> {
     fn begin(&mut self) -> Result<()> {
         match self.pieces {
             [] => Err(Error::new(Kind::Server, "the server sent more tables than were asked for")),
-            _ => Ok(()),
+            [piece, ..] => {
+                self.context.observer.begin(&self.plan.item(*piece));
+                Ok(())
+            }
         }
     }
 
@@ -300,6 +305,7 @@ fn read_large_objects<W: Write>(
     if facts.is_empty() {
         return Ok(LargeObjects::default());
     }
+    context.observer.phase("reading the large objects", None);
     let mut digester = LargeObjectDigester::default();
     let mut frame = FrameWriter::new(context.level)?;
     let mut rows = RowDigester::default();

@@ -1,19 +1,20 @@
 //! The first half of a backup: locks, snapshot, what may not be read, and the schema.
 
-use super::Options;
+use super::{Options, filter};
 use crate::error::{Error, Kind, Result};
 use crate::model::name::{Printable, QualifiedName, enumerate};
 use crate::model::schema::{NotCarried, ObjectClass, SchemaObject};
 use crate::model::server::DatabaseProperties;
 use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
+use crate::ops::lock_wait;
 use crate::ops::observer::Observer;
 use crate::pg::catalog::{self, CatalogTable};
 use crate::pg::session::{Purpose, Session};
 use crate::pg::snapshot::{self, Snapshot};
 use crate::pg::{database, ddl};
 use crate::rules::object_selection::Uncarried;
-use crate::rules::selection::Choice;
+use crate::rules::selection::{Choice, Selection};
 use crate::rules::{object_selection, order, role_names};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -70,8 +71,7 @@ pub fn take(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Taken> {
-    let mut watcher = Session::open(&options.connection, None, Purpose::Catalog)?;
-    interrupt.register(watcher.canceller());
+    let mut watcher = interrupt.open(&options.connection, None, Purpose::Catalog)?;
     for attempts in 0..ATTEMPTS {
         if attempts > 0 {
             std::thread::sleep(PAUSE);
@@ -100,10 +100,14 @@ fn attempt(
         Ok(to_lock(tables, &choices))
     };
     let check = || interrupt.check();
-    let mut snapshot = snapshot::take(leader, options.lock_timeout, &check, &mut choose)?;
-    let tables = std::mem::take(&mut snapshot.tables);
+    let process = leader.process();
+    let mut snapshot = lock_wait::told(&options.connection, None, process, observer, || {
+        snapshot::take(leader, options.lock_timeout, &check, &mut choose)
+    })?;
+    let mut tables = std::mem::take(&mut snapshot.tables);
     let choices = choices(&tables, options)?;
     check_standby(&tables, &choices, leader.facts.in_recovery)?;
+    filter::apply(leader, &mut tables, &choices, options)?;
 
     observer.phase("reading the schema", None);
     let before = snapshot::catalog_fingerprint(leader)?;
@@ -112,51 +116,10 @@ fn attempt(
     if before != snapshot::catalog_fingerprint(watcher)? {
         return Ok(None);
     }
-    let schema = schema?;
-    let mut not_carried = schema.not_carried;
-    not_carried.extend(extension_rows(leader)?);
-    let mut left_out = Vec::new();
-    let mut sequences = None;
-    let mut objects;
-    let mut notes = schema.notes;
-    if options.selection.is_everything() {
-        check_carried(&not_carried, &options.allow_missing)?;
-        objects = order::restore_order(schema.objects)?;
-    } else {
-        objects = order::restore_order(schema.objects)?;
-        let by_name: BTreeMap<&QualifiedName, Choice> =
-            tables.iter().map(|table| &table.name).zip(choices.iter().copied()).collect();
-        let before = relations(&objects);
-        let selected = object_selection::select(objects, &options.selection, |name| {
-            by_name.get(name).copied()
-        })?;
-        (objects, left_out) = (selected.objects, selected.left_out);
-        let kept = relations(&objects);
-        let of_view = |name: &QualifiedName| match (before.contains(name), kept.contains(name)) {
-            (false, _) => None,
-            (true, true) => Some(Choice::Whole),
-            (true, false) => Some(Choice::LeftOut),
-        };
-        let fate_of = |object: &NotCarried| {
-            let choice = |name: &QualifiedName| by_name.get(name).copied().or(of_view(name));
-            object_selection::uncarried(object, &options.selection, choice)
-        };
-        notes.retain(|note| fate_of(note) == Uncarried::Missing);
-        not_carried.retain(|object| {
-            let fate = fate_of(object);
-            if fate == Uncarried::NotChosen {
-                left_out.push(format!("{} {}", object.class, Printable(&object.name)));
-            }
-            fate == Uncarried::Missing
-        });
-        check_carried(&not_carried, &options.allow_missing)?;
-        let is_sequence = |object: &&SchemaObject| object.class == ObjectClass::Sequence;
-        sequences = Some(objects.iter().filter(is_sequence).filter_map(own_name).collect());
-    }
+    let allowed = Some(options.allow_missing.as_slice());
+    let coverage = cover(leader, schema?, &tables, &choices, &options.selection, allowed)?;
+    let Coverage { objects, not_carried, left_out, sequences } = coverage;
     let roles: BTreeSet<String> = objects.iter().flat_map(role_names::named).collect();
-    let without_rows = tables.iter().zip(&choices).filter(|(_, c)| **c == Choice::WithoutRows);
-    left_out.extend(without_rows.map(|(table, _)| format!("rows of {}", table.name)));
-    left_out.extend(notes.into_iter().map(|note| note.name));
     Ok(Some(Taken {
         snapshot,
         tables,
@@ -169,6 +132,84 @@ fn attempt(
         with_large_objects: options.selection.is_inclusive(),
         sequences,
     }))
+}
+
+/// What of a schema a selection takes, and what not.
+pub struct Coverage {
+    /// The objects, in the order in which they are restored.
+    pub objects: Vec<SchemaObject>,
+    /// What no archive carries, though it was asked for.
+    pub not_carried: Vec<NotCarried>,
+    /// What the selection leaves out, and what no archive can hold.
+    pub left_out: Vec<String>,
+    /// The sequences to take; `None` is all.
+    pub sequences: Option<BTreeSet<QualifiedName>>,
+}
+
+/// Decides what of a schema goes into the archive.
+///
+/// # Errors
+/// With `allowed`, if something cannot be carried whose class is not in it; a chosen table needs
+/// something that is left out.
+pub fn cover(
+    session: &mut Session,
+    schema: ddl::DatabaseSchema,
+    tables: &[CatalogTable],
+    choices: &[Choice],
+    selection: &Selection,
+    allowed: Option<&[ObjectClass]>,
+) -> Result<Coverage> {
+    let check = |not_carried: &[NotCarried]| match allowed {
+        Some(allowed) => check_carried(not_carried, allowed),
+        None => Ok(()),
+    };
+    let mut not_carried = schema.not_carried;
+    not_carried.extend(extension_rows(session)?);
+    let mut left_out = Vec::new();
+    let mut sequences = None;
+    let mut objects;
+    let mut notes = schema.notes;
+    if selection.is_everything() {
+        check(&not_carried)?;
+        objects = order::restore_order(schema.objects)?;
+    } else {
+        objects = order::restore_order(schema.objects)?;
+        let by_name: BTreeMap<&QualifiedName, Choice> =
+            tables.iter().map(|table| &table.name).zip(choices.iter().copied()).collect();
+        let before = relations(&objects);
+        let selected =
+            object_selection::select(objects, selection, |name| by_name.get(name).copied())?;
+        (objects, left_out) = (selected.objects, selected.left_out);
+        let kept = relations(&objects);
+        let of_view = |name: &QualifiedName| match (before.contains(name), kept.contains(name)) {
+            (false, _) => None,
+            (true, true) => Some(Choice::Whole),
+            (true, false) => Some(Choice::LeftOut),
+        };
+        let fate_of = |object: &NotCarried| {
+            let choice = |name: &QualifiedName| by_name.get(name).copied().or(of_view(name));
+            object_selection::uncarried(object, selection, choice)
+        };
+        notes.retain(|note| fate_of(note) == Uncarried::Missing);
+        not_carried.retain(|object| {
+            let fate = fate_of(object);
+            if fate == Uncarried::NotChosen {
+                left_out.push(format!("{} {}", object.class, Printable(&object.name)));
+            }
+            fate == Uncarried::Missing
+        });
+        check(&not_carried)?;
+        let is_sequence = |object: &&SchemaObject| object.class == ObjectClass::Sequence;
+        sequences = Some(objects.iter().filter(is_sequence).filter_map(own_name).collect());
+    }
+    let without_rows = tables.iter().zip(choices).filter(|(_, c)| **c == Choice::WithoutRows);
+    left_out.extend(without_rows.map(|(table, _)| format!("rows of {}", table.name)));
+    left_out.extend(
+        filter::chosen(tables)
+            .map(|(table, condition)| format!("rows of {} but for those {condition}", table.name)),
+    );
+    left_out.extend(notes.into_iter().map(|note| note.name));
+    Ok(Coverage { objects, not_carried, left_out, sequences })
 }
 
 /// Rows that go neither with the tables nor with the extension that their table belongs to.
@@ -200,13 +241,19 @@ fn gone() -> Error {
     Error::new(Kind::Server, "the database is not among the server's databases")
 }
 
-fn choices(tables: &[CatalogTable], options: &Options) -> Result<Vec<Choice>> {
+/// What the selection says of each table.
+pub fn choices(tables: &[CatalogTable], options: &Options) -> Result<Vec<Choice>> {
     let names: Vec<QualifiedName> = tables.iter().map(|table| table.name.clone()).collect();
+    options.selection.choose(&names, parents(tables))
+}
+
+/// Positions of the partitioned tables of partitions.
+pub fn parents(tables: &[CatalogTable]) -> impl Fn(usize) -> Option<usize> {
     let positions: BTreeMap<u32, usize> =
         tables.iter().enumerate().map(|(position, table)| (table.oid, position)).collect();
-    options.selection.choose(&names, |table| {
-        tables[table].partition_of.and_then(|parent| positions.get(&parent).copied())
-    })
+    let parent = |table: &CatalogTable| positions.get(&table.partition_of?).copied();
+    let parents: Vec<Option<usize>> = tables.iter().map(parent).collect();
+    move |table| parents[table]
 }
 
 /// OIDs of the tables to lock.
@@ -246,7 +293,8 @@ fn check_readable(tables: &[CatalogTable], choices: &[Choice]) -> Result<()> {
     Ok(())
 }
 
-fn check_standby(tables: &[CatalogTable], choices: &[Choice], in_recovery: bool) -> Result<()> {
+/// Fails for tables whose rows a standby does not have.
+pub fn check_standby(tables: &[CatalogTable], choices: &[Choice], in_recovery: bool) -> Result<()> {
     let unlogged: Vec<String> = tables
         .iter()
         .zip(choices)
@@ -263,7 +311,8 @@ fn check_standby(tables: &[CatalogTable], choices: &[Choice], in_recovery: bool)
     .hint("back up from the primary, or leave the rows out with --exclude-data"))
 }
 
-fn check_carried(not_carried: &[NotCarried], allowed: &[ObjectClass]) -> Result<()> {
+/// Fails for what cannot be carried, unless its class is allowed.
+pub fn check_carried(not_carried: &[NotCarried], allowed: &[ObjectClass]) -> Result<()> {
     let refused: Vec<&NotCarried> =
         not_carried.iter().filter(|object| !allowed.contains(&object.class)).collect();
     if refused.is_empty() {

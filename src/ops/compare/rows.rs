@@ -5,15 +5,16 @@ use crate::archive::frame;
 use crate::archive::manifest::{Manifest, TableEntry};
 use crate::archive::reader::ArchiveReader;
 use crate::error::Result;
+use crate::model::condition::Condition;
 use crate::model::connection::Connection;
 use crate::model::content::Content;
 use crate::model::name::QualifiedName;
 use crate::model::table::{Column, SequenceState};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
-use crate::ops::{plan, scan};
+use crate::ops::{lock_wait, plan, scan};
 use crate::pg::catalog::{self, CatalogTable};
-use crate::pg::session::{Purpose, Session};
+use crate::pg::session::Purpose;
 use crate::pg::{snapshot, target};
 use crate::rules::copy_text;
 use crate::rules::large_object_digest::LargeObjectContent;
@@ -42,6 +43,8 @@ pub struct Rows {
     pub sequences: usize,
     /// Large objects of the archive.
     pub large_objects: u64,
+    /// Tables of which the archive holds only some rows, with the condition: no others were compared.
+    pub chosen: Vec<(QualifiedName, Condition)>,
     /// What differs; empty is equal.
     pub differences: Vec<Difference>,
 }
@@ -80,6 +83,7 @@ pub(super) fn compare(
             let live = Live {
                 connection,
                 database: None,
+                as_restored: false,
                 lock_timeout: options.lock_timeout,
                 jobs: options.jobs,
             };
@@ -94,6 +98,11 @@ pub(super) fn compare(
         rows: manifest.tables.iter().map(|table| table.content.rows).sum(),
         sequences: left.sequences.len(),
         large_objects: manifest.large_objects.count,
+        chosen: manifest
+            .tables
+            .iter()
+            .filter_map(|entry| Some((entry.name.clone(), entry.chosen_rows()?.clone())))
+            .collect(),
         differences: differences(&left, &right, manifest.whole),
     })
 }
@@ -185,6 +194,9 @@ fn names(columns: &[Column]) -> BTreeSet<&str> {
 struct Live<'a> {
     connection: &'a Connection,
     database: Option<&'a str>,
+    /// Whether tables must hold the archive's rows and no others, though the operator has chosen
+    /// some by a condition, which may mean something else today.
+    as_restored: bool,
     lock_timeout: Duration,
     jobs: usize,
 }
@@ -199,7 +211,8 @@ pub fn with_restored(
     interrupt: &Interrupt,
 ) -> Result<Vec<Difference>> {
     let manifest = reader.manifest();
-    let live = Live { connection, database, lock_timeout: Duration::from_secs(60), jobs };
+    let lock_timeout = Duration::from_secs(60);
+    let live = Live { connection, database, as_restored: true, lock_timeout, jobs };
     let mut right = read_live(&live, manifest, observer, interrupt)?;
     right.tables.retain(|name, _| name.schema != target::MARK);
     let mut left = from_manifest(manifest);
@@ -214,7 +227,7 @@ fn from_database(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Side> {
-    let mut session = Session::open(live.connection, live.database, Purpose::Catalog)?;
+    let mut session = interrupt.open(live.connection, live.database, Purpose::Catalog)?;
     target::check_unmarked(&mut session)?;
     read_live(live, manifest, observer, interrupt)
 }
@@ -225,15 +238,18 @@ fn read_live(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Side> {
-    let mut leader = Session::open(live.connection, live.database, Purpose::Catalog)?;
-    interrupt.register(leader.canceller());
+    observer.phase("locking the tables", None);
+    let mut leader = interrupt.open(live.connection, live.database, Purpose::Catalog)?;
     let in_archive: BTreeMap<&QualifiedName, &TableEntry> =
         manifest.tables.iter().map(|entry| (&entry.name, entry)).collect();
     let mut choose = |tables: &[CatalogTable]| {
         Ok(tables.iter().filter(|t| in_archive.contains_key(&t.name)).map(|t| t.oid).collect())
     };
     let check = || interrupt.check();
-    let taken = snapshot::take(&mut leader, live.lock_timeout, &check, &mut choose)?;
+    let process = leader.process();
+    let taken = lock_wait::told(live.connection, live.database, process, observer, || {
+        snapshot::take(&mut leader, live.lock_timeout, &check, &mut choose)
+    })?;
     let mut tables = BTreeMap::new();
     let mut to_scan = Vec::new();
     for mut table in taken.tables.into_iter().filter(|table| !table.partitioned) {
@@ -243,7 +259,10 @@ fn read_live(
             && names(&entry.columns).is_subset(&names(&columns))
         {
             table.columns = entry.columns.clone();
-            table.condition = entry.condition.clone();
+            table.condition = match live.as_restored {
+                true => entry.extension_rows().cloned(),
+                false => entry.condition.clone(),
+            };
             to_scan.push(table.clone());
         }
         if in_archive.contains_key(&table.name) || manifest.whole {

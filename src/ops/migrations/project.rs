@@ -89,6 +89,15 @@ impl AlembicProject {
         Ok(graph)
     }
 
+    /// What was found, for people.
+    pub fn describe(&self) -> String {
+        format!(
+            "{} files of an alembic project, revisions in {}",
+            self.files.len(),
+            self.version_locations.join(", ")
+        )
+    }
+
     /// A file's bytes.
     pub fn file(&self, path: &str) -> Option<&ProjectFile> {
         self.files.iter().find(|file| file.path == path)

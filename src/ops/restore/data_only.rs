@@ -14,6 +14,7 @@ use crate::model::name::{QualifiedName, enumerate};
 use crate::model::schema::{ObjectClass, SchemaObject};
 use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
+use crate::ops::lock_wait;
 use crate::ops::observer::Observer;
 use crate::ops::scan;
 use crate::pg::session::{Purpose, Session};
@@ -30,8 +31,7 @@ pub fn run(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Summary> {
-    let mut session = Session::open(&options.connection, None, Purpose::Write)?;
-    interrupt.register(session.canceller());
+    let mut session = interrupt.open(&options.connection, None, Purpose::Write)?;
     session.check_not_pooled()?;
     target::lock(&mut session)?;
     target::check_unmarked(&mut session)?;
@@ -65,7 +65,10 @@ fn in_transaction(
     rows::check_ways(session, &targets, on_existing)?;
     let mut arrangement = Arrangement::choose(session, &targets)?;
     let alone = on_existing == OnExisting::Truncate || arrangement.alters_keys();
-    targets::lock(session, &targets, alone)?;
+    let process = session.process();
+    lock_wait::told(&options.connection, None, process, observer, || {
+        targets::lock(session, &targets, alone)
+    })?;
     if on_existing == OnExisting::Error {
         targets::check_no_rows(session, &targets)?;
     }

@@ -26,8 +26,7 @@ pub fn into_empty(
     let manifest = reader.manifest();
     let Selected { mut objects, left_out } =
         object_selection::without(adapt::schema(reader, options)?, &options.leave_out)?;
-    let mut session = Session::open(&options.connection, database, session::Purpose::Write)?;
-    interrupt.register(session.canceller());
+    let mut session = interrupt.open(&options.connection, database, session::Purpose::Write)?;
     session.check_not_pooled()?;
     target::lock(&mut session)?;
     if target::is_marked(&mut session.client)? {

@@ -51,15 +51,9 @@ pub fn create(
     };
     std::thread::scope(|scope| {
         for _ in 1..team.jobs {
-            scope.spawn(|| {
-                let opened = Session::open(&options.connection, database, Purpose::Write);
-                match opened {
-                    Ok(mut session) => {
-                        interrupt.register(session.canceller());
-                        team.work(&mut session);
-                    }
-                    Err(error) => team.fail(error),
-                }
+            scope.spawn(|| match interrupt.open(&options.connection, database, Purpose::Write) {
+                Ok(mut session) => team.work(&mut session),
+                Err(error) => team.fail(error),
             });
         }
         team.work(session);

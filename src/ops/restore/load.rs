@@ -7,9 +7,8 @@ use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
-use crate::ops::observer::Observer;
+use crate::ops::observer::{Item, Observer};
 use crate::ops::pool;
-use crate::pg::copier::Copier;
 use crate::pg::copy::{Copies, copy_in_sql};
 use crate::pg::ident::{literal, quote, quote_qualified};
 use crate::pg::session::{Purpose, Session, Statements};
@@ -48,8 +47,8 @@ pub fn load_all(
         tasks,
         interrupt,
         || {
-            let mut copier = Copier::open(&options.connection, database, Purpose::Write, &facts)?;
-            interrupt.register(copier.canceller());
+            let connection = &options.connection;
+            let mut copier = interrupt.open_copier(connection, database, Purpose::Write, &facts)?;
             copier.check_not_pooled()?;
             copier.use_encoding(encoding)?;
             Ok(copier)
@@ -85,12 +84,18 @@ pub fn load(
     let mut copy = session.copy_in(sql, format!("cannot load table {}", table.name))?;
     let mut expected = 0;
     for chunk in chunks {
+        observer.begin(&Item {
+            name: &table.name,
+            parts: table.chunks.len() as u64,
+            bytes: chunk.content.bytes,
+        });
         let content = reader.member(&chunk.member)?;
         frame::decompress(&content, chunk.content.bytes, |piece| {
             interrupt.check()?;
             copy.write(piece)
         })?;
         observer.moved(chunk.content.rows, chunk.content.bytes);
+        observer.end();
         expected += chunk.content.rows;
     }
     let taken = copy.finish()?;

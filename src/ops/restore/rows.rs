@@ -74,8 +74,8 @@ pub fn empty(session: &mut Session, targets: &[Target<'_>]) -> Result<()> {
     let mut names: Vec<(&QualifiedName, bool)> =
         complete.iter().map(|root| (*root, true)).collect();
     for target in targets {
-        if target.entry.condition.is_some() {
-            rows::delete(session, &target.entry.name, target.entry.condition.as_deref())?;
+        if let Some(condition) = target.entry.extension_rows() {
+            rows::delete(session, &target.entry.name, condition)?;
         } else if !target.above.last().is_some_and(|root| complete.contains(&root)) {
             names.push((&target.entry.name, false));
         }
@@ -219,7 +219,7 @@ fn content(session: &mut Session, entry: &TableEntry) -> Result<Content> {
             table: &entry.name,
             columns: &entry.columns,
             pages: None,
-            condition: entry.condition.as_deref(),
+            condition: entry.extension_rows(),
         },
     )
 }

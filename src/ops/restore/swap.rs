@@ -39,8 +39,7 @@ pub fn run(
         ))
         .hint("name another with --maintenance-db"));
     }
-    let mut session = Session::open(&options.connection, Some(how.maintenance), Purpose::Write)?;
-    interrupt.register(session.canceller());
+    let mut session = interrupt.open(&options.connection, Some(how.maintenance), Purpose::Write)?;
     let replaced = database::properties(&mut session, &target)?;
     if replaced.is_some() {
         check_swap(&mut session, &target, how)?;

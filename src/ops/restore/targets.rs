@@ -100,7 +100,7 @@ pub fn lock(session: &mut Session, targets: &[Target<'_>], alone: bool) -> Resul
 pub fn check_no_rows(session: &mut Session, targets: &[Target<'_>]) -> Result<()> {
     let mut filled = Vec::new();
     for target in targets {
-        if rows::has_rows(session, &target.entry.name, target.entry.condition.as_deref())? {
+        if rows::has_rows(session, &target.entry.name, target.entry.extension_rows())? {
             filled.push(target.entry.name.to_string());
         }
     }

@@ -1,6 +1,6 @@
 //! One file: its headers, its manifest, its checksums and its schema.
 
-use super::members::{Checked, check_task, tasks};
+use super::members::{Checked, Task, check_task, tasks};
 use super::{Report, full};
 use crate::archive::hashing;
 use crate::archive::manifest::{Manifest, Member};
@@ -60,6 +60,7 @@ pub fn check_file(
         return Ok(report);
     };
     let tasks = tasks(&manifest, &slots, &mut report);
+    observer.expect(tasks.iter().map(Task::bytes).sum());
     let results = |(place, result): Checked| {
         report.members += usize::from(slots.contains_key(&place));
         match result {

@@ -6,7 +6,7 @@ use crate::archive::manifest::{Chunk, LargeObjects, Manifest, Member};
 use crate::archive::reader::Slot;
 use crate::archive::{frame, hashing};
 use crate::error::{Error, Result};
-use crate::ops::observer::Observer;
+use crate::ops::observer::{Item, Observer};
 use crate::ops::pool;
 use crate::rules::large_object_digest::LargeObjectDigester;
 use crate::rules::row_digest::RowDigester;
@@ -71,6 +71,16 @@ pub(super) fn tasks<'a>(
     tasks
 }
 
+impl Task<'_> {
+    /// Bytes of the archive that it reads.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::File(_, slot) | Self::Chunk(_, slot) => slot.size,
+            Self::LargeObjects(_, pieces) => pieces.iter().map(|(_, slot)| slot.size).sum(),
+        }
+    }
+}
+
 /// The place of a check, and the rows it counted.
 pub(super) type Checked = (String, Result<u64>);
 
@@ -81,13 +91,21 @@ pub(super) fn check_task(
     observer: &dyn Observer,
     emit: pool::Emit<'_, Checked>,
 ) -> Result<()> {
+    let begin = |member: &Member| {
+        observer.begin(&Item { name: &member.member, parts: 1, bytes: member.size });
+    };
     let mut done = |member: &Member, result: Result<u64>| {
         observer.moved(*result.as_ref().unwrap_or(&0), member.size);
+        observer.end();
         emit((member.member.clone(), result))
     };
     match task {
-        Task::File(member, slot) => done(member, hashed(file, member, slot).map(|_| 0)),
+        Task::File(member, slot) => {
+            begin(member);
+            done(member, hashed(file, member, slot).map(|_| 0))
+        }
         Task::Chunk(chunk, slot) => {
+            begin(&chunk.member);
             let result = hashed(file, &chunk.member, slot)
                 .and_then(|content| check_chunk(chunk, &content, &mut |_| Ok(())));
             done(&chunk.member, result)
@@ -96,6 +114,7 @@ pub(super) fn check_task(
             let mut digester = LargeObjectDigester::default();
             let mut sound = true;
             for (chunk, slot) in pieces {
+                begin(&chunk.member);
                 let result = hashed(file, &chunk.member, slot).and_then(|content| {
                     check_chunk(chunk, &content, &mut |piece| digester.update(piece))
                 });
@@ -131,8 +150,12 @@ fn check_large_objects(objects: &LargeObjects, digester: LargeObjectDigester) ->
     )))
 }
 
-/// The frame decodes to the rows that the manifest counts.
-fn check_chunk(
+/// Fails unless a chunk's frame, whose SHA-256 was checked, decodes to the rows that the manifest
+/// counts; hands on the rows meanwhile.
+///
+/// # Errors
+/// [`Kind::Damaged`](crate::error::Kind::Damaged), and whatever `take` returns.
+pub fn check_chunk(
     chunk: &Chunk,
     content: &[u8],
     take: &mut dyn FnMut(&[u8]) -> Result<()>,

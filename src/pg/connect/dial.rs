@@ -144,6 +144,17 @@ pub fn too_late() -> io::Error {
     )
 }
 
+/// The server of an open session is silent for too long.
+pub fn stalled(what: &str, limit: Duration) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::TimedOut,
+        format!(
+            "the server has {what} nothing for {} s (--stall-timeout sets how long to wait)",
+            limit.as_secs()
+        ),
+    )
+}
+
 /// A timeout in words: the system calls it a resource that is temporarily unavailable.
 fn timely(error: io::Error) -> io::Error {
     match error.kind() {
@@ -243,12 +254,8 @@ impl Stream {
         self.seen.lock().map_or_else(|poisoned| poisoned.into_inner().clone(), |seen| seen.clone())
     }
 
-    /// Reading fails after so long without a byte; none is never. Counts once the session is
-    /// ready; before that, the target's own time does.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+    /// Reading fails after so long without a byte; none is never.
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         match &self.transport {
             Transport::Unix(stream) => stream.set_read_timeout(timeout),
             Transport::Tcp(stream) => stream.set_read_timeout(timeout),
@@ -261,6 +268,17 @@ impl Stream {
             Transport::Unix(stream) => stream.set_write_timeout(timeout),
             Transport::Tcp(stream) => stream.set_write_timeout(timeout),
             Transport::Tls(stream) => stream.sock.set_write_timeout(timeout),
+        }
+    }
+
+    /// A timeout of an open session in words.
+    fn stalled(&self, error: io::Error, what: &str) -> io::Error {
+        match (error.kind(), self.target.stall_timeout) {
+            // The system's own timeouts of TCP have another kind.
+            (io::ErrorKind::WouldBlock, Some(limit)) if self.watch.is_none() => {
+                stalled(what, limit)
+            }
+            _ => error,
         }
     }
 
@@ -286,12 +304,14 @@ impl Read for Stream {
             Transport::Tcp(stream) => stream.read(buffer),
             Transport::Tls(stream) => stream.read(buffer),
         };
-        let Some(watch) = &mut self.watch else { return read };
+        let Some(watch) = &mut self.watch else {
+            return read.map_err(|error| self.stalled(error, "sent"));
+        };
         let read = read.map_err(timely)?;
         if watch.observe(&buffer[..read])? {
             self.watch = None;
-            self.set_read_timeout(None)?;
-            self.set_write_timeout(None)?;
+            self.set_read_timeout(self.target.stall_timeout)?;
+            self.set_write_timeout(self.target.stall_timeout)?;
         }
         Ok(read)
     }
@@ -304,6 +324,7 @@ impl Write for Stream {
             Transport::Tcp(stream) => stream.write(buffer),
             Transport::Tls(stream) => stream.write(buffer),
         }
+        .map_err(|error| self.stalled(error, "taken"))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -312,5 +333,6 @@ impl Write for Stream {
             Transport::Tcp(stream) => stream.flush(),
             Transport::Tls(stream) => stream.flush(),
         }
+        .map_err(|error| self.stalled(error, "taken"))
     }
 }

@@ -5,6 +5,7 @@
 //! socket the crate hands nothing over; what would be read along there is asked for beforehand.
 
 use super::dial::{dial, take_tls_answer, tls_request, too_late};
+use super::silence::Silence;
 use super::target::{Address, ChannelBinding, Encryption, Keepalives, Place, Target};
 use super::tls;
 use super::watch::{Method, Seen, Watch};
@@ -78,6 +79,11 @@ pub fn attempt(
     }
     if let Some(timeout) = target.connect_timeout {
         config.connect_timeout(timeout);
+    }
+    if let Some(person) = target.listener.0.clone() {
+        config.notice_callback(move |notice| {
+            person.detail(&format!("the server says: {}: {}", notice.severity(), notice.message()));
+        });
     }
     if let Some(timeout) = target.tcp_user_timeout {
         config.tcp_user_timeout(timeout);
@@ -161,6 +167,9 @@ pub struct Session {
     channel_binding: Option<Vec<u8>>,
     watch: Option<Watch>,
     deadline: Option<Pin<Box<Sleep>>>,
+    target: Arc<Target>,
+    seen: Arc<Mutex<Seen>>,
+    silence: Option<Silence>,
 }
 
 enum Transport {
@@ -209,9 +218,17 @@ impl Connector {
             }
         };
         let private = self.target.is_private(encrypted);
-        let watch = Watch::new(self.target.methods.clone(), private, self.seen);
+        let watch = Watch::new(self.target.methods.clone(), private, Arc::clone(&self.seen));
         let deadline = until.map(|until| Box::pin(tokio::time::sleep_until(until)));
-        Ok(Session { transport, channel_binding, watch: Some(watch), deadline })
+        Ok(Session {
+            transport,
+            channel_binding,
+            watch: Some(watch),
+            deadline,
+            target: self.target,
+            seen: self.seen,
+            silence: None,
+        })
     }
 
     async fn encrypt(
@@ -252,12 +269,21 @@ impl AsyncRead for Session {
             Transport::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Transport::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         };
-        let Some(watch) = &mut session.watch else { return read };
+        let Some(watch) = &mut session.watch else {
+            let Some(silence) = &mut session.silence else { return read };
+            match &read {
+                Poll::Ready(_) => silence.heard(&buffer.filled()[before..]),
+                Poll::Pending => silence.check(context)?,
+            }
+            return read;
+        };
         match read {
             Poll::Ready(Ok(())) => {
                 if watch.observe(&buffer.filled()[before..])? {
                     session.watch = None;
                     session.deadline = None;
+                    let process = session.seen.lock().ok().and_then(|seen| seen.process);
+                    session.silence = Silence::new(&session.target, process);
                 }
                 Poll::Ready(Ok(()))
             }
@@ -279,10 +305,15 @@ impl AsyncWrite for Session {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().transport {
+        let session = self.get_mut();
+        let written = match &mut session.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Transport::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        };
+        if let (Poll::Ready(Ok(1..)), Some(silence)) = (&written, &mut session.silence) {
+            silence.said();
         }
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -2,7 +2,7 @@
 
 use super::parameters::{Values, number, one_of};
 use super::passfile::{self, Wanted};
-use super::target::{Address, ChannelBinding, Encryption, Keepalives, Target};
+use super::target::{Address, ChannelBinding, Encryption, Keepalives, Listener, Target};
 use super::tls::{Check, Roots, Showing, Tls};
 use super::watch::Methods;
 use crate::error::{Error, Kind, Result};
@@ -122,13 +122,16 @@ pub fn targets(
         database,
         options: values.get("options").cloned(),
         application_name: application_name.cloned().unwrap_or_else(|| String::from("pgark")),
-        connect_timeout: match number(values, "connect_timeout")? {
-            None => Some(CONNECT_TIMEOUT),
+        connect_timeout: match (connection.connect_timeout, number(values, "connect_timeout")?) {
+            (Some(said), _) => Some(said).filter(|said| !said.is_zero()),
+            (None, None) => Some(CONNECT_TIMEOUT),
             // libpq: zero and less is for ever.
-            Some(seconds) => {
+            (None, Some(seconds)) => {
                 u64::try_from(seconds).ok().filter(|s| *s > 0).map(Duration::from_secs)
             }
         },
+        stall_timeout: connection.stall_timeout,
+        listener: Listener(connection.person.clone()),
         tcp_user_timeout: match number(values, "tcp_user_timeout")? {
             None => Some(TCP_USER_TIMEOUT),
             Some(milliseconds) => {

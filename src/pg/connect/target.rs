@@ -3,7 +3,7 @@
 use super::tls::Tls;
 use super::watch::Methods;
 use crate::error::{Error, Kind, Result};
-use crate::model::connection::Password;
+use crate::model::connection::{Password, Person};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +33,10 @@ pub struct Target {
     pub application_name: String,
     /// How long one attempt may take until the session is ready; none is for ever.
     pub connect_timeout: Option<Duration>,
+    /// How long an open session's server may be silent when it should speak; none is for ever.
+    pub stall_timeout: Option<Duration>,
+    /// Who hears the server's notices.
+    pub listener: Listener,
     /// How long what was sent may stay unacknowledged; none is the system's own limit.
     pub tcp_user_timeout: Option<Duration>,
     /// Whether and how the system asks a silent server for a sign of life.
@@ -45,6 +49,16 @@ pub struct Target {
     pub channel_binding: ChannelBinding,
     /// Which ways to prove the user the server may ask for.
     pub methods: Methods,
+}
+
+/// Who hears the server's notices.
+#[derive(Clone, Default)]
+pub struct Listener(pub Option<Arc<dyn Person>>);
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Listener(…)")
+    }
 }
 
 /// Where a server listens.

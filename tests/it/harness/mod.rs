@@ -3,8 +3,10 @@
 pub mod alembic;
 pub mod archive;
 pub mod carried;
+pub mod proxy;
 pub mod secure;
 pub mod server;
+pub mod terminal;
 
 use assert_cmd::cargo::CommandCargoExt;
 use postgres::Client;
@@ -269,7 +271,7 @@ impl Repo {
         let mut arguments = vec!["backup", "--url", &url, "--json"];
         arguments.extend(more);
         let run = self.ok(&arguments);
-        let summary: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        let summary = run.json();
         PathBuf::from(summary["archive"].as_str().unwrap())
     }
 
@@ -326,6 +328,21 @@ impl Run {
             self.stderr
         );
         self
+    }
+
+    /// The result that `--json` prints last.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        self.events().pop().unwrap_or_else(|| panic!("no JSON: {self:?}"))
+    }
+
+    /// All that `--json` prints, one object a line.
+    #[track_caller]
+    pub fn events(&self) -> Vec<serde_json::Value> {
+        let parse = |line: &str| {
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+        };
+        self.stdout.lines().map(parse).collect()
     }
 
     /// Fails the test unless standard error holds every one of `texts`.

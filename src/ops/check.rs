@@ -1,0 +1,311 @@
+//! `pgark check`: would a backup succeed now, what would it cover, and what would mend what is
+//! wrong. Nothing is changed anywhere, and no lock is waited for.
+
+use super::backup::{self, filter, schema};
+use super::migrations::project;
+use super::interrupt::Interrupt;
+use super::observer::Observer;
+use crate::error::{Error, Kind, Result};
+use crate::model::name::{Printable, enumerate};
+use crate::pg::catalog::{self, CatalogTable};
+use crate::pg::connect::Encryption;
+use crate::pg::session::{Purpose, Session};
+use crate::pg::{conflicts, ddl, grants, target};
+use crate::rules::selection::Choice;
+use std::collections::BTreeSet;
+
+mod repository;
+
+/// How long definitions that others alter are waited for.
+const PATIENCE: &str = "2s";
+
+/// How something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// As it should be.
+    Fine,
+    /// A backup works, and somebody should look after it.
+    Warning,
+    /// A backup would fail with this kind.
+    Failed(Kind),
+}
+
+/// One thing that was looked at.
+#[derive(Debug)]
+pub struct Check {
+    /// What: `connection`, `privileges` …
+    pub name: &'static str,
+    /// How it stands.
+    pub state: State,
+    /// What was found.
+    pub what: String,
+    /// Statements or commands that mend it.
+    pub mend: Vec<String>,
+}
+
+/// What a backup would cover.
+#[derive(Debug)]
+pub struct Covered {
+    /// Tables with their rows.
+    pub tables: usize,
+    /// Their bytes on the server's disk.
+    pub bytes: u64,
+    /// Sequences.
+    pub sequences: usize,
+    /// Large objects.
+    pub large_objects: u64,
+    /// Objects of the schema.
+    pub objects: usize,
+    /// What would be left out.
+    pub left_out: Vec<String>,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// In the order in which a backup would meet it.
+    pub checks: Vec<Check>,
+    /// What a backup would cover, if that could be found out.
+    pub covered: Option<Covered>,
+}
+
+impl Report {
+    /// The kind that a backup would fail with.
+    pub fn failure(&self) -> Option<Kind> {
+        self.checks.iter().find_map(|check| match check.state {
+            State::Failed(kind) => Some(kind),
+            _ => None,
+        })
+    }
+
+    fn add(&mut self, name: &'static str, state: State, what: impl Into<String>) {
+        self.checks.push(Check { name, state, what: what.into(), mend: Vec::new() });
+    }
+
+    /// Notes a failure; a signal ends the whole run.
+    fn failed(&mut self, name: &'static str, error: &Error) -> Result<()> {
+        if let Kind::Interrupted(_) = error.kind() {
+            return Err(Error::new(error.kind(), error.to_string()));
+        }
+        let words: Vec<String> = std::iter::once(error.to_string()).chain(error.causes()).collect();
+        let mend = error.next_step().map(str::to_owned).into_iter().collect();
+        let state = State::Failed(error.kind());
+        self.checks.push(Check { name, state, what: words.join(": "), mend });
+        Ok(())
+    }
+}
+
+/// Checks what `pgark backup` would need with the same options.
+///
+/// # Errors
+/// [`Kind::Interrupted`] alone; all that is wrong is in the report.
+pub fn run(
+    options: &backup::Options,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Report> {
+    let mut report = Report::default();
+    let place = match repository::check(&mut report, options) {
+        Ok(place) => Some(place),
+        Err(error) => report.failed("repository", &error).map(|()| None)?,
+    };
+    match interrupt.explain(database(&mut report, options, observer, interrupt)) {
+        Ok(facts) => {
+            if let (Some(place), Some(covered)) = (&place, &report.covered) {
+                let estimate = repository::estimate(&options.repository, &facts, covered.bytes);
+                repository::check_room(&mut report, place, &estimate);
+            }
+        }
+        Err(error) => report.failed("database", &error)?,
+    }
+    match project::load(&options.migrations, observer) {
+        Ok(None) => {}
+        Ok(Some(project)) => report.add("migrations", State::Fine, project.describe()),
+        Err(error) => report.failed("migrations", &error)?,
+    }
+    Ok(report)
+}
+
+/// Checks the database, and gives its name.
+fn database(
+    report: &mut Report,
+    options: &backup::Options,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<String> {
+    observer.phase("connecting", None);
+    let mut session = Session::open(&options.connection, None, Purpose::Catalog)?;
+    interrupt.register(session.canceller());
+    session.check_not_pooled()?;
+    let encrypted = session.target().encryption == [Encryption::Tls];
+    report.add(
+        "connection",
+        State::Fine,
+        format!(
+            "{}, PostgreSQL {}{}{}{}",
+            session.target().describe(),
+            session.facts.server_version,
+            if encrypted { ", encrypted" } else { "" },
+            if session.facts.superuser { ", a superuser" } else { "" },
+            if session.facts.in_recovery { ", a standby" } else { "" }
+        ),
+    );
+    target::check_unmarked(&mut session)?;
+    observer.phase("looking at the tables", None);
+    session.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+    session.execute(&format!("SET LOCAL lock_timeout = '{PATIENCE}'"))?;
+    let mut tables = catalog::tables(&mut session.client)?;
+    let choices = schema::choices(&tables, options)?;
+    privileges(report, &mut session, &tables, &choices, options)?;
+    if let Err(error) = schema::check_standby(&tables, &choices, session.facts.in_recovery) {
+        report.failed("standby", &error)?;
+    }
+    let locked = locks(report, &mut session, &tables, &choices)?;
+    filter::apply(&mut session, &mut tables, &choices, options)?;
+    observer.phase("reading the schema", None);
+    session.execute("SAVEPOINT before_schema")?;
+    match covered(&mut session, &tables, &choices, options, &locked) {
+        Ok((covered, carried)) => {
+            if let Err(error) = carried {
+                report.failed("schema", &error)?;
+            }
+            report.covered = Some(covered);
+        }
+        Err(error) => {
+            report.failed("schema", &interrupt.reason(error))?;
+            session.execute("ROLLBACK TO SAVEPOINT before_schema")?;
+        }
+    }
+    session.execute("ROLLBACK")?;
+    Ok(session.facts.database)
+}
+
+/// Tables whose rows are to be read.
+fn to_read<'a>(tables: &'a [CatalogTable], choices: &[Choice]) -> Vec<&'a CatalogTable> {
+    let whole = tables.iter().zip(choices).filter(|(_, choice)| **choice == Choice::Whole);
+    whole.map(|(table, _)| table).filter(|table| !table.partitioned).collect()
+}
+
+fn privileges(
+    report: &mut Report,
+    session: &mut Session,
+    tables: &[CatalogTable],
+    choices: &[Choice],
+    options: &backup::Options,
+) -> Result<()> {
+    let read = to_read(tables, choices);
+    let mut missing = grants::missing(session, &read)?;
+    let of_relations = missing.len();
+    if options.selection.is_inclusive() {
+        missing.extend(grants::missing_large_objects(session)?);
+    }
+    if missing.is_empty() {
+        let what = format!("{} tables and all sequences can be read", read.len());
+        report.add("privileges", State::Fine, what);
+    } else {
+        let names: Vec<String> = missing.iter().map(|missing| missing.what.clone()).collect();
+        let mut mend: Vec<String> = missing.into_iter().map(|missing| missing.grant).collect();
+        if let Some(one) = grants::read_all_data(session).filter(|_| of_relations > 1) {
+            mend.push(format!("-- or, for all tables and sequences, now and later: {one}"));
+        }
+        let what = format!("the role lacks {}", enumerate(&names));
+        let state = State::Failed(Kind::Failed);
+        report.checks.push(Check { name: "privileges", state, what, mend });
+    }
+    let hidden = read.iter().filter(|table| table.readable && table.rows_hidden);
+    let hidden: Vec<String> = hidden.map(|table| table.name.to_string()).collect();
+    if !hidden.is_empty() {
+        report.checks.push(Check {
+            name: "row-security",
+            state: State::Failed(Kind::Refused),
+            what: format!("row-level security hides rows of {}", enumerate(&hidden)),
+            mend: vec![grants::bypass_row_security(session)],
+        });
+    }
+    Ok(())
+}
+
+/// Warns of locks that a backup would wait for, and gives the tables that they are on.
+fn locks(
+    report: &mut Report,
+    session: &mut Session,
+    tables: &[CatalogTable],
+    choices: &[Choice],
+) -> Result<BTreeSet<u32>> {
+    let to_lock: Vec<&CatalogTable> = tables
+        .iter()
+        .zip(choices)
+        .filter(|(table, choice)| **choice != Choice::LeftOut && table.readable)
+        .map(|(table, _)| table)
+        .collect();
+    let conflicts = conflicts::find(session, &to_lock)?;
+    for conflict in &conflicts {
+        let table = &conflict.table;
+        let what = match conflict.held {
+            true => format!("a backup would wait now: {table} is held by {}", conflict.by),
+            false => {
+                format!("a backup would wait now behind {}, who waits for {table}", conflict.by)
+            }
+        };
+        report.checks.push(Check {
+            name: "locks",
+            state: State::Warning,
+            what,
+            mend: vec![match conflict.by.process {
+                0 => String::from(
+                    "-- pg_prepared_xacts lists it; COMMIT or ROLLBACK PREPARED ends it",
+                ),
+                process => format!("SELECT pg_terminate_backend({process});  -- or wait for it"),
+            }],
+        });
+    }
+    if conflicts.is_empty() {
+        report.add("locks", State::Fine, "nobody is in the way");
+    }
+    let held = |table: &&&CatalogTable| conflicts.iter().any(|c| c.table == table.name);
+    Ok(to_lock.iter().filter(held).map(|table| table.oid).collect())
+}
+
+/// What a backup would cover, and whether what it could not carry is allowed to be missing.
+fn covered(
+    session: &mut Session,
+    tables: &[CatalogTable],
+    choices: &[Choice],
+    options: &backup::Options,
+    locked: &BTreeSet<u32>,
+) -> Result<(Covered, Result<()>)> {
+    let read = ddl::read(&mut session.client, &session.facts)?;
+    let selection = &options.selection;
+    let coverage = schema::cover(session, read, tables, choices, selection, None)?;
+    let carried = schema::check_carried(&coverage.not_carried, &options.allow_missing);
+    let rows = to_read(tables, choices);
+    // The size of a table that somebody holds could be waited for.
+    let free: Vec<&CatalogTable> = rows
+        .iter()
+        .copied()
+        .filter(|table| table.readable && !locked.contains(&table.oid))
+        .collect();
+    let large_objects = catalog::count_large_objects(&mut session.client)?;
+    let mut left_out = coverage.left_out;
+    left_out.extend(
+        coverage
+            .not_carried
+            .iter()
+            .map(|object| format!("{} {}", object.class, Printable(&object.name))),
+    );
+    if !selection.is_inclusive() && large_objects > 0 {
+        left_out.push(format!("{large_objects} large objects"));
+    }
+    let sequence = |object: &&crate::model::schema::SchemaObject| {
+        object.class == crate::model::schema::ObjectClass::Sequence
+    };
+    let covered = Covered {
+        tables: rows.len(),
+        bytes: conflicts::bytes(session, &free)?,
+        sequences: coverage.objects.iter().filter(sequence).count(),
+        large_objects: if selection.is_inclusive() { large_objects } else { 0 },
+        objects: coverage.objects.len(),
+        left_out,
+    };
+    Ok((covered, carried))
+}

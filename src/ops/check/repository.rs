@@ -1,0 +1,88 @@
+//! Where the archive would go: can it be written there, and is there room for it.
+
+use super::{Report, State};
+use crate::error::{Error, Kind, Result};
+use crate::ops::backup;
+use crate::ops::list;
+use crate::store::place::{self, Place};
+use crate::store::repository::Repository;
+use bytesize::ByteSize;
+use std::path::Path;
+
+/// Looks at the repository.
+pub fn check(report: &mut Report, options: &backup::Options) -> Result<Place> {
+    let repository = Repository::at(&options.repository)?;
+    let mut last = None;
+    for folder in repository.folders() {
+        let place = place::survey(&folder)?;
+        if !place.writable {
+            let why = if place.read_only {
+                "its file system is for reading alone"
+            } else {
+                "no permission"
+            };
+            return Err(Error::failed(format!("{place} cannot be written to: {why}"))
+                .hint("name another repository with --repo, or mend its permissions"));
+        }
+        last = Some(place);
+    }
+    let place = last.ok_or_else(|| Error::failed("the repository has no folder"))?;
+    if repository.is_being_written()? {
+        let text = "another pgark is writing to it now: a backup would be refused";
+        report.add("repository", State::Failed(Kind::Locked), text);
+    } else if place.is_volatile() {
+        report.add(
+            "repository",
+            State::Warning,
+            format!("{place}: gone when the machine restarts"),
+        );
+    } else {
+        report.add("repository", State::Fine, format!("{place}, can be written to"));
+    }
+    Ok(place)
+}
+
+/// How many bytes an archive will have, and how that is known.
+pub struct Estimate {
+    bytes: u64,
+    from: String,
+}
+
+/// An archive has about the size of the last one of the same database; without one, half of what
+/// the tables take on the server's disk, which most databases stay well below.
+pub fn estimate(repository: &Path, database: &str, tables: u64) -> Estimate {
+    let options = list::Options {
+        database: Some(database.to_owned()),
+        limit: Some(1),
+        ..list::Options::default()
+    };
+    let last = list::run(repository, &options).ok().and_then(|listing| {
+        let last = listing.archives.into_iter().next()?;
+        Some((last.facts.ok()?.written_size, last.name))
+    });
+    match last {
+        Some((bytes, name)) => Estimate { bytes, from: format!("as {name}") },
+        None => Estimate {
+            bytes: tables / 2,
+            from: format!("half of the tables' {}", ByteSize(tables)),
+        },
+    }
+}
+
+/// Compares the free room with the estimate.
+pub fn check_room(report: &mut Report, place: &Place, estimate: &Estimate) {
+    let state = if place.free < estimate.bytes {
+        State::Failed(Kind::NoSpace)
+    } else if place.free / 2 < estimate.bytes {
+        State::Warning
+    } else {
+        State::Fine
+    };
+    let what = format!(
+        "{} free, an archive will have about {} ({})",
+        ByteSize(place.free),
+        ByteSize(estimate.bytes),
+        estimate.from
+    );
+    report.add("room", state, what);
+}

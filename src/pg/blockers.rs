@@ -1,0 +1,155 @@
+//! Who stands in the way of a session that waits for a lock.
+
+use super::failure::server;
+use super::session::{Session, shorten};
+use crate::error::Result;
+use crate::model::name::Printable;
+use std::fmt;
+use std::time::Duration;
+
+/// The beginning of a blocker's statement that is shown, in characters.
+const QUERY: usize = 80;
+
+/// A session that waits, and those whom it waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// What it wants to lock, where that is known.
+    pub object: Option<String>,
+    /// Whom it waits for; never empty.
+    pub by: Vec<Blocker>,
+}
+
+/// A session, or a prepared transaction, that is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocker {
+    /// Its server process; 0 stands for a prepared transaction.
+    pub process: i32,
+    /// The role, the application, and the state, as far as they may be seen.
+    pub facts: Vec<String>,
+    /// How long its transaction has been open.
+    pub since: Option<Duration>,
+    /// Its statement, the last one if it is idle.
+    pub query: Option<String>,
+}
+
+/// Whom the session with this server process waits for, if it waits.
+///
+/// # Errors
+/// The server's.
+pub fn of(session: &mut Session, process: i32) -> Result<Option<Blocked>> {
+    let failed = |error| server("cannot ask who holds the locks", error);
+    let rows = session
+        .client
+        .query(
+            "SELECT DISTINCT blocker, a.usename::text, a.application_name, a.state,
+                    pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - a.xact_start),
+                    a.query
+             FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids($1)) AS blocker
+             LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = blocker
+             ORDER BY 5 DESC NULLS LAST, 1",
+            &[&process],
+        )
+        .map_err(failed)?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let object = session
+        .client
+        .query_opt(
+            "SELECT l.relation::pg_catalog.regclass::text FROM pg_catalog.pg_locks AS l
+             WHERE l.pid = $1 AND NOT l.granted AND l.relation IS NOT NULL LIMIT 1",
+            &[&process],
+        )
+        .map_err(failed)?;
+    let by = rows
+        .iter()
+        .map(|row| {
+            let said = |column: usize| -> Option<String> {
+                row.get::<_, Option<String>>(column).filter(|text| !text.is_empty())
+            };
+            let seconds: Option<f64> = row.get(4);
+            Blocker {
+                process: row.get(0),
+                facts: [1, 2, 3].into_iter().filter_map(said).collect(),
+                since: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+                query: said(5),
+            }
+        })
+        .collect();
+    Ok(Some(Blocked { object: object.map(|row| row.get(0)), by }))
+}
+
+impl Blocked {
+    /// What ends the waiting.
+    pub fn remedy(&self) -> String {
+        match self.by.first() {
+            Some(Blocker { process: 0, .. }) => String::from(
+                "end the prepared transaction (COMMIT PREPARED or ROLLBACK PREPARED, pg_prepared_xacts lists it)",
+            ),
+            Some(Blocker { process, .. }) => {
+                format!("wait for it, or end it with SELECT pg_terminate_backend({process})")
+            }
+            None => String::from("look into pg_locks"),
+        }
+    }
+}
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(object) = &self.object {
+            write!(out, "{} is held by ", Printable(object))?;
+        } else {
+            out.write_str("the lock is held by ")?;
+        }
+        let by: Vec<String> = self.by.iter().map(ToString::to_string).collect();
+        out.write_str(&crate::model::name::enumerate(&by))
+    }
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.process == 0 {
+            return out.write_str("a prepared transaction");
+        }
+        write!(out, "process {}", self.process)?;
+        let mut facts = self.facts.clone();
+        facts.extend(self.since.map(|since| format!("in a transaction for {} s", since.as_secs())));
+        if !facts.is_empty() {
+            write!(out, " ({})", Printable(&facts.join(", ")))?;
+        }
+        if let Some(query) = &self.query {
+            let mut short: String = shorten(query).chars().take(QUERY).collect();
+            if shorten(query).chars().count() > QUERY {
+                short.push('…');
+            }
+            write!(out, ": {}", Printable(&short))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_in_the_way_is_named_on_one_line() {
+        let blocker = Blocker {
+            process: 4711,
+            facts: vec![String::from("app"), String::from("psql"), String::from("active")],
+            since: Some(Duration::from_millis(61_500)),
+            query: Some(format!("ALTER TABLE t\n  ADD {}", "x".repeat(200))),
+        };
+        let blocked = Blocked { object: Some(String::from("public.t")), by: vec![blocker] };
+        let said = blocked.to_string();
+        assert!(said.starts_with(
+            "public.t is held by process 4711 (app, psql, active, in a transaction for 61 s): ALTER TABLE t ADD xxx"
+        ), "{said}");
+        assert!(said.ends_with('…') && said.chars().count() < 200, "{said}");
+        assert!(blocked.remedy().contains("pg_terminate_backend(4711)"));
+        let prepared = Blocker { process: 0, facts: Vec::new(), since: None, query: None };
+        let blocked = Blocked { object: None, by: vec![prepared] };
+        assert_eq!(blocked.to_string(), "the lock is held by a prepared transaction");
+        assert!(blocked.remedy().contains("ROLLBACK PREPARED"));
+    }
+}

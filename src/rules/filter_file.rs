@@ -1,0 +1,135 @@
+//! Files of patterns, as `pg_dump --filter` reads them (PostgreSQL, "pg_dump", `--filter`).
+
+use crate::error::{Error, Kind, Result};
+
+/// The patterns of one file, by what they do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FilterFile {
+    /// `include table`.
+    pub tables: Vec<String>,
+    /// `exclude table`.
+    pub exclude_tables: Vec<String>,
+    /// `include schema`.
+    pub schemas: Vec<String>,
+    /// `exclude schema`.
+    pub exclude_schemas: Vec<String>,
+    /// `exclude table_data`.
+    pub exclude_data: Vec<String>,
+}
+
+impl FilterFile {
+    /// Reads the file. A line is `include` or `exclude`, a kind of object, and a pattern; `#` begins
+    /// a comment outside double quotes, inside which a pattern may go over several lines.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] with the number of the line.
+    pub fn read(text: &str) -> Result<Self> {
+        let mut file = Self::default();
+        let mut rest = text;
+        let mut number = 1;
+        while !rest.is_empty() {
+            let (line, following) =
+                split_line(rest).ok_or_else(|| wrong(number, "a double quote does not close"))?;
+            file.take(number, line)?;
+            number += rest[..rest.len() - following.len()].matches('\n').count();
+            rest = following;
+        }
+        Ok(file)
+    }
+
+    fn take(&mut self, number: usize, line: &str) -> Result<()> {
+        let (command, rest) = word(line);
+        let (kind, pattern) = word(rest);
+        let pattern = pattern.trim();
+        if command.is_empty() {
+            return Ok(());
+        }
+        let into = match (command, kind) {
+            ("include", "table") => &mut self.tables,
+            ("exclude", "table") => &mut self.exclude_tables,
+            ("include", "schema") => &mut self.schemas,
+            ("exclude", "schema") => &mut self.exclude_schemas,
+            ("exclude", "table_data") => &mut self.exclude_data,
+            ("include" | "exclude", "table_and_children" | "table_data_and_children") => {
+                return Err(wrong(number, &format!("\"{kind}\" is not known here")).hint(
+                    "partitions go with their table; name other children of a table by their patterns",
+                ));
+            }
+            ("include" | "exclude", _) => {
+                return Err(wrong(number, &format!("\"{command} {kind}\" is not known here"))
+                    .hint(
+                        "there are include and exclude of table and schema, and exclude table_data",
+                    ));
+            }
+            _ => {
+                return Err(wrong(number, &format!("\"{command}\" is not known"))
+                    .hint("a line begins with include or exclude"));
+            }
+        };
+        if pattern.is_empty() {
+            return Err(wrong(number, "there is no pattern"));
+        }
+        into.push(pattern.to_owned());
+        Ok(())
+    }
+}
+
+fn wrong(number: usize, why: &str) -> Error {
+    Error::new(Kind::Usage, format!("line {number} of the filter file: {why}"))
+}
+
+/// The first line without its comment, and what follows it. `None`: a quote does not close.
+fn split_line(text: &str) -> Option<(&str, &str)> {
+    let mut quoted = false;
+    let mut content = None;
+    for (at, character) in text.char_indices() {
+        match character {
+            '"' if content.is_none() => quoted = !quoted,
+            '#' if !quoted => content = content.or(Some(at)),
+            '\n' if !quoted => return Some((&text[..content.unwrap_or(at)], &text[at + 1..])),
+            _ => {}
+        }
+    }
+    (!quoted).then(|| (&text[..content.unwrap_or(text.len())], ""))
+}
+
+/// The first word, and what follows it.
+fn word(text: &str) -> (&str, &str) {
+    let text = text.trim_start();
+    text.split_at(text.find(char::is_whitespace).unwrap_or(text.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_read_as_pg_dump_reads_them() {
+        let file = FilterFile::read(
+            "# nightly\n\ninclude table app.orders # comment\n  include\tschema  app\nexclude table \"odd # name\"\n\
+             exclude table_data log*\r\nexclude schema \"two\nlines\"\ninclude table last",
+        )
+        .unwrap();
+        assert_eq!(file.tables, ["app.orders", "last"]);
+        assert_eq!(file.schemas, ["app"]);
+        assert_eq!(file.exclude_tables, ["\"odd # name\""]);
+        assert_eq!(file.exclude_data, ["log*"]);
+        assert_eq!(file.exclude_schemas, ["\"two\nlines\""]);
+    }
+
+    #[test]
+    fn a_wrong_line_is_named_by_its_number() {
+        for (text, says) in [
+            ("include table \"a\nb\"\ninclud table x", "line 3 of the filter file: \"includ\""),
+            ("include tabel x", "line 1 of the filter file: \"include tabel\""),
+            ("\ninclude table_data x", "line 2"),
+            ("exclude table # x", "there is no pattern"),
+            ("include table_and_children x", "table_and_children"),
+            ("include table \"x", "does not close"),
+        ] {
+            let error = FilterFile::read(text).unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage);
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+}
