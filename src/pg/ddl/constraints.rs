@@ -363,14 +363,34 @@ fn validate(
     name: &str,
     draft: usize,
 ) {
-    let is_valid = |relation: &Relation| {
+    let valid = |relation: &Relation| {
         let mut own = constraints.of(&constraints.of_relation, relation.oid);
-        own.any(|own| own.name == name && own.validated && out.is_implied(own.key()))
+        own.find(|own| own.name == name && own.validated && out.is_implied(own.key()))
     };
-    if is_valid(table) && relations.descendants(table.oid).into_iter().all(is_valid) {
+    let Some(own) = valid(table) else { return };
+    // Then it is valid from the beginning, under the other parent's name for it.
+    if own.column.is_some_and(|column| comes_valid(relations, constraints, table, column)) {
+        return;
+    }
+    if relations.descendants(table.oid).into_iter().all(|below| valid(below).is_some()) {
         let sql = format!("ALTER TABLE {} VALIDATE CONSTRAINT {}", table.sql(), ident::quote(name));
         out.push(draft, Statement::define(sql));
     }
+}
+
+/// Whether a parent gives the column a NOT NULL that is valid.
+fn comes_valid(
+    relations: &Relations,
+    constraints: &Constraints,
+    table: &Relation,
+    column: i16,
+) -> bool {
+    let Some(column) = relations.column(table.oid, column) else { return false };
+    relations.inherited(table.oid, &column.name).any(|(parent, above)| {
+        let is_given =
+            |own: &Constraint| own.column == Some(above.number) && own.validated && !own.no_inherit;
+        constraints.not_nulls(parent.oid).any(is_given)
+    })
 }
 
 fn collect_indexed(

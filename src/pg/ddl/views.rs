@@ -42,7 +42,7 @@ pub(super) fn collect(
 fn read(client: &mut Client, relations: &Relations) -> Result<HashMap<u32, (Key, String)>> {
     let sql = "SELECT r.oid, r.ev_class AS view, pg_get_viewdef(r.ev_class) AS query
          FROM pg_catalog.pg_rewrite AS r
-         WHERE r.rulename = '_RETURN' AND r.oid >= 16384";
+         WHERE r.ev_type = '1' AND r.oid >= 16384";
     let mut queries = HashMap::new();
     for row in rows::query(client, "views", sql)? {
         let view = row.get("view")?;

@@ -350,9 +350,9 @@ mod tests {
             (String::new(), "[tool.alembic]\n", "no script_location"),
             (String::new(), "[tool.alembic]\nscript_location = 1\n", "not a text"),
             (String::new(), "[tool.alembic]\nscript_location = \"50%\"\n", "neither"),
-            (format!("{m}"), "[tool.alembic]\nversion_locations = \"a\"\n", "not a list"),
-            (format!("{m}"), "[tool.alembic]\nversion_locations = [1]\n", "not all texts"),
-            (format!("{m}"), "[tool", "pyproject.toml cannot be read"),
+            (m.to_string(), "[tool.alembic]\nversion_locations = \"a\"\n", "not a list"),
+            (m.to_string(), "[tool.alembic]\nversion_locations = [1]\n", "not all texts"),
+            (m.to_string(), "[tool", "pyproject.toml cannot be read"),
             (String::from("[alembic]\na\n"), "", "alembic.ini cannot be read: line 2"),
         ] {
             let error = read_both(&ini, pyproject).unwrap_err();
