@@ -121,6 +121,7 @@ pub mod pg {
     pub mod grants;
     pub mod ident;
     pub mod large_objects;
+    pub mod positions;
     pub mod references;
     pub mod rights;
     pub mod rows;

@@ -16,18 +16,20 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 mod check;
+mod checklist;
 mod compare;
-mod consolidate;
 mod config;
+mod consolidate;
 mod extract;
 mod list;
 mod schema_diff;
 mod show;
 
 pub use check::check;
+pub use checklist::{checklist, rollback};
 pub use compare::compare;
-pub use consolidate::consolidate;
 pub use config::config;
+pub use consolidate::consolidate;
 pub use extract::extract;
 pub use list::list;
 pub use show::show;

@@ -30,15 +30,15 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     if let Verb::ExitCodes = arguments.verb {
         return report::text(exit::EXPLAINED);
     }
-    let progress = Arc::new(Progress::new(common(&arguments.verb).map_or_else(
-        Manner::default,
-        |common| Manner {
-            quiet: common.quiet,
-            verbose: common.verbose,
-            json: common.json,
-            every: Duration::from_secs(common.progress),
-        },
-    )));
+    let progress =
+        Arc::new(Progress::new(common(&arguments.verb).map_or_else(Manner::default, |common| {
+            Manner {
+                quiet: common.quiet,
+                verbose: common.verbose,
+                json: common.json,
+                every: Duration::from_secs(common.progress),
+            }
+        })));
     let json = common(&arguments.verb).is_some_and(|common| common.json);
     let interrupt = Arc::new(Interrupt::default());
     let result = listen(&interrupt).and_then(|()| {

@@ -2,8 +2,8 @@
 //! wrong. Nothing is changed anywhere, and no lock is waited for.
 
 use super::backup::{self, filter, schema};
-use super::migrations::project;
 use super::interrupt::Interrupt;
+use super::migrations::project;
 use super::observer::Observer;
 use crate::error::{Error, Kind, Result};
 use crate::model::name::{Printable, enumerate};

@@ -1,9 +1,12 @@
 //! `pgark migrations …`: the migration project's files and the database, kept in step.
 
 pub mod alembic;
+mod archived;
 pub mod consolidate;
 mod gate;
 mod new_tree;
 pub mod project;
 pub mod proof;
+pub mod rollback;
 pub mod scratch;
+pub mod verify;

@@ -1,7 +1,7 @@
 //! The order in which rows are read: every table cut into ranges of heap pages, the largest first.
 
-use crate::model::condition::Condition;
 use super::observer::Item;
+use crate::model::condition::Condition;
 use crate::model::name::QualifiedName;
 use crate::model::table::Column;
 use crate::pg::catalog::CatalogTable;

@@ -40,14 +40,20 @@ pub fn inserts(session: &mut Session, table: &CatalogTable) -> Result<Vec<String
     let values: Vec<String> = table
         .columns
         .iter()
-        .map(|column| format!("pg_catalog.quote_nullable({}::pg_catalog.text)", quote(&column.name)))
+        .map(|column| {
+            format!("pg_catalog.quote_nullable({}::pg_catalog.text)", quote(&column.name))
+        })
         .collect();
-    let sql = format!("SELECT pg_catalog.concat_ws(', ', {}) FROM ONLY {quoted} ORDER BY ctid", values.join(", "));
+    let sql = format!(
+        "SELECT pg_catalog.concat_ws(', ', {}) FROM ONLY {quoted} ORDER BY ctid",
+        values.join(", ")
+    );
     let rows = session.client.query(&sql, &[]).map_err(failed)?;
     let columns: Vec<String> = table.columns.iter().map(|column| quote(&column.name)).collect();
     let mut statements = Vec::new();
     for batch in rows.chunks(TOGETHER) {
-        let mut sql = format!("INSERT INTO {quoted} ({}) OVERRIDING SYSTEM VALUE VALUES", columns.join(", "));
+        let mut sql =
+            format!("INSERT INTO {quoted} ({}) OVERRIDING SYSTEM VALUE VALUES", columns.join(", "));
         for (number, row) in batch.iter().enumerate() {
             let comma = if number == 0 { "" } else { "," };
             let _ = write!(sql, "{comma}\n({})", row.get::<_, &str>(0));

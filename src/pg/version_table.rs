@@ -93,7 +93,10 @@ pub fn clock(session: &mut Session) -> Result<String> {
 /// [`Kind::Refused`] when there is not exactly one such row; nothing is changed then, if the caller
 /// ends the transaction without a commit.
 pub fn change(session: &mut Session, table: &QualifiedName, from: &str, to: &str) -> Result<()> {
-    let sql = format!("UPDATE ONLY {} SET version_num = $1 WHERE version_num = $2", quote_qualified(table));
+    let sql = format!(
+        "UPDATE ONLY {} SET version_num = $1 WHERE version_num = $2",
+        quote_qualified(table)
+    );
     let changed = session
         .client
         .execute(&sql, &[&to, &from])

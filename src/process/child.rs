@@ -83,7 +83,10 @@ pub fn run(program: &Program, watch: &mut dyn FnMut() -> Result<()>) -> Result<E
             false => watch(),
             true => Err(Error::new(
                 Kind::Failed,
-                format!("{name} has not ended after {} s, and was stopped", begun.elapsed().as_secs()),
+                format!(
+                    "{name} has not ended after {} s, and was stopped",
+                    begun.elapsed().as_secs()
+                ),
             )),
         };
         if let Err(error) = watched {
@@ -119,7 +122,8 @@ fn end(child: &mut Child) {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
         // It may be gone already.
         // It may be gone already.
-        rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap_or_default();
+        rustix::process::kill_process_group(group, rustix::process::Signal::KILL)
+            .unwrap_or_default();
     }
     drop(child.wait());
 }

@@ -122,7 +122,8 @@ fn version(folder: &Path) -> Option<u32> {
         patience: Duration::from_secs(10),
     };
     let said = child::run(&program, &mut || Ok(())).ok()?.stdout;
-    let number = said.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
+    let number =
+        said.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
     number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 

@@ -130,6 +130,11 @@ impl ProjectLock {
         }
     }
 
+    /// Makes an empty folder where somebody has removed one that is to be exchanged.
+    pub fn ensure_folder(&self, folder: &str) -> Result<()> {
+        make_folders(&self.root.join(folder), &self.root, &self.root)
+    }
+
     /// Writes the new folders beside the old ones.
     ///
     /// # Errors
@@ -199,14 +204,17 @@ impl Staged {
             let mut expected: Vec<(&str, &[u8])> = tree
                 .files
                 .iter()
-                .filter_map(|file| Some((below(&file.path, &tree.folder)?, file.content.as_slice())))
+                .filter_map(|file| {
+                    Some((below(&file.path, &tree.folder)?, file.content.as_slice()))
+                })
                 .collect();
             expected.sort();
             let paths = project_files::list(&new, "", true)?;
             let same = paths.len() == expected.len()
                 && paths.iter().zip(&expected).all(|(path, (wanted, content))| {
                     path == wanted
-                        && project_files::read(&new, path).is_ok_and(|file| file.content == *content)
+                        && project_files::read(&new, path)
+                            .is_ok_and(|file| file.content == *content)
                 });
             if !same {
                 return Err(Error::failed(format!("somebody has changed {}", new.display())));
@@ -323,7 +331,9 @@ impl Exchange {
             Ok(()) => error,
             Err(second) => error
                 .while_doing(format!("the old migrations could not be put back ({second})"))
-                .hint("run pgark migrations consolidate or rollback again: it puts them back first"),
+                .hint(
+                    "run pgark migrations consolidate or rollback again: it puts them back first",
+                ),
         }
     }
 

@@ -20,7 +20,10 @@ fn eighteen_revisions_become_one_that_builds_the_same() {
     }
     assert_eq!(summary["compared"].as_array().unwrap().len(), 3, "{summary}");
     assert_eq!(summary["replaced"].as_array().unwrap().len(), 17);
-    assert_eq!(project.paths("migrations/versions"), ["migrations/versions/ffcccccc0004_squashed.py"]);
+    assert_eq!(
+        project.paths("migrations/versions"),
+        ["migrations/versions/ffcccccc0004_squashed.py"]
+    );
     // A new database, and one that has applied all.
     let fresh = Database::empty();
     project.alembic(&fresh, &["upgrade", "head"]);

@@ -2,8 +2,10 @@
 
 use clap::{Args, Subcommand};
 
+mod checked;
 mod consolidate;
 
+pub use checked::{MigrationsVerify, Rollback};
 pub use consolidate::{Consolidate, Project, Reference};
 
 /// `pgark migrations`.
@@ -19,6 +21,10 @@ pub struct Migrations {
 pub enum MigrationsVerb {
     /// Put one revision, or a few, in the place of many.
     Consolidate(Box<Consolidate>),
+    /// Go through a checklist against the archive of before a consolidation.
+    Verify(Box<MigrationsVerify>),
+    /// Put an archive's migration files back.
+    Rollback(Box<Rollback>),
 }
 
 impl Migrations {
@@ -26,6 +32,8 @@ impl Migrations {
     pub fn common(&self) -> &super::Common {
         match &self.verb {
             MigrationsVerb::Consolidate(args) => &args.common,
+            MigrationsVerb::Verify(args) => &args.common,
+            MigrationsVerb::Rollback(args) => &args.common,
         }
     }
 }

@@ -72,7 +72,10 @@ pub fn consolidate(summary: &Summary, as_json: bool, quiet: bool) -> Result<()> 
 /// What to do for a database that has not applied everything.
 fn remedy(summary: &Summary) -> String {
     match &summary.legacy_ini {
-        Some(ini) => format!("alembic -c {ini} upgrade {}, and then alembic upgrade head", summary.heads.join(" ")),
+        Some(ini) => format!(
+            "alembic -c {ini} upgrade {}, and then alembic upgrade head",
+            summary.heads.join(" ")
+        ),
         None => format!("bring it to {} with the parked revisions first", summary.heads.join(", ")),
     }
 }
@@ -86,7 +89,8 @@ fn compared(found: &Compared) -> String {
     let but = match ignored {
         0 => String::new(),
         _ => {
-            let aspects: Vec<&str> = found.schema.ignored.keys().map(|aspect| aspect.name()).collect();
+            let aspects: Vec<&str> =
+                found.schema.ignored.keys().map(|aspect| aspect.name()).collect();
             format!(", but for {}", aspects.join(", "))
         }
     };

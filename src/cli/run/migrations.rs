@@ -1,15 +1,18 @@
 //! `pgark migrations …`: from the command line to a verb, and from its result to an exit code.
 
 use super::{class, connection, environment, told};
-use crate::cli::args::migrations::{Consolidate, Migrations, MigrationsVerb, Project, Reference};
+use crate::cli::args::migrations::{
+    Consolidate, Migrations, MigrationsVerb, MigrationsVerify, Project, Reference, Rollback,
+};
 use crate::cli::exit::ExitCode;
 use crate::cli::progress::Progress;
 use crate::cli::report;
 use crate::error::{Error, Kind, Result};
 use crate::ops::interrupt::Interrupt;
+use crate::ops::locate;
 use crate::ops::migrations::consolidate::{self, Runner};
 use crate::ops::migrations::project::{Place, Sought};
-use crate::ops::migrations::scratch;
+use crate::ops::migrations::{rollback, scratch, verify};
 use crate::rules::pattern::Pattern;
 use crate::rules::secrets;
 use std::path::Path;
@@ -30,7 +33,49 @@ pub(super) fn run(
             told(progress, report::consolidate(&summary, args.common.json, args.common.quiet));
             Ok(ExitCode::Done)
         }
+        MigrationsVerb::Verify(args) => {
+            let options = verify_options(args, Arc::clone(progress))?;
+            let checks = verify::run(&options, progress.as_ref(), interrupt)?;
+            progress.finish();
+            report::checklist(&checks, args.common.json, args.common.quiet)
+        }
+        MigrationsVerb::Rollback(args) => {
+            let options = rollback_options(args, Arc::clone(progress))?;
+            let summary = rollback::run(&options, progress.as_ref(), interrupt)?;
+            progress.finish();
+            told(progress, report::rollback(&summary, args.common.json, args.common.quiet));
+            Ok(ExitCode::Done)
+        }
     }
+}
+
+fn verify_options(args: &MigrationsVerify, person: Arc<Progress>) -> Result<verify::Options> {
+    Ok(verify::Options {
+        connection: connection(&args.server, person),
+        archive: locate::archive(&args.archive, &args.common.repo)?,
+        sought: sought(&args.project),
+        version_table: args.project.version_table.clone(),
+        ignore: args.ignore.iter().copied().collect(),
+        skip: args.skip.clone(),
+        commands: args.run.clone(),
+        environment: environment::variables(),
+        patience: Duration::from_secs(args.run_timeout),
+        jobs: usize::from(args.jobs.jobs),
+        lock_timeout: Duration::from_secs(args.locks.lock_timeout),
+    })
+}
+
+fn rollback_options(args: &Rollback, person: Arc<Progress>) -> Result<rollback::Options> {
+    Ok(rollback::Options {
+        connection: (!args.files_only).then(|| connection(&args.server, person)),
+        archive: locate::archive(&args.archive, &args.common.repo)?,
+        sought: sought(&args.project),
+        version_table: args.project.version_table.clone(),
+        with_data: args.with_data,
+        dry_run: args.dry_run,
+        jobs: usize::from(args.jobs.jobs),
+        lock_timeout: Duration::from_secs(args.locks.lock_timeout),
+    })
 }
 
 fn sought(project: &Project) -> Sought {

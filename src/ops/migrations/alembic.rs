@@ -64,12 +64,8 @@ pub struct Alembic {
 }
 
 /// Names under which applications expect the URL.
-const URL_VARIABLES: &[&str] = &[
-    "DATABASE_URL",
-    "SQLALCHEMY_DATABASE_URI",
-    "SQLALCHEMY_DATABASE_URL",
-    "SQLALCHEMY_URL",
-];
+const URL_VARIABLES: &[&str] =
+    &["DATABASE_URL", "SQLALCHEMY_DATABASE_URI", "SQLALCHEMY_DATABASE_URL", "SQLALCHEMY_URL"];
 
 /// Variables that would lead libpq elsewhere.
 const MISLEADING: &[&str] = &["PGSERVICE", "PGHOSTADDR", "PGOPTIONS", "PGTARGETSESSIONATTRS"];
@@ -85,7 +81,8 @@ pub fn find(
     }
     let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
     let active = child::variable(environment, "VIRTUAL_ENV").map(PathBuf::from);
-    let beside = root.ancestors().take(3).flat_map(|folder| [folder.join(".venv"), folder.join("venv")]);
+    let beside =
+        root.ancestors().take(3).flat_map(|folder| [folder.join(".venv"), folder.join("venv")]);
     let environments = active.into_iter().chain(beside).map(|folder| folder.join("bin"));
     environments
         .chain(child::path_folders(environment))
@@ -272,7 +269,11 @@ impl Reach {
                 self.port
             ),
             false => {
-                let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+                let host = if self.host.contains(':') {
+                    format!("[{}]", self.host)
+                } else {
+                    self.host.clone()
+                };
                 format!("{scheme}://{user}{password}@{host}:{}/{database}", self.port)
             }
         };
@@ -293,7 +294,8 @@ fn postgres_scheme(value: &str) -> Option<&str> {
 }
 
 fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
     text.bytes()
         .map(|byte| match plain(byte) {
             true => char::from(byte).to_string(),
@@ -348,7 +350,10 @@ mod tests {
         let environment = alembic.surroundings(&reach("h"));
         let value = |name: &str| child::variable(&environment, name).and_then(|v| v.to_str());
         assert_eq!(value("APP_DSN"), Some("postgresql+asyncpg://u%40x:p%3A%2F%25@h:5433/d%20b"));
-        assert_eq!(value("DATABASE_URL"), Some("postgresql+psycopg2://u%40x:p%3A%2F%25@h:5433/d%20b"));
+        assert_eq!(
+            value("DATABASE_URL"),
+            Some("postgresql+psycopg2://u%40x:p%3A%2F%25@h:5433/d%20b")
+        );
         assert_eq!(value("MY_DSN"), Some("h=h d=d b"));
         assert_eq!((value("PGSERVICE"), value("HOME")), (None, Some("/h")));
         assert_eq!(value("PGDATABASE"), Some("d b"));

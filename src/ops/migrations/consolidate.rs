@@ -205,7 +205,8 @@ fn consolidate(
     }
 
     let stamp = started.format("%Y%m%d-%H%M%S").to_string();
-    let parked = new_tree::parking_place(&project, options.park.as_deref(), &format!("legacy-{stamp}"));
+    let parked =
+        new_tree::parking_place(&project, options.park.as_deref(), &format!("legacy-{stamp}"));
     let (archive, live) = match options.dry_run {
         true => {
             observer.phase("reading the schema", None);
@@ -221,7 +222,10 @@ fn consolidate(
         }
     };
     let name = archive.as_deref().and_then(|path| path.file_stem());
-    let name = name.map_or_else(|| String::from("(no archive: a dry run)"), |n| n.to_string_lossy().into_owned());
+    let name = name.map_or_else(
+        || String::from("(no archive: a dry run)"),
+        |n| n.to_string_lossy().into_owned(),
+    );
     let mut work = Work {
         options,
         project: &project,
@@ -314,7 +318,10 @@ fn check_project(project: &AlembicProject, graph: &Graph, keep: &[String]) -> Re
         }
     }
     if graph.len() == 1 {
-        return Err(Error::refused(format!("there is nothing to consolidate: {} is the only revision", heads[0])));
+        return Err(Error::refused(format!(
+            "there is nothing to consolidate: {} is the only revision",
+            heads[0]
+        )));
     }
     Ok(())
 }
@@ -380,8 +387,10 @@ fn check_unchanged(
         });
     match same {
         true => Ok(()),
-        false => Err(Error::new(Kind::Failed, "the project's files changed meanwhile; nothing was done")
-            .hint("run again when nobody works on the migrations")),
+        false => {
+            Err(Error::new(Kind::Failed, "the project's files changed meanwhile; nothing was done")
+                .hint("run again when nobody works on the migrations"))
+        }
     }
 }
 
@@ -407,7 +416,8 @@ fn check_again(
     }
     gate::check_at_head(&new, rows, &summary.database)?;
     for written in &summary.written {
-        let sealed = now.file(&written.path).and_then(|file| std::str::from_utf8(&file.content).ok());
+        let sealed =
+            now.file(&written.path).and_then(|file| std::str::from_utf8(&file.content).ok());
         if sealed.and_then(new_tree::is_sealed) != Some(true) {
             return wrong(&format!("{} is not as it was written", written.path));
         }

@@ -121,7 +121,8 @@ pub fn check_at_head(graph: &Graph, rows: &[String], database: &str) -> Result<(
             "find out what was applied (pgark compare --schema helps), then stamp it with Alembic",
         );
     }
-    let unknown: Vec<String> = rows.iter().filter(|row| graph.get(row).is_none()).cloned().collect();
+    let unknown: Vec<String> =
+        rows.iter().filter(|row| graph.get(row).is_none()).cloned().collect();
     if !unknown.is_empty() {
         return refused(
             format!("\"{database}\" is at {}, which no file has", enumerate(&unknown)),
@@ -146,7 +147,11 @@ pub fn check_at_head(graph: &Graph, rows: &[String], database: &str) -> Result<(
     }
     if distinct != tips.iter().copied().collect() {
         return refused(
-            format!("the version table of \"{database}\" says {}, where {} is expected", rows.join(", "), tips.join(", ")),
+            format!(
+                "the version table of \"{database}\" says {}, where {} is expected",
+                rows.join(", "),
+                tips.join(", ")
+            ),
             "a revision and one that it needs are both there: remove the row of the older one",
         );
     }

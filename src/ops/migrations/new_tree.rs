@@ -26,9 +26,7 @@ pub fn files(
     without: &BTreeSet<String>,
     written: &[Written],
 ) -> Vec<ProjectFile> {
-    let inside = |path: &str| {
-        project.version_locations.iter().any(|folder| is_below(path, folder))
-    };
+    let inside = |path: &str| project.version_locations.iter().any(|folder| is_below(path, folder));
     let mut files: BTreeMap<String, ProjectFile> = BTreeMap::new();
     for file in project.files.iter().filter(|file| inside(&file.path)) {
         if !without.contains(&file.path) {
@@ -37,7 +35,8 @@ pub fn files(
     }
     for new in written {
         let mode = project.file(&new.like).map_or(0o644, |file| file.mode);
-        let sealed = written::sealed(&new.text, &hashing::sha256(with_newline(&new.text).as_bytes()));
+        let sealed =
+            written::sealed(&new.text, &hashing::sha256(with_newline(&new.text).as_bytes()));
         let file = ProjectFile { path: new.path.clone(), mode, content: sealed.into_bytes() };
         files.insert(new.path.clone(), file);
     }
@@ -143,7 +142,11 @@ pub fn parking_place(project: &AlembicProject, wanted: Option<&str>, name: &str)
 
 /// The ini file in the parked folder by which Alembic finds the old revisions: its path below that
 /// folder, and its text. None where several folders are parked.
-pub fn legacy_ini(project: &AlembicProject, section: &str, parked: &str) -> Option<(String, String)> {
+pub fn legacy_ini(
+    project: &AlembicProject,
+    section: &str,
+    parked: &str,
+) -> Option<(String, String)> {
     let folders = exchanged(project);
     let [folder] = folders.as_slice() else { return None };
     let above = vec![".."; parked.split('/').count()].join("/");

@@ -60,7 +60,8 @@ impl Bench<'_> {
         let reach = self.scratch.database(purpose)?;
         let schema = &self.version_table.schema;
         if schema != "public" {
-            let mut session = Session::open(&reach.connection, Some(&reach.database), Purpose::Write)?;
+            let mut session =
+                Session::open(&reach.connection, Some(&reach.database), Purpose::Write)?;
             session.execute(&format!("CREATE SCHEMA {}", quote(schema)))?;
         }
         Ok(reach)
@@ -120,8 +121,10 @@ impl Bench<'_> {
 
     /// What a scratch database holds.
     pub fn state(&self, of: &Reach) -> Result<State> {
-        let schema = described::database(&of.connection, Some(&of.database), PATIENCE, self.interrupt)?;
-        let (rows, sequences) = rows(&of.connection, Some(&of.database), &self.version_table, None)?;
+        let schema =
+            described::database(&of.connection, Some(&of.database), PATIENCE, self.interrupt)?;
+        let (rows, sequences) =
+            rows(&of.connection, Some(&of.database), &self.version_table, None)?;
         Ok(State { schema: baseline::comparable(&schema, &self.version_table), rows, sequences })
     }
 }
@@ -140,12 +143,8 @@ pub fn rows(
         if only.is_some_and(|only| !only.contains(&table.name)) {
             continue;
         }
-        let source = RowSource {
-            table: &table.name,
-            columns: &table.columns,
-            pages: None,
-            condition: None,
-        };
+        let source =
+            RowSource { table: &table.name, columns: &table.columns, pages: None, condition: None };
         let content = scan::content(&mut session, &source)?;
         if content.rows > 0 {
             contents.insert(table.name, content);
@@ -202,7 +201,7 @@ impl Compared {
 }
 
 /// A difference on one line: the object, and what differs.
-fn headline(difference: &schema_diff::Difference) -> String {
+pub fn headline(difference: &schema_diff::Difference) -> String {
     use schema_diff::{Change, Side};
     let column = difference.column.as_ref().map_or_else(String::new, |c| format!(" column {c}"));
     let what = match &difference.change {
@@ -222,7 +221,8 @@ pub fn row_differences(
     let mut found = Vec::new();
     let names: BTreeSet<&QualifiedName> = wanted.0.keys().chain(there.rows.keys()).collect();
     for name in names {
-        let of = |rows: &BTreeMap<QualifiedName, Content>| rows.get(name).copied().unwrap_or_default();
+        let of =
+            |rows: &BTreeMap<QualifiedName, Content>| rows.get(name).copied().unwrap_or_default();
         let (ours, theirs) = (of(wanted.0), of(&there.rows));
         if ours != theirs {
             found.push(format!("rows of {name} differ: {} and {}", ours.rows, theirs.rows));
@@ -233,7 +233,10 @@ pub fn row_differences(
         if let Some(theirs) = there.sequences.get(name)
             && position(ours) != position(theirs)
         {
-            found.push(format!("sequence {name} is at {} and {}", ours.last_value, theirs.last_value));
+            found.push(format!(
+                "sequence {name} is at {} and {}",
+                ours.last_value, theirs.last_value
+            ));
         }
     }
     found

@@ -149,10 +149,7 @@ impl Drop for Scratch {
     }
 }
 
-fn start(
-    binaries: &postgres::Binaries,
-    interrupt: &Interrupt,
-) -> Result<(Connection, ThrowAway)> {
+fn start(binaries: &postgres::Binaries, interrupt: &Interrupt) -> Result<(Connection, ThrowAway)> {
     let folder = PrivateFolder::create()?;
     let password = hex::encode(rand::random::<[u8; 16]>());
     let password_file = folder.write("password", password.as_bytes())?;

@@ -74,7 +74,8 @@ pub fn statements(
                 left_out |= *rights == Rights::None && statement.purpose == Purpose::Privilege;
                 continue;
             }
-            let step = Step { about: object.to_string(), sql: adapted(object.class, &statement.sql) };
+            let step =
+                Step { about: object.to_string(), sql: adapted(object.class, &statement.sql) };
             match object.section {
                 Section::PreData => baseline.before_rows.push(step),
                 Section::PostData => baseline.after_rows.push(step),
@@ -141,9 +142,11 @@ mod tests {
 
     #[test]
     fn owners_are_given_only_where_the_migrations_give_them() {
-        let table = object(ObjectClass::Table, "t", vec![Statement::define("CREATE TABLE t ()"), owner()]);
+        let table =
+            object(ObjectClass::Table, "t", vec![Statement::define("CREATE TABLE t ()"), owner()]);
         let version = QualifiedName::new("public", "alembic_version");
-        let made = |rights| statements(std::slice::from_ref(&table), &version, &rights).before_rows.len();
+        let made =
+            |rights| statements(std::slice::from_ref(&table), &version, &rights).before_rows.len();
         assert_eq!(made(Rights::None), 1);
         assert_eq!(made(Rights::GivenBeside(String::from("app"))), 1);
         assert_eq!(made(Rights::GivenBeside(String::from("scratch"))), 2);
@@ -156,7 +159,8 @@ mod tests {
         let mut key = object(ObjectClass::PrimaryKey, "k", vec![Statement::define("ALTER TABLE")]);
         key.part_of = Some(version.clone());
         let table = object(ObjectClass::Table, "alembic_version", vec![Statement::define("x")]);
-        let schema = object(ObjectClass::Schema, "ops", vec![Statement::define("CREATE SCHEMA \"ops\"")]);
+        let schema =
+            object(ObjectClass::Schema, "ops", vec![Statement::define("CREATE SCHEMA \"ops\"")]);
         let made = statements(&[table, key, schema], &version, &Rights::None);
         assert_eq!(made.before_rows[0].sql, "CREATE SCHEMA IF NOT EXISTS \"ops\"");
         assert_eq!(made.before_rows.len() + made.after_rows.len(), 1);

@@ -136,10 +136,15 @@ pub fn text(
     let future = "from __future__ import annotations\n";
     let mut beginning = written::beginning(header);
     if parts.iter().any(|(_, source)| source.items.iter().any(|item| is_future(source, item))) {
-        beginning = beginning.replacen("\"\"\"\nimport sqlalchemy", &format!("\"\"\"\n{future}\nimport sqlalchemy"), 1);
+        beginning = beginning.replacen(
+            "\"\"\"\nimport sqlalchemy",
+            &format!("\"\"\"\n{future}\nimport sqlalchemy"),
+            1,
+        );
     }
     // Every part imports what it needs.
-    let beginning = beginning.replacen("import sqlalchemy as sa\nfrom alembic import op\n\n", "", 1);
+    let beginning =
+        beginning.replacen("import sqlalchemy as sa\nfrom alembic import op\n\n", "", 1);
     Ok(format!(
         "{beginning}{functions}\n\ndef upgrade() -> None:\n{calls}{}",
         written::ending(header)
@@ -156,7 +161,8 @@ fn inside(source: &Source) -> Result<String, Problem> {
     let mut dropped: Vec<Range<usize>> = Vec::new();
     for item in &source.items {
         let variable = bindings::assignment(text, item, &NAMES);
-        let unused = variable.is_some_and(|(name, ..)| bindings::mentions(source, NAMES[name]) == 1);
+        let unused =
+            variable.is_some_and(|(name, ..)| bindings::mentions(source, NAMES[name]) == 1);
         let gone = item.kind == ItemKind::Docstring
             || item.defines(text, "downgrade")
             || is_future(source, item)

@@ -39,7 +39,9 @@ pub struct Step {
 /// There a colon begins a parameter unless a backslash stands before it.
 pub fn of_statements(header: &Header, steps: &[Step]) -> String {
     let mut text = beginning(header);
-    text.push_str("\n# One statement each, in an order in which they can be run.\nSTATEMENTS = [\n");
+    text.push_str(
+        "\n# One statement each, in an order in which they can be run.\nSTATEMENTS = [\n",
+    );
     for step in steps {
         // A comment ends with its line.
         let about: String = step.about.chars().filter(|c| !c.is_control()).collect();
@@ -59,7 +61,10 @@ pub fn beginning(header: &Header) -> String {
     let _ = writeln!(text, "Revision ID: {}", header.revision);
     let _ = writeln!(text, "Revises: {}", header.down_revision.join(", "));
     let _ = writeln!(text, "Create Date: {}\n", header.created);
-    let _ = writeln!(text, "Written by pgark in the place of these revisions, whose files are in the archive");
+    let _ = writeln!(
+        text,
+        "Written by pgark in the place of these revisions, whose files are in the archive"
+    );
     let _ = writeln!(text, "{}:\n", docstring(&header.archive));
     for (revision, message) in &header.replaces {
         let _ = writeln!(text, "    {}  {}", docstring(revision), docstring(message));
@@ -173,8 +178,12 @@ mod tests {
             message: String::from("evil \"\"\" \\ \n end"),
             ..Header::default()
         };
-        let text = of_statements(&header, &[Step { about: "table\nx".into(), sql: "SELECT 1".into() }]);
-        assert!(text.starts_with("\"\"\"evil ''' \\\\  end\n\nRevision ID: b\nRevises: a, c\n"), "{text}");
+        let text =
+            of_statements(&header, &[Step { about: "table\nx".into(), sql: "SELECT 1".into() }]);
+        assert!(
+            text.starts_with("\"\"\"evil ''' \\\\  end\n\nRevision ID: b\nRevises: a, c\n"),
+            "{text}"
+        );
         assert!(text.contains("down_revision = (\"a\", \"c\")\nbranch_labels = None\n"));
         assert!(text.contains("    # tablex\n    \"SELECT 1\",\n]\n"));
         assert!(text.contains("replace(\":\", \"\\\\:\")"));

@@ -173,4 +173,3 @@ fn list(root: &Path, folder: &Path, found: &mut Vec<(String, Vec<u8>)>) {
         }
     }
 }
-

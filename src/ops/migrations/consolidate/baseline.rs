@@ -38,7 +38,9 @@ pub(super) fn prove(work: &mut Work<'_>) -> Result<Proved> {
     let mut uncompared = Vec::new();
     let chain = replay(work, &mut bench)?;
     if let Some(Replayed::Failed(reason)) = &chain {
-        uncompared.push(format!("old revisions: they cannot be replayed on an empty database ({reason})"));
+        uncompared.push(format!(
+            "old revisions: they cannot be replayed on an empty database ({reason})"
+        ));
     }
     let chain = match chain {
         Some(Replayed::Built(reach, state)) => Some((reach, state)),
@@ -49,7 +51,8 @@ pub(super) fn prove(work: &mut Work<'_>) -> Result<Proved> {
         }
     };
     if let Some((_, state)) = &chain {
-        let found = Compared::schemas(("old revisions", &state.schema), ("live", &live), &work.ignored());
+        let found =
+            Compared::schemas(("old revisions", &state.schema), ("live", &live), &work.ignored());
         if work.options.reference == Reference::Chain && !found.is_equal() {
             return Err(differs(&found, "the old revisions do not build what is live"));
         }
@@ -65,29 +68,45 @@ pub(super) fn prove(work: &mut Work<'_>) -> Result<Proved> {
     work.observer.phase("writing the new revision", None);
     let (steps, left_out) = steps(&wanted, &work.held.table)?;
     let written = revision(work, &steps);
-    let gone: BTreeSet<String> = work.project.revisions.iter().map(|file| file.path.clone()).collect();
+    let gone: BTreeSet<String> =
+        work.project.revisions.iter().map(|file| file.path.clone()).collect();
 
     work.observer.phase("building the schema with the new revision", None);
     let reach = bench.database("new")?;
     let folders = Folders::of(work, &gone, std::slice::from_ref(&written))?;
     match &bench.alembic {
-        Some(_) => bench.upgrade(&reach, Some(&folders.places), &work.everything(), &work.tips(), holder(work))?,
+        Some(_) => bench.upgrade(
+            &reach,
+            Some(&folders.places),
+            &work.everything(),
+            &work.tips(),
+            holder(work),
+        )?,
         None => bench.run_statements(&reach, &steps)?,
     }
     if bench.alembic.is_none() {
-        uncompared.push(String::from("the new file itself: its statements were run without Alembic"));
+        uncompared
+            .push(String::from("the new file itself: its statements were run without Alembic"));
     }
     let new = bench.state(&reach)?;
     let rows = proof::row_differences((&wanted.rows, &wanted.sequences), &new);
     let mut checks = Vec::new();
     if let Some((_, state)) = &chain {
-        let mut found =
-            Compared::schemas(("old revisions", &state.schema), ("new revision", &new.schema), &BTreeSet::new());
+        let mut found = Compared::schemas(
+            ("old revisions", &state.schema),
+            ("new revision", &new.schema),
+            &BTreeSet::new(),
+        );
         found.rows = Some(rows);
         checks.push(found);
-        checks.push(Compared::schemas(("new revision", &new.schema), ("live", &live), &work.ignored()));
+        checks.push(Compared::schemas(
+            ("new revision", &new.schema),
+            ("live", &live),
+            &work.ignored(),
+        ));
     } else {
-        let mut found = Compared::schemas(("new revision", &new.schema), ("live", &live), &work.ignored());
+        let mut found =
+            Compared::schemas(("new revision", &new.schema), ("live", &live), &work.ignored());
         found.rows = Some(rows);
         checks.push(found);
     }
@@ -96,7 +115,8 @@ pub(super) fn prove(work: &mut Work<'_>) -> Result<Proved> {
     }
     compared.extend(checks);
     let replaced: Vec<String> = work.graph.order().iter().map(|file| file.id.clone()).collect();
-    let replaced = replaced.into_iter().filter(|id| !work.graph.heads().contains(&id.as_str())).collect();
+    let replaced =
+        replaced.into_iter().filter(|id| !work.graph.heads().contains(&id.as_str())).collect();
     Ok(Proved {
         written: vec![written],
         gone,
@@ -171,11 +191,7 @@ pub(super) fn differs(found: &Compared, what: &str) -> Error {
     .hint("pgark compare --schema shows more; what does not matter can be left out with --ignore, and --reference live takes the live database for the truth")
 }
 
-fn wanted(
-    work: &mut Work<'_>,
-    chain: Option<&(Reach, State)>,
-    live: &Schema,
-) -> Result<Wanted> {
+fn wanted(work: &mut Work<'_>, chain: Option<&(Reach, State)>, live: &Schema) -> Result<Wanted> {
     let table = work.held.table.clone();
     let mut wanted = match chain {
         Some((reach, state)) => Wanted {
@@ -211,18 +227,21 @@ fn wanted(
         let tables = proof::tables(&mut session, &table)?;
         for pattern in &work.options.seeds {
             let before = named.len();
-            named.extend(tables.iter().filter(|t| pattern.matches(&t.name)).map(|t| t.name.clone()));
+            named
+                .extend(tables.iter().filter(|t| pattern.matches(&t.name)).map(|t| t.name.clone()));
             if named.len() == before {
                 let names = tables.iter().map(|t| t.name.to_string());
-                let error = Error::new(Kind::NotFound, format!("there is no table {} to take seed rows from", pattern.text()));
+                let error = Error::new(
+                    Kind::NotFound,
+                    format!("there is no table {} to take seed rows from", pattern.text()),
+                );
                 return Err(match crate::rules::selection::nearest(pattern.text(), names) {
                     Some(near) => error.hint(format!("did you mean {near}?")),
                     None => error,
                 });
             }
         }
-        let (rows, sequences) =
-            proof::rows(&work.options.connection, None, &table, Some(&named))?;
+        let (rows, sequences) = proof::rows(&work.options.connection, None, &table, Some(&named))?;
         for name in &named {
             wanted.rows.remove(name);
         }
@@ -236,7 +255,8 @@ fn wanted(
         }
     }
     if let Some((reach, _)) = chain {
-        let mut session = Session::open(&reach.connection, Some(&reach.database), Purpose::Catalog)?;
+        let mut session =
+            Session::open(&reach.connection, Some(&reach.database), Purpose::Catalog)?;
         for t in proof::tables(&mut session, &table)? {
             if !named.contains(&t.name) && wanted.rows.contains_key(&t.name) {
                 insert(&mut wanted, &mut session, &t)?;
@@ -309,7 +329,11 @@ pub(super) struct Folders {
 }
 
 impl Folders {
-    pub(super) fn of(work: &Work<'_>, gone: &BTreeSet<String>, written: &[Written]) -> Result<Self> {
+    pub(super) fn of(
+        work: &Work<'_>,
+        gone: &BTreeSet<String>,
+        written: &[Written],
+    ) -> Result<Self> {
         let folder = PrivateFolder::create()?;
         for file in new_tree::files(work.project, gone, written) {
             folder.write(&file.path, &file.content)?;

@@ -66,8 +66,10 @@ pub(super) fn prove(work: &mut Work<'_>) -> Result<Proved> {
 
     let mut bench = bench(work)?;
     if bench.alembic.is_none() {
-        return Err(Error::refused("a consolidation with --keep can only be proved with the project's Alembic")
-            .hint("name it with --alembic 'CMD'; it is looked for in .venv, venv and PATH"));
+        return Err(Error::refused(
+            "a consolidation with --keep can only be proved with the project's Alembic",
+        )
+        .hint("name it with --alembic 'CMD'; it is looked for in .venv, venv and PATH"));
     }
     let folders = Folders::of(work, &gone, &written)?;
     let (old, new) = (bench.database("old")?, bench.database("new")?);
@@ -79,19 +81,25 @@ pub(super) fn prove(work: &mut Work<'_>) -> Result<Proved> {
         work.observer.phase(&format!("comparing old and new at {}", kept.id), None);
         reached.push(kept.id.clone());
         let rows = rows_at(work.graph, &reached);
-        bench.upgrade(&old, None, &kept.id, &rows, holder(work)).map_err(|error| unproved(error, &kept.id))?;
+        bench
+            .upgrade(&old, None, &kept.id, &rows, holder(work))
+            .map_err(|error| unproved(error, &kept.id))?;
         bench.upgrade(&new, Some(&folders.places), &kept.id, &rows, holder(work))?;
         let (ours, theirs) = (bench.state(&old)?, bench.state(&new)?);
         let found = compare(work, &mut bench, kept, &ours, &theirs, &mut uncompared)?;
         if !found.is_equal() {
-            return Err(differs(&found, &format!("old and new revisions do not build the same up to {}", kept.id)));
+            return Err(differs(
+                &found,
+                &format!("old and new revisions do not build the same up to {}", kept.id),
+            ));
         }
         compared.push(found);
         last = Some(ours);
     }
     if let Some(state) = &last {
         let live = baseline::comparable(&work.live, &work.held.table);
-        let found = Compared::schemas(("old revisions", &state.schema), ("live", &live), &work.ignored());
+        let found =
+            Compared::schemas(("old revisions", &state.schema), ("live", &live), &work.ignored());
         if !found.is_equal() {
             return Err(differs(&found, "the revisions do not build what is live"));
         }
@@ -132,7 +140,9 @@ fn compare(
         let again = bench.state(&again)?;
         let changing = proof::row_differences((&ours.rows, &ours.sequences), &again);
         rows.retain(|line| !changing.contains(line));
-        uncompared.extend(changing.into_iter().map(|line| format!("{line}, in every run of the old revisions")));
+        uncompared.extend(
+            changing.into_iter().map(|line| format!("{line}, in every run of the old revisions")),
+        );
     }
     found.rows = Some(rows);
     Ok(found)
@@ -150,7 +160,9 @@ fn unproved(error: Error, revision: &str) -> Error {
 /// The rows of the version table when these revisions and all before them are applied.
 fn rows_at(graph: &Graph, reached: &[String]) -> BTreeSet<String> {
     let is_needed = |id: &String| {
-        reached.iter().any(|other| other != id && graph.ancestors([other.as_str()]).contains(id.as_str()))
+        reached
+            .iter()
+            .any(|other| other != id && graph.ancestors([other.as_str()]).contains(id.as_str()))
     };
     reached.iter().filter(|id| !is_needed(id)).cloned().collect()
 }
@@ -161,7 +173,10 @@ fn revision(work: &Work<'_>, kept: &Kept) -> Result<Written> {
     let mut sources = Vec::new();
     for file in &files {
         let content = work.project.file(&file.path).map_or(&[][..], |file| &file.content);
-        sources.push(Source::read(content).map_err(|problem| unfoldable(&file.path, &problem.to_string()))?);
+        sources.push(
+            Source::read(content)
+                .map_err(|problem| unfoldable(&file.path, &problem.to_string()))?,
+        );
     }
     let Some(own) = files.last() else {
         return Err(Error::failed(format!("revision {} is not there", kept.id)));
