@@ -23,6 +23,8 @@ mod command_line;
 mod connections;
 /// One revision in the place of many: gate, proof, exchange.
 mod consolidate;
+/// Projects of every shape, with every driver.
+mod consolidate_shapes;
 /// Killed, failed and interrupted at every file operation.
 mod crash;
 /// Flipped, cut, moved, forged and hostile bytes.
