@@ -61,6 +61,20 @@ need_postgres() {
   find_postgres || fail "the package manager installed no PostgreSQL server"
 }
 
+# PgBouncer, whose package would start a pooler of the system's, and again at every start.
+need_pgbouncer() {
+  PATH=$PATH:/usr/sbin command -v pgbouncer >/dev/null && return
+  local policy=/usr/sbin/policy-rc.d made=
+  if [ -d /usr/sbin ] && [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+    made=yes
+  fi
+  install pgbouncer
+  [ -z "$made" ] || as_root rm "$policy"
+  if command -v systemctl >/dev/null; then as_root systemctl disable -q pgbouncer 2>/dev/null || true; fi
+}
+
 # Alembic, in a virtual environment outside the project: ALEMBIC_PYTHON is its interpreter.
 need_alembic() {
   local venv=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/pgark/alembic

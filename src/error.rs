@@ -92,6 +92,12 @@ impl Error {
         self
     }
 
+    /// The same failure as one of another kind.
+    pub fn of_kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
     /// A failure that happened while doing `message`; kind and hint are kept.
     pub fn while_doing(self, message: impl Into<String>) -> Self {
         let (kind, hint) = (self.kind, self.hint.clone());

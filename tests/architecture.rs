@@ -37,7 +37,7 @@ const HOMES: &[(&str, &[&str])] = &[
     // A migration project has its own Alembic, and a proof needs a server: nothing else is run.
     (r"\bCommand::new\(|process::\{?\s*(Child|Command|Stdio)\b", &["process"]),
     (
-        r"\bfs::(write|rename|copy|hard_link|remove_\w+|create_dir\w*|set_permissions)\b|File::create|OpenOptions|DirBuilder",
+        r"\bfs::(write|rename|copy|hard_link|remove_\w+|create_dir\w*|set_permissions)\b|\bFile::create|OpenOptions|DirBuilder",
         &["store"],
     ),
 ];

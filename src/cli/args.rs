@@ -8,6 +8,7 @@ use crate::rules::schema_diff::Aspect;
 use bytesize::ByteSize;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub mod check;
@@ -32,40 +33,28 @@ pub struct Arguments {
     pub verb: Verb,
     /// File of settings, instead of pgark.toml in the current folder; an empty name is no file.
     #[arg(long, global = true, value_name = "FILE", env = "PGARK_CONFIG")]
-    pub config: Option<PathBuf>,
+    pub config: Option<OsString>,
     /// The settings that are in force, for `pgark config`.
     #[arg(skip)]
     pub in_force: Vec<InForce>,
 }
 
-/// The verbs.
+/// The verbs. What each does is said at its arguments, where the manual takes it from.
 #[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
 pub enum Verb {
-    /// Back up a database into one archive.
     Backup(Backup),
-    /// Restore an archive, and prove the database equal to it.
     Restore(Restore),
-    /// Check every byte of archives against their manifests, offline.
     Verify(Verify),
-    /// Compare an archive with a database or another archive, or the schemas of any two.
     Compare(Compare),
-    /// Look whether a backup would succeed now, and what would mend it.
     Check(check::Check),
-    /// List the archives of a repository.
     List(list::List),
-    /// Keep an Alembic project and its database in step.
     Migrations(migrations::Migrations),
-    /// Show what an archive's manifest says.
     Show(show::Show),
-    /// Take one part out of an archive: a table's rows, the schema, migrations, a large object.
     Extract(extract::Extract),
-    /// Write a pgark.toml with all settings in comments.
     Init(setup::Init),
-    /// Print the settings in force, and where each comes from.
     Config(setup::Config),
-    /// Print a script that completes pgark's verbs and flags in a shell.
     Completions(setup::Completions),
-    /// Write the manual's pages into a folder.
     Man(setup::Man),
     /// The exit codes and what they mean.
     #[command(name = "exit-codes", long_about = exit::EXPLAINED, hide = true, disable_help_flag = true, help_template = "{about}")]
@@ -187,7 +176,7 @@ pub struct Locks {
     pub lock_timeout: u64,
 }
 
-/// `pgark backup`.
+/// Back up a database into one archive.
 ///
 /// Takes ACCESS SHARE locks on all tables, then one snapshot that all workers share, so that all
 /// rows are of one moment. The archive is written, synced, read again and verified before it is
@@ -273,7 +262,7 @@ pub struct Selection {
     pub exclude_table: Vec<String>,
 }
 
-/// `pgark restore`.
+/// Restore an archive, and prove the database equal to it.
 ///
 /// Without options, restores schema and rows into an empty database. With --data-only, loads rows
 /// into tables that are there, in one transaction. With --create, restores into a new database
@@ -385,7 +374,7 @@ impl From<Existing> for OnExisting {
     }
 }
 
-/// `pgark verify`.
+/// Check every byte of archives against their manifests, offline.
 ///
 /// Reads every byte: headers, checksums, zstd frames, row counts and digests, the manifest inside
 /// against the one in manifests/, and the chain to the previous manifest. Lists all findings.
@@ -402,7 +391,7 @@ pub struct Verify {
     pub jobs: Jobs,
 }
 
-/// `pgark compare`.
+/// Compare an archive with a database or another archive, or the schemas of any two.
 ///
 /// Compares rows, content digests, columns, sequences and large objects. The exit code is 0 when
 /// everything is equal, 4 when not.

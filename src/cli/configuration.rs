@@ -106,9 +106,9 @@ fn leaf(matches: &ArgMatches) -> (Vec<&str>, &ArgMatches) {
 /// The file that was named, else the one in the current folder, if there is one. An empty name is
 /// no file.
 fn find(leaf: &ArgMatches) -> OurResult<Option<Configuration>> {
-    match leaf.get_one::<PathBuf>("config") {
-        Some(path) if path.as_os_str().is_empty() => Ok(None),
-        Some(path) => Configuration::read(path).map(Some),
+    match leaf.get_one::<OsString>("config") {
+        Some(path) if path.is_empty() => Ok(None),
+        Some(path) => Configuration::read(Path::new(path)).map(Some),
         None if Path::new(FILE).exists() => Configuration::read(Path::new(FILE)).map(Some),
         None => Ok(None),
     }

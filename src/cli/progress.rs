@@ -191,7 +191,7 @@ impl Person for Progress {
     fn password(&self, question: &str) -> Result<Option<Password>> {
         let ask = || prompt::ask(question);
         let typed = match &self.screen {
-            Some(screen) => screen.above(ask),
+            Some(screen) => screen.leave_to(ask),
             None => ask(),
         };
         match typed {

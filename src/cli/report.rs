@@ -246,7 +246,7 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
             .iter()
             .filter(|report| report.unusable.is_some())
             .flat_map(|report| &report.findings)
-            .map(|finding| finding.problem.clone())
+            .map(|finding| hide(&finding.problem))
             .next();
         let reports: Vec<Value> = reports
             .iter()
@@ -254,10 +254,10 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
                 let findings: Vec<Value> = report
                     .findings
                     .iter()
-                    .map(|finding| json!({"place": finding.place, "problem": finding.problem}))
+                    .map(|finding| json!({"place": finding.place, "problem": hide(&finding.problem)}))
                     .collect();
                 json!({
-                    "archive": report.archive,
+                    "archive": hide(&report.archive.to_string_lossy()),
                     "sound": report.findings.is_empty(),
                     "bytes": report.bytes,
                     "members": report.members,
@@ -281,7 +281,7 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
         return Ok(code);
     }
     for report in reports {
-        let archive = report.archive.display();
+        let archive = hide(&report.archive.to_string_lossy());
         if report.findings.is_empty() {
             if !quiet {
                 to_stdout(&format!(
@@ -293,7 +293,7 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
             }
         } else if report.unusable.is_some() {
             for finding in &report.findings {
-                to_stderr(&format!("pgark: error: {}", Printable(&finding.problem)));
+                to_stderr(&in_short(&hide(&finding.problem)));
             }
         } else {
             to_stdout(&format!("{archive}: DAMAGED, {} findings", report.findings.len()))?;
@@ -339,7 +339,7 @@ pub fn error(error: &Error, as_json: bool) {
         drop(print_json(value));
         return;
     }
-    to_stderr(&format!("{} {}", said_in_red("pgark: error:"), on_one_screen(&message)));
+    to_stderr(&in_short(&message));
     for reason in &causes {
         to_stderr(&format!("  because: {}", on_one_screen(reason)));
     }
@@ -358,10 +358,11 @@ fn on_one_screen(text: &str) -> String {
     }
 }
 
-/// Red and bold where standard error is a terminal whose user does not forbid it: that can be read
-/// on light and on dark.
-fn said_in_red(text: &str) -> String {
-    console::style(text).for_stderr().red().bold().to_string()
+/// The line that says what failed: red and bold where standard error is a terminal whose user does
+/// not forbid it, for that can be read on light and on dark.
+fn in_short(message: &str) -> String {
+    let error = console::style("error:").for_stderr().red().bold();
+    format!("pgark: {error} {}", on_one_screen(message))
 }
 
 /// Why there is nothing to run.

@@ -7,6 +7,7 @@ use super::migrations::project;
 use super::observer::Observer;
 use crate::error::{Error, Kind, Result};
 use crate::model::name::{Printable, enumerate};
+use crate::model::table::SequenceState;
 use crate::pg::catalog::{self, CatalogTable};
 use crate::pg::connect::Encryption;
 use crate::pg::session::{Purpose, Session};
@@ -87,10 +88,16 @@ impl Report {
         if let Kind::Interrupted(_) = error.kind() {
             return Err(Error::new(error.kind(), error.to_string()));
         }
-        let words: Vec<String> = std::iter::once(error.to_string()).chain(error.causes()).collect();
+        let mut what = error.to_string();
+        for cause in error.causes() {
+            // What has been said is not said again.
+            if !what.contains(&cause) {
+                what = format!("{what}: {cause}");
+            }
+        }
         let mend = error.next_step().map(str::to_owned).into_iter().collect();
         let state = State::Failed(error.kind());
-        self.checks.push(Check { name, state, what: words.join(": "), mend });
+        self.checks.push(Check { name, state, what, mend });
         Ok(())
     }
 }
@@ -296,13 +303,15 @@ fn covered(
     if !selection.is_inclusive() && large_objects > 0 {
         left_out.push(format!("{large_objects} large objects"));
     }
-    let sequence = |object: &&crate::model::schema::SchemaObject| {
-        object.class == crate::model::schema::ObjectClass::Sequence
-    };
+    // That some may not be read is said elsewhere.
+    let sequences = catalog::sequences(&mut session.client).unwrap_or_default();
+    let chosen = coverage.sequences.as_ref();
+    let takes =
+        |sequence: &&SequenceState| schema::takes_sequence(chosen, tables, choices, sequence);
     let covered = Covered {
         tables: rows.len(),
         bytes: conflicts::bytes(session, &free)?,
-        sequences: coverage.objects.iter().filter(sequence).count(),
+        sequences: sequences.iter().filter(takes).count(),
         large_objects: if selection.is_inclusive() { large_objects } else { 0 },
         objects: coverage.objects.len(),
         left_out,

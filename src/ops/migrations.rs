@@ -4,7 +4,7 @@ pub mod alembic;
 mod archived;
 pub mod consolidate;
 mod gate;
-mod new_tree;
+pub mod new_tree;
 pub mod project;
 pub mod proof;
 pub mod rollback;

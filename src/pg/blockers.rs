@@ -3,7 +3,7 @@
 use super::failure::server;
 use super::session::{Session, shorten};
 use crate::error::Result;
-use crate::model::name::Printable;
+use crate::model::name::{Printable, QualifiedName};
 use std::fmt;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const QUERY: usize = 80;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocked {
     /// What it wants to lock, where that is known.
-    pub object: Option<String>,
+    pub object: Option<QualifiedName>,
     /// Whom it waits for; never empty.
     pub by: Vec<Blocker>,
 }
@@ -56,8 +56,10 @@ pub fn of(session: &mut Session, process: i32) -> Result<Option<Blocked>> {
     let object = session
         .client
         .query_opt(
-            "SELECT l.relation::pg_catalog.regclass::text FROM pg_catalog.pg_locks AS l
-             WHERE l.pid = $1 AND NOT l.granted AND l.relation IS NOT NULL LIMIT 1",
+            "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_locks AS l
+             JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
+             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+             WHERE l.pid = $1 AND NOT l.granted LIMIT 1",
             &[&process],
         )
         .map_err(failed)?;
@@ -76,7 +78,9 @@ pub fn of(session: &mut Session, process: i32) -> Result<Option<Blocked>> {
             }
         })
         .collect();
-    Ok(Some(Blocked { object: object.map(|row| row.get(0)), by }))
+    let named =
+        |row: postgres::Row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+    Ok(Some(Blocked { object: object.map(named), by }))
 }
 
 impl Blocked {
@@ -97,7 +101,7 @@ impl Blocked {
 impl fmt::Display for Blocked {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(object) = &self.object {
-            write!(out, "{} is held by ", Printable(object))?;
+            write!(out, "{object} is held by ")?;
         } else {
             out.write_str("the lock is held by ")?;
         }
@@ -140,7 +144,8 @@ mod tests {
             since: Some(Duration::from_millis(61_500)),
             query: Some(format!("ALTER TABLE t\n  ADD {}", "x".repeat(200))),
         };
-        let blocked = Blocked { object: Some(String::from("public.t")), by: vec![blocker] };
+        let blocked =
+            Blocked { object: Some(QualifiedName::new("public", "t")), by: vec![blocker] };
         let said = blocked.to_string();
         assert!(said.starts_with(
             "public.t is held by process 4711 (app, psql, active, in a transaction for 61 s): ALTER TABLE t ADD xxx"

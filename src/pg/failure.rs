@@ -7,6 +7,10 @@ use postgres_protocol::message::backend::ErrorFields;
 use std::error::Error as _;
 use std::fmt;
 
+/// What to do about a session that was not ended by pgark.
+pub const ENDED: &str =
+    "somebody ended the session, or the server is starting or ending; its log says more";
+
 /// What the server, or the way to it, said, on one line.
 #[derive(Debug)]
 struct ServerMessage {
@@ -80,9 +84,14 @@ pub fn server(doing: impl Into<String>, error: postgres::Error) -> Error {
     match error.as_db_error() {
         Some(reason) => Refusal::of_driver(reason).fails(doing),
         None => {
+            let closed = error.is_closed();
             let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
             let said = ServerMessage { words: cause, is_servers: false };
-            Error::new(Kind::Server, doing).caused_by(said)
+            let failed = Error::new(Kind::Server, doing).caused_by(said);
+            match closed {
+                true => failed.hint(ENDED),
+                false => failed,
+            }
         }
     }
 }
@@ -162,7 +171,7 @@ fn hint(reason: &Refusal) -> Option<String> {
         || is(&SqlState::CRASH_SHUTDOWN)
         || is(&SqlState::CANNOT_CONNECT_NOW)
     {
-        "somebody ended the session, or the server is starting or ending; its log says more"
+        ENDED
     } else if is(&SqlState::DISK_FULL) {
         "the disk of the server is full: make room there"
     } else {

@@ -8,7 +8,7 @@ pub mod inbox;
 pub mod outbox;
 
 use super::connect::{self, ChannelBinding, Stream, Target};
-use super::failure::Refusal;
+use super::failure::{self, Refusal};
 use crate::error::{Error, Kind, Result};
 use bytes::{BufMut, BytesMut};
 use fallible_iterator::FallibleIterator;
@@ -128,7 +128,7 @@ impl Wire {
         let mut first = None;
         let mut refused = None;
         loop {
-            match self.message(doing)? {
+            match self.message_after(&refused, doing)? {
                 Message::CopyOutResponse(_) => {
                     sink.begin().inspect_err(|_| self.broken = true)?;
                     self.inbox
@@ -210,7 +210,7 @@ impl Wire {
         let mut tag = None;
         let mut refused = None;
         loop {
-            match self.message(doing)? {
+            match self.message_after(&refused, doing)? {
                 Message::CommandComplete(body) => tag = body.tag().ok().map(str::to_owned),
                 Message::ErrorResponse(body) => refused = Some(Refusal::read(body.fields())),
                 Message::ReadyForQuery(_) => break,
@@ -250,6 +250,14 @@ impl Wire {
                 Ok(message) => return Ok(message),
             }
         }
+    }
+
+    /// The next message, or the server's own words if it said why it would end the connection.
+    fn message_after(&mut self, said: &Option<Refusal>, doing: &str) -> Result<Message> {
+        self.message(doing).map_err(|lost| match said {
+            Some(said) => said.clone().fails(doing),
+            None => lost,
+        })
     }
 
     fn lost(&mut self, doing: &str, error: std::io::Error) -> Error {
@@ -387,7 +395,14 @@ fn copied(tag: &str) -> Option<u64> {
 }
 
 fn broken(doing: &str, error: std::io::Error) -> Error {
-    Error::new(Kind::Server, doing).caused_by(error)
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let ended =
+        matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe);
+    let failed = Error::new(Kind::Server, doing).caused_by(error);
+    match ended {
+        true => failed.hint(failure::ENDED),
+        false => failed,
+    }
 }
 
 fn unbound(doing: &str) -> Error {

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 
 fn checked(repo: &Repo, arguments: &[&str], code: i32) -> Value {
     let run = repo.run(&[&["check", "--json"][..], arguments].concat()).expect_code(code);
-    serde_json::from_str(&run.stdout).unwrap_or_else(|e| panic!("{e}: {}", run.stdout))
+    run.json()
 }
 
 fn one<'a>(report: &'a Value, name: &str) -> &'a Value {
@@ -183,7 +183,7 @@ fn a_repository_that_cannot_be_written_to_is_named_with_its_file_system() {
             "/proc",
         ]);
         let run = crate::harness::Run::from(command.current_dir(repo.path()).output().unwrap());
-        let report: Value = serde_json::from_str(&run.stdout).unwrap();
+        let report: Value = run.json();
         let what = one(&report, "repository")["what"].as_str().unwrap().to_owned();
         assert!(what.contains("proc at /proc"), "{what}");
         return;

@@ -7,11 +7,6 @@ use crate::harness::{Database, Repo, pg_dump_schema};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-#[track_caller]
-pub fn parse(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
-}
-
 /// All comparisons of a summary say that nothing differs.
 #[track_caller]
 pub fn assert_equal(summary: &Value) {
@@ -65,7 +60,7 @@ fn eighteen_revisions_become_one_and_every_old_database_is_refused_or_caught_up(
     let old = at_every_revision(&project);
     let before = pg_dump_schema(&live);
     let run = project.run(&repo, &live, &["consolidate", "--json"]).expect_code(0);
-    let summary = parse(&run.stdout);
+    let summary = run.json();
     assert_equal(&summary);
     let pairs: Vec<(&str, &str)> = summary["compared"]
         .as_array()
@@ -230,7 +225,7 @@ fn a_live_database_that_drifted_is_refused_unless_it_is_the_truth() {
     let run = project
         .run(&repo, &live, &["consolidate", "--reference", "live", "--seed", "by_hand", "--json"])
         .expect_code(0);
-    let summary = parse(&run.stdout);
+    let summary = run.json();
     let chain = &summary["compared"][0];
     assert_eq!(
         (&chain["left"], &chain["equal"]),
@@ -272,7 +267,7 @@ fn a_chain_that_cannot_be_replayed_is_said_so() {
     assert_eq!(project.files(), before);
     let run =
         project.run(&repo, &live, &["consolidate", "--reference", "live", "--json"]).expect_code(0);
-    let summary = parse(&run.stdout);
+    let summary = run.json();
     assert_equal(&summary);
     assert!(
         summary["not_compared"][0].as_str().unwrap().contains("made_by_create_all"),
@@ -292,7 +287,7 @@ fn without_alembic_only_the_live_database_is_the_reference_and_that_is_said() {
         .says(&["no Alembic runs them"]);
     let arguments =
         ["consolidate", "--no-alembic", "--reference", "live", "--scratch-here", "--json"];
-    let summary = parse(&project.run(&repo, &live, &arguments).expect_code(0).stdout);
+    let summary = project.run(&repo, &live, &arguments).expect_code(0).json();
     assert_equal(&summary);
     let uncompared = summary["not_compared"].as_array().unwrap();
     assert_eq!(uncompared.len(), 2, "{uncompared:?}");

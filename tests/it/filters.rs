@@ -1,5 +1,6 @@
 //! Some rows of a table, by `--where`; patterns out of a file, by `--filter`.
 
+use crate::harness::archive::Parts;
 use crate::harness::carried::{manifest, table};
 use crate::harness::{Database, Repo, pg_dump_schema};
 use serde_json::Value;
@@ -62,7 +63,7 @@ fn chosen_rows_are_taken_recorded_compared_and_restored() {
     let run = repo.run(&["compare", "latest", "--with", &source.url()]).expect_code(4);
     assert!(run.stdout.contains("table app.orders"), "{}", run.stdout);
     let run = repo.run(&["compare", "latest", "--with", &source.url(), "--json"]).expect_code(4);
-    let value: Value = serde_json::from_str(run.stdout.lines().last().unwrap()).unwrap();
+    let value = run.json();
     assert_eq!(value["chosen_rows"][0]["table"]["name"], "events_2025");
 }
 
@@ -139,6 +140,46 @@ fn conditions_that_cannot_be_used_change_nothing() {
     repo.run(&none).expect_code(10).says(&["whose rows are taken"]);
     assert_eq!(source.one("SELECT count(*) FROM app.orders"), "1000");
     assert_eq!(repo.files(), []);
+}
+
+#[test]
+fn a_forged_condition_is_refused_before_it_is_sql() {
+    let (repo, source) = (Repo::new(), shop());
+    let path = repo.backup(&source, &["--where", "app.orders=id = 1", "--name", "a"]);
+    let sound = Parts::of(&std::fs::read(&path).unwrap());
+    let place = |manifest: &Value| {
+        let tables = manifest["tables"].as_array().unwrap();
+        tables.iter().position(|table| table["name"] == "orders").unwrap()
+    };
+    let forged = |edit: &dyn Fn(&mut Value)| {
+        #[allow(clippy::disallowed_methods, reason = "the test's own files")]
+        std::fs::write(repo.path().join("forged.tar"), sound.clone().edited(edit).bytes()).unwrap();
+        for verb in [
+            &["verify", "forged.tar"][..],
+            &["compare", "forged.tar", "--with", &source.url()],
+            &["restore", "forged.tar", "--url", &source.url(), "--data-only"],
+            &["extract", "forged.tar", "--table", "orders"],
+        ] {
+            repo.run(verb).expect_code(13);
+        }
+    };
+    forged(&|manifest| {
+        let table = place(manifest);
+        manifest["tables"][table]["condition"] = "WHERE (true); DROP TABLE app.orders; --".into();
+    });
+    forged(&|manifest| {
+        let table = place(manifest);
+        manifest["tables"][table]["condition"] = "WHERE true".into();
+    });
+    forged(&|manifest| manifest["format"]["features"] = serde_json::json!([]));
+    assert_eq!(source.one("SELECT count(*) FROM app.orders"), "1000");
+    let mut unknown = sound.clone();
+    unknown = unknown.edited(|manifest| {
+        manifest["format"]["features"] = serde_json::json!(["chosen-rows", "of-tomorrow"]);
+    });
+    #[allow(clippy::disallowed_methods, reason = "the test's own files")]
+    std::fs::write(repo.path().join("forged.tar"), unknown.bytes()).unwrap();
+    repo.run(&["verify", "forged.tar"]).expect_code(15).says(&["of-tomorrow"]);
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn verified_says_no_more_than_is_known() {
         assert!(line(name).ends_with(says), "{}", line(name));
     }
     let run = repo.ok(&["list", "--json"]);
-    let value: Value = serde_json::from_str(&run.stdout).unwrap();
+    let value = run.json();
     assert_eq!(value["total"], 4);
     let of = |name: &str| {
         let archives = value["archives"].as_array().unwrap();

@@ -23,6 +23,8 @@ mod command_line;
 mod connections;
 /// One revision in the place of many: gate, proof, exchange.
 mod consolidate;
+/// Killed and failed at every file operation of the exchange.
+mod consolidate_crash;
 /// Projects of every shape, with every driver.
 mod consolidate_shapes;
 /// Killed, failed and interrupted at every file operation.
@@ -53,10 +55,14 @@ mod golden;
 mod listing;
 /// The migration project inside the archive.
 mod migrations_bundle;
+/// After a consolidation: the checklist, and the way back.
+mod migrations_checked;
 /// Databases as they should not be: names, values, sizes, encodings.
 mod odd_databases;
 /// The twenty pitfalls of logical backups: the naive form fails, pgark does not.
 mod pitfalls;
+/// Every way in which scripts for consolidation have lost data.
+mod plan_defects;
 /// One moment: backups while others TRUNCATE, ALTER, CREATE and DROP.
 mod race;
 /// Restores into empty and new databases.

@@ -27,7 +27,7 @@ fn run(command: &mut Command) -> Run {
 
 /// The values and the origin of a setting, as `pgark config` prints them.
 fn setting(run: &Run, name: &str) -> (Vec<String>, String) {
-    let value: Value = serde_json::from_str(&run.stdout).unwrap();
+    let value = run.json();
     let settings = value["settings"].as_array().unwrap();
     let found = settings.iter().find(|setting| setting["name"] == name).unwrap();
     (
@@ -148,7 +148,7 @@ fn a_file_that_is_wrong_is_said_to_be_and_nothing_runs() {
         ("level = \n", 2, &["line 1"]),
     ] {
         write(&path, text);
-        let run = run(&mut in_folder(folder, &["list"])).expect_code(code).says(says);
+        let run = run(&mut in_folder(folder, &["verify", "x"])).expect_code(code).says(says);
         assert_eq!(run.stdout, "");
     }
     write(&path, "level = 20\n");

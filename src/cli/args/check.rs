@@ -3,7 +3,7 @@
 use super::Backup;
 use clap::Args;
 
-/// `pgark check`.
+/// Look whether a backup would succeed now, and what would mend it.
 ///
 /// Takes the options of `pgark backup`, and looks whether that backup would succeed now: the
 /// connection, every privilege that is missing with the GRANT that gives it, what would be covered

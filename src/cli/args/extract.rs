@@ -7,7 +7,7 @@ use crate::rules::pattern::Pattern;
 use clap::{ArgGroup, Args, ValueEnum};
 use std::path::PathBuf;
 
-/// `pgark extract`.
+/// Take one part out of an archive: a table's rows, the schema, migrations, a large object.
 ///
 /// Takes one part out of an archive, to a file or to standard output. Checksums are compared before
 /// anything is handed on: at the first that is wrong the exit code is 13, and no file is left. A
@@ -20,11 +20,11 @@ pub struct Extract {
     /// The rows of one table, in the encoding of the database that they come from.
     #[arg(long, short, value_name = "TABLE", group = "part")]
     pub table: Option<String>,
-    /// How the rows are written: as COPY text, or as CSV that COPY reads.
-    #[arg(long, value_name = "FORMAT", default_value = "copy", requires = "table")]
-    pub format: Written,
+    /// How the rows are written: as COPY text, which is the default, or as CSV that COPY reads.
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["schema", "migrations", "large_object"])]
+    pub format: Option<Written>,
     /// Begin with a line that names the columns.
-    #[arg(long, requires = "table")]
+    #[arg(long, conflicts_with_all = ["schema", "migrations", "large_object"])]
     pub header: bool,
     /// The statements that make the schema; --schema=before and --schema=after give those that come
     /// before and after the rows.
@@ -82,8 +82,8 @@ impl Extract {
     pub fn part(&self) -> Result<Part> {
         if let Some(table) = &self.table {
             let format = match self.format {
-                Written::Copy => Format::Copy,
-                Written::Csv => Format::Csv,
+                Some(Written::Csv) => Format::Csv,
+                Some(Written::Copy) | None => Format::Copy,
             };
             return Ok(Part::Rows { table: Pattern::new(table)?, format, header: self.header });
         }

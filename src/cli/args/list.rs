@@ -5,7 +5,7 @@ use crate::ops::list::Sort;
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use clap::{Args, ValueEnum};
 
-/// `pgark list`.
+/// List the archives of a repository.
 ///
 /// Lists what manifests/ holds, the oldest first. VERIFIED says `when written` where the file has
 /// still the size that it had when it was read again and verified, before it was published. Its

@@ -8,7 +8,10 @@ mod consolidate;
 pub use checked::{MigrationsVerify, Rollback};
 pub use consolidate::{Consolidate, Project, Reference};
 
-/// `pgark migrations`.
+/// Keep migration files and the database in step.
+///
+/// The files of an Alembic project are read as text: no Python is needed, and nothing of theirs is
+/// run. What only Python could compute is said to be so, never guessed.
 #[derive(Debug, Args)]
 pub struct Migrations {
     /// What to do.
@@ -16,14 +19,12 @@ pub struct Migrations {
     pub verb: MigrationsVerb,
 }
 
-/// The verbs of `pgark migrations`.
+/// The verbs of `pgark migrations`. What each does is said at its arguments.
 #[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
 pub enum MigrationsVerb {
-    /// Put one revision, or a few, in the place of many.
     Consolidate(Box<Consolidate>),
-    /// Go through a checklist against the archive of before a consolidation.
     Verify(Box<MigrationsVerify>),
-    /// Put an archive's migration files back.
     Rollback(Box<Rollback>),
 }
 

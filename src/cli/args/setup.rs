@@ -5,7 +5,7 @@ use clap::Args;
 use clap_complete::Shell;
 use std::path::PathBuf;
 
-/// `pgark init`.
+/// Write a pgark.toml with all settings in comments.
 ///
 /// Writes pgark.toml with all settings in comments. A file that is there stays as it is.
 #[derive(Debug, Args)]
@@ -15,7 +15,7 @@ pub struct Init {
     pub folder: PathBuf,
 }
 
-/// `pgark config`.
+/// Print the settings in force, and where each comes from.
 ///
 /// Prints every setting of `pgark backup` with the place that its value comes from: a flag (give
 /// those that you would give to `pgark backup`), an environment variable, pgark.toml, or pgark's own
@@ -27,7 +27,7 @@ pub struct Config {
     pub backup: Backup,
 }
 
-/// `pgark completions`.
+/// Print a script that completes pgark's verbs and flags in a shell.
 ///
 /// Prints a script that completes verbs and flags. For bash:
 /// pgark completions bash > ~/.local/share/bash-completion/completions/pgark
@@ -37,7 +37,7 @@ pub struct Completions {
     pub shell: Shell,
 }
 
-/// `pgark man`.
+/// Write the manual's pages into a folder.
 ///
 /// Writes the manual's pages, pgark.1 and one for each verb, made from the same texts as --help.
 /// Pages of the same names are replaced.

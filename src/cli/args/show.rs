@@ -3,7 +3,7 @@
 use super::Common;
 use clap::Args;
 
-/// `pgark show`.
+/// Show what an archive's manifest says.
 ///
 /// Shows what the manifest inside an archive says. Where the archive is damaged or gone, its
 /// manifest in manifests/ is shown, and the exit code says what is wrong.

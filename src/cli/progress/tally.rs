@@ -273,7 +273,7 @@ fn per_second(bytes: u64, elapsed: Duration) -> u64 {
 }
 
 fn left(fraction: f64, elapsed: Duration) -> Option<Duration> {
-    let honest = elapsed >= HONEST_AFTER && fraction >= HONEST_FROM && fraction < 1.0;
+    let honest = elapsed >= HONEST_AFTER && (HONEST_FROM..1.0).contains(&fraction);
     honest.then(|| elapsed.mul_f64((1.0 - fraction) / fraction))
 }
 

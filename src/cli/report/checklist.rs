@@ -71,6 +71,7 @@ pub fn rollback(summary: &Summary, as_json: bool, quiet: bool) -> Result<()> {
     if as_json {
         return print_json(json!({
             "result": "done",
+            "exit_code": ExitCode::Done.number(),
             "dry_run": summary.dry_run,
             "archive": summary.archive,
             "revisions": summary.revisions,

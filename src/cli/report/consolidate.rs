@@ -1,6 +1,7 @@
 //! The result of `pgark migrations consolidate`.
 
 use super::{print_json, to_stdout, took};
+use crate::cli::exit::ExitCode;
 use crate::error::Result;
 use crate::model::name::{Printable, enumerate};
 use crate::ops::migrations::consolidate::Summary;
@@ -127,6 +128,7 @@ fn as_value(summary: &Summary) -> Value {
         .collect();
     json!({
         "result": "done",
+        "exit_code": ExitCode::Done.number(),
         "dry_run": summary.dry_run,
         "database": summary.database,
         "heads": summary.heads,

@@ -51,15 +51,25 @@ impl Taken {
 
     /// Whether a sequence goes with what was chosen.
     pub fn takes_sequence(&self, sequence: &SequenceState) -> bool {
-        let Some(sequences) = &self.sequences else { return true };
-        let owner = sequence
-            .owned_by
-            .as_ref()
-            .and_then(|owner| self.tables.iter().position(|table| table.name == owner.table));
-        match owner {
-            Some(table) => self.choices[table] != Choice::LeftOut,
-            None => sequences.contains(&sequence.name),
-        }
+        takes_sequence(self.sequences.as_ref(), &self.tables, &self.choices, sequence)
+    }
+}
+
+/// Whether a sequence goes with what was chosen; `None` is everything.
+pub fn takes_sequence(
+    chosen: Option<&BTreeSet<QualifiedName>>,
+    tables: &[CatalogTable],
+    choices: &[Choice],
+    sequence: &SequenceState,
+) -> bool {
+    let Some(chosen) = chosen else { return true };
+    let owner = sequence
+        .owned_by
+        .as_ref()
+        .and_then(|owner| tables.iter().position(|table| table.name == owner.table));
+    match owner {
+        Some(table) => choices[table] != Choice::LeftOut,
+        None => chosen.contains(&sequence.name),
     }
 }
 

@@ -60,6 +60,15 @@ pub struct AlembicProject {
 }
 
 impl AlembicProject {
+    /// What was found, for people.
+    pub fn describe(&self) -> String {
+        format!(
+            "{} files of an alembic project, revisions in {}",
+            self.files.len(),
+            self.version_locations.join(", ")
+        )
+    }
+
     /// The graph of the revisions.
     ///
     /// # Errors
@@ -87,15 +96,6 @@ impl AlembicProject {
             ));
         }
         Ok(graph)
-    }
-
-    /// What was found, for people.
-    pub fn describe(&self) -> String {
-        format!(
-            "{} files of an alembic project, revisions in {}",
-            self.files.len(),
-            self.version_locations.join(", ")
-        )
     }
 
     /// A file's bytes.

@@ -199,7 +199,7 @@ fn root(sought: &Sought, reader: &ArchiveReader) -> Result<PathBuf> {
             Kind::NotFound,
             format!("{} is not the folder of the archive's project: it has no {}", named.display(), config.unwrap_or_default()),
         )
-        .hint("name the folder with --migrations DIR; pgark extract ARCHIVE migrations gives all files into a new one")
+        .hint("name the folder with --migrations DIR; pgark extract ARCHIVE --migrations -o FOLDER gives all files into a new one")
     })
 }
 

@@ -45,9 +45,9 @@ pub fn check(connection: &Connection, opened: &mut Opened) -> Result<()> {
     std::thread::spawn(move || beside(&second, &say, &wait));
     for _ in 0..ROUNDS {
         let Ok(other) = hear.recv_timeout(PATIENCE) else { break };
+        // A pool of one process would let the first session wait for the second one's end.
         let shared = other.is_none() || other == own;
-        let moved = process(&mut opened.client, "").map_err(failed)? != own;
-        if shared || moved {
+        if shared || process(&mut opened.client, "").map_err(failed)? != own {
             return Err(moves(target));
         }
         if done.send(()).is_err() {
@@ -72,14 +72,21 @@ fn beside(target: &Target, say: &mpsc::Sender<Option<i32>>, wait: &mpsc::Receive
     for _ in 0..ROUNDS {
         let process = match process(&mut opened.client, "BEGIN; ") {
             Ok(process) => process,
-            // PgBouncer's words; any other error says nothing of processes.
-            Err(error) if said(&error).contains("statement pooling") => None,
+            // PgBouncer's words, which may get lost as it closes the connection; any other error
+            // says nothing of processes.
+            Err(error) if error.is_closed() || said(&error).contains("statement pooling") => None,
             Err(_) => return,
         };
-        if say.send(process).is_err() || wait.recv().is_err() {
+        // In a full pool the first session may wait for this one's process.
+        let told = say.send(process).is_ok()
+            && wait.recv_timeout(PATIENCE) != Err(mpsc::RecvTimeoutError::Disconnected);
+        if !told {
             return;
         }
         if opened.client.batch_execute("ROLLBACK").is_err() {
+            // Thrown out for having begun a transaction: PgBouncer in statement mode says so only
+            // after the statement.
+            say.send(None).ok();
             return;
         }
     }

@@ -9,6 +9,7 @@ use crate::error::{Error, Kind};
 use crate::pg::failure::server;
 use postgres::Client;
 use postgres::error::SqlState;
+use std::collections::BTreeSet;
 use std::result::Result;
 
 /// What is searched for.
@@ -174,22 +175,22 @@ fn summary(targets: &[Target], mut failures: Failures) -> Error {
         [target] => format!("cannot connect to {}", target.describe()),
         _ => String::from("cannot connect to any of the servers"),
     };
+    let chain = |error: &Error| -> String {
+        let chain: Vec<String> = std::iter::once(error.to_string()).chain(error.causes()).collect();
+        chain.join(": ")
+    };
+    // Encrypted and not encrypted may fail for the same reason, which is said once.
+    let reasons: BTreeSet<String> = failures.iter().map(|(_, error)| chain(error)).collect();
     if targets.len() == 1
-        && failures.len() == 1
+        && reasons.len() == 1
         && let Some((_, error)) = failures.pop()
     {
         return error.while_doing(doing);
     }
     let kind = failures.last().map_or(Kind::Server, |(_, error)| error.kind());
     let hint = failures.iter().find_map(|(_, error)| error.next_step().map(str::to_owned));
-    let listed: Vec<String> = failures
-        .iter()
-        .map(|(place, error)| {
-            let chain: Vec<String> =
-                std::iter::once(error.to_string()).chain(error.causes()).collect();
-            format!("{place}: {}", chain.join(": "))
-        })
-        .collect();
+    let listed: Vec<String> =
+        failures.iter().map(|(place, error)| format!("{place}: {}", chain(error))).collect();
     let error = Error::new(kind, doing).caused_by(listed.join("; "));
     match hint {
         Some(hint) => error.hint(hint),
@@ -232,7 +233,8 @@ fn classify(target: &Target, seen: &Seen, error: postgres::Error) -> Failure {
     }
     if let Some(reason) = error.as_db_error() {
         let code = reason.code().clone();
-        let mut failed = server("the server refuses the session", error);
+        // Whatever its reason is.
+        let mut failed = server("the server refuses the session", error).of_kind(Kind::Server);
         if code == SqlState::INVALID_PASSWORD
             && let Some(file) = &target.password_file
         {

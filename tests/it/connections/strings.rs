@@ -1,6 +1,7 @@
 use crate::harness::secure::{backup, backup_with, secure, write};
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "the test's own files")]
 fn a_service_is_looked_up_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("services");
@@ -44,7 +45,7 @@ fn sockets_and_abstract_sockets_are_reached() {
     let folder = server.folder().display();
     backup(&format!("postgresql://trusted@/shop?host={folder}&port={port}")).expect_code(0);
     if server.major() >= 14 {
-        let name = format!("@pgark-secure-{}", std::process::id());
+        let name = format!("@{}", server.folder().file_name().unwrap().to_str().unwrap());
         backup(&format!("host={name} port={port} {login}")).expect_code(0);
     }
 }

@@ -56,7 +56,7 @@ impl Terminal {
                 let mut seen = shared.lock().unwrap();
                 seen.parser.process(&buffer[..count]);
                 seen.bytes.extend_from_slice(&buffer[..count]);
-                let now = seen.parser.screen().contents();
+                let now = contents(&seen.parser);
                 if seen.history.last() != Some(&now) {
                     seen.history.push(now);
                 }
@@ -67,7 +67,7 @@ impl Terminal {
 
     /// What is to be seen.
     pub fn screen(&self) -> String {
-        self.screen.lock().unwrap().parser.screen().contents()
+        contents(&self.screen.lock().unwrap().parser)
     }
 
     /// All that was ever to be seen.
@@ -135,4 +135,12 @@ impl Terminal {
         std::thread::sleep(Duration::from_millis(100));
         (status.exit_code(), self.screen())
     }
+}
+
+/// The rows of the screen, without what is empty at their ends.
+fn contents(parser: &vt100::Parser) -> String {
+    let (_, cols) = parser.screen().size();
+    let rows: Vec<String> =
+        parser.screen().rows(0, cols).map(|row| row.trim_end().to_owned()).collect();
+    rows.join("\n").trim_end().to_owned()
 }

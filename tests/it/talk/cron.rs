@@ -56,13 +56,15 @@ fn what_is_missing_is_said_where_it_is_needed() {
         .env_clear()
         .args([
             "-c",
-            "mkdir \"$0/gone\" && cd \"$0/gone\" && rmdir \"$0/gone\" && exec \"$1\" list",
+            "mkdir \"$0/gone\" && cd \"$0/gone\" && rmdir \"$0/gone\" && exec \"$1\" backup --no-migrations --url \"$2\"",
         ])
         .arg(repo.path())
         .arg(pgark().get_program())
+        .arg(small_database().url())
         .output()
         .unwrap();
     let run = Run::from(relative);
     assert!(run.code == 10 && run.stderr.contains("pgark: error: "), "{run:?}");
+    assert!(run.stderr.contains("(os error 2)"), "{run:?}");
     assert_eq!(repo.files(), []);
 }

@@ -32,7 +32,9 @@ fn a_terminal_shows_the_whole_and_each_worker_and_is_clean_in_the_end() {
     let (source, repo) = (source(), Repo::new());
     let mut terminal = Terminal::run(&slowly(&repo, &source), 24, 100);
     let screen = terminal.wait_for("two workers", |screen| {
-        screen.contains("public.first") && screen.contains("public.second") && screen.contains('%')
+        screen.contains("public.first")
+            && screen.contains("public.second")
+            && screen.contains("iB/s")
     });
     let lines: Vec<&str> = screen.lines().collect();
     let whole = lines.iter().find(|line| line.starts_with("reading the rows")).unwrap();
@@ -200,7 +202,7 @@ fn asks(repo: &Repo) -> std::process::Command {
 fn a_password_is_asked_for_and_never_shown() {
     let repo = Repo::new();
     let mut terminal = Terminal::run(&asks(&repo), 24, 100);
-    terminal.wait_for("a question", |screen| screen.contains("Password for user scram: "));
+    terminal.wait_for("a question", |screen| screen.contains("Password for user scram:"));
     assert!(!terminal.echoes());
     terminal.type_in("secret\r");
     let (code, screen) = terminal.end();

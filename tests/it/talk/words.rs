@@ -1,4 +1,4 @@
-//! Snapshots in tests/golden/words. `scripts/golden-words` writes them anew; what has changed is
+//! Snapshots in tests/words. `scripts/golden-words` writes them anew; what has changed is
 //! then to be read in the difference.
 
 use crate::harness::archive::small_database;
@@ -7,11 +7,11 @@ use clap::CommandFactory;
 use insta::Settings;
 use pgark::cli::args::Arguments;
 
-/// Compares with tests/golden/words/`name`.snap, with what changes from run to run replaced.
+/// Compares with tests/words/`name`.snap, with what changes from run to run replaced.
 #[track_caller]
 fn same(name: &str, text: &str, replaced: &[(&str, &str)]) {
     let mut settings = Settings::clone_current();
-    settings.set_snapshot_path(project().join("tests/golden/words"));
+    settings.set_snapshot_path(project().join("tests/words"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     for (pattern, replacement) in replaced {

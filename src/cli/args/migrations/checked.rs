@@ -5,7 +5,7 @@ use crate::cli::args::{Common, Jobs, Locks, Server, aspects};
 use crate::rules::schema_diff::Aspect;
 use clap::Args;
 
-/// `pgark migrations verify`.
+/// Go through a checklist against the archive of before a consolidation.
 ///
 /// Goes through a list after a consolidation, against the archive that it has written: is the
 /// archive whole; do the files fit together, is what pgark wrote unchanged, is every old revision
@@ -50,7 +50,7 @@ pub struct MigrationsVerify {
     pub locks: Locks,
 }
 
-/// `pgark migrations rollback`.
+/// Put an archive's migration files back.
 ///
 /// Puts the archive's migration files back, by an exchange of folders in one step. Revisions that
 /// were added since stay; what was there is parked beside, never deleted.

@@ -5,7 +5,8 @@ use crate::rules::schema_diff::Aspect;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
-/// Which Alembic project, and which table of the database is its version table.
+// No doc comment: a flattened struct's would become the help of the verb.
+#[allow(missing_docs)]
 #[derive(Debug, Args)]
 pub struct Project {
     /// Folder of the Alembic project, or its configuration file.
@@ -21,7 +22,7 @@ pub struct Project {
     pub version_table: Option<String>,
 }
 
-/// `pgark migrations consolidate`.
+/// Put one proved revision, or a few, in the place of many.
 ///
 /// Puts one revision in the place of all: it has the id of the newest, follows none, and makes the
 /// schema from the catalogs, statement by statement. A database that has applied the newest revision
