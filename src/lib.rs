@@ -12,6 +12,7 @@ pub mod model {
     pub mod condition;
     pub mod connection;
     pub mod content;
+    pub mod ledger;
     pub mod name;
     pub mod schema;
     pub mod server;
@@ -62,6 +63,7 @@ pub mod rules {
     pub mod copy_text;
     pub mod filter_file;
     pub mod large_object_digest;
+    pub mod ledgers;
     pub mod load_order;
     pub mod lock_plan;
     pub mod object_selection;
@@ -121,6 +123,7 @@ pub mod pg {
     pub mod grants;
     pub mod ident;
     pub mod large_objects;
+    pub mod ledgers;
     pub mod positions;
     pub mod references;
     pub mod rights;

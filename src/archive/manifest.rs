@@ -291,6 +291,32 @@ pub struct MigrationBundle {
     pub version_locations: Vec<String>,
     /// The files; each is a member `migrations/<path>`.
     pub files: Vec<MigrationFile>,
+    /// What the files of revisions say; missing in archives of earlier versions.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub revisions: Vec<RevisionEntry>,
+}
+
+/// What one file in the folders of revisions says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevisionEntry {
+    /// Path relative to the project.
+    pub path: String,
+    /// Its id.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub id: Option<String>,
+    /// The revisions that it follows.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub down: Vec<String>,
+    /// Its branch labels.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub branch_labels: Vec<String>,
+    /// Other revisions, or branch labels, that it depends on.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub depends_on: Vec<String>,
+    /// Why all that cannot be told, with the line; only `path` is there besides.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cannot_tell: Option<String>,
 }
 
 /// One file of a migration project.
@@ -311,12 +337,30 @@ pub struct MigrationFile {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ledger {
-    /// `alembic`.
+    /// `alembic`, `django`, `flyway` …
     pub tool: String,
     /// The table.
     pub table: QualifiedName,
-    /// Its rows: for Alembic, the revisions, sorted.
+    /// For Alembic its rows, sorted; for other tools the migrations that are applied, in their order.
     pub revisions: Vec<String>,
+    /// The migration that a tool other than Alembic takes for the newest.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub current: Option<String>,
+    /// Migrations that failed or were not finished.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub unfinished: Vec<String>,
+}
+
+impl Ledger {
+    /// Where the database stands, as few words as say it.
+    pub fn position(&self) -> String {
+        match (&self.current, self.revisions.as_slice()) {
+            (_, []) => String::from("nothing"),
+            (None, revisions) => revisions.join(", "),
+            (Some(current), [_]) => current.clone(),
+            (Some(current), more) => format!("{current} ({} applied)", more.len()),
+        }
+    }
 }
 
 impl Manifest {
@@ -364,6 +408,12 @@ impl Manifest {
                 .is_some_and(|m| m.size == file.size && m.sha256 == file.sha256);
             if !same || file.mode > 0o777 {
                 return contradiction(format!("migration file {} is not its member", file.path));
+            }
+        }
+        if let Some(bundle) = &self.migrations {
+            let is_file = |path: &str| bundle.files.iter().any(|file| file.path == path);
+            if let Some(entry) = bundle.revisions.iter().find(|entry| !is_file(&entry.path)) {
+                return contradiction(format!("revision {} is in no file", entry.path));
             }
         }
         if self.previous.as_ref().is_some_and(|previous| !is_sha256(&previous.sha256)) {

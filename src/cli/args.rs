@@ -15,6 +15,7 @@ pub mod check;
 pub mod extract;
 pub mod list;
 pub mod migrations;
+pub mod project;
 pub mod setup;
 pub mod show;
 mod waits;
@@ -49,9 +50,9 @@ pub enum Verb {
     Compare(Compare),
     Check(check::Check),
     List(list::List),
-    Migrations(migrations::Migrations),
     Show(show::Show),
     Extract(extract::Extract),
+    Migrations(migrations::Migrations),
     Init(setup::Init),
     Config(setup::Config),
     Completions(setup::Completions),
@@ -226,14 +227,15 @@ pub struct Backup {
     /// The manifest lists them, and the exit code is 3.
     #[arg(long, value_name = "CLASS")]
     pub allow_missing: Vec<String>,
-    /// Folder of the Alembic project whose files go into the archive.
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub project: project::Project,
+    /// Fail, before any row is read, unless the project's files and the database agree.
     ///
-    /// Without it, the project is looked for in the current folder (alembic.ini, pyproject.toml).
-    #[arg(long, value_name = "DIR")]
-    pub migrations: Option<PathBuf>,
-    /// Do not look for a migration project.
-    #[arg(long, conflicts_with = "migrations")]
-    pub no_migrations: bool,
+    /// Every revision of the files must be applied, and nothing else: what `pgark migrations status`
+    /// tells, but for several heads, which may all be applied. Without this, it is a warning.
+    #[arg(long, conflicts_with = "no_migrations")]
+    pub require_migrations: bool,
     /// Compression level of zstd.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19))]
     pub level: i32,
@@ -269,6 +271,10 @@ pub struct Selection {
 /// beside the target, proves it, and then gives it the target's name.
 ///
 /// After every restore the content of all tables is computed again and compared with the manifest.
+///
+/// The archive's revision is compared with the target's ledger, if there is one with rows, and with
+/// the files of the migration project, if one is named. Another revision is refused, both are named.
+/// Files of a project in the current folder are compared, too, with a warning alone.
 #[derive(Debug, Args)]
 pub struct Restore {
     /// Path of the archive, its name, a unique beginning of it, latest:DATABASE, or latest
@@ -295,6 +301,14 @@ pub struct Restore {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub selection: Selection,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub project: project::Project,
+    /// Restore although the archive is at another revision than the target or the files.
+    ///
+    /// With --data-only, the target's ledger stays as it is, since it says what its tables are like.
+    #[arg(long)]
+    pub allow_revision_mismatch: bool,
     /// Restore into a new database that takes the target's name in the end.
     #[arg(long)]
     pub create: bool,

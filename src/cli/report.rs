@@ -24,6 +24,7 @@ mod extract;
 mod list;
 mod schema_diff;
 mod show;
+mod status;
 
 pub use check::check;
 pub use checklist::{checklist, rollback};
@@ -33,6 +34,7 @@ pub use consolidate::consolidate;
 pub use extract::extract;
 pub use list::list;
 pub use show::show;
+pub use status::status;
 
 /// Writes to standard output. A reader that went away (`| head`) is no failure.
 pub fn to_stdout(text: &str) -> Result<()> {
@@ -144,7 +146,7 @@ pub fn backup(summary: &backup::Summary, code: ExitCode, as_json: bool, quiet: b
         told.push(("with", format!("{} files of the {} project", bundle.files.len(), bundle.tool)));
     }
     for ledger in &manifest.ledgers {
-        told.push(("ledger", format!("{} at {}", ledger.table, ledger.revisions.join(", "))));
+        told.push(("ledger", format!("{} at {}", ledger.table, ledger.position())));
     }
     told.push(("proved", String::from("written, synced, read again and verified")));
     told.push(("manifest", format!("sha256 {}", summary.manifest_sha256)));

@@ -8,7 +8,6 @@ use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::schema::ObjectClass;
 use crate::ops::interrupt::Interrupt;
-use crate::ops::migrations::project;
 use crate::ops::observer::Observer;
 use crate::ops::pace::Paced;
 use crate::ops::{backup, check, compare, extract, list, locate, restore, show, verify};
@@ -65,9 +64,9 @@ fn common(verb: &Verb) -> Option<&args::Common> {
         Verb::Compare(args) => &args.common,
         Verb::Check(args) => &args.backup.common,
         Verb::List(args) => &args.common,
-        Verb::Migrations(args) => args.common(),
         Verb::Show(args) => &args.common,
         Verb::Extract(args) => &args.common,
+        Verb::Migrations(args) => args.common(),
         Verb::Config(args) => &args.backup.common,
         Verb::Init(_) | Verb::Completions(_) | Verb::Man(_) | Verb::ExitCodes => return None,
     })
@@ -155,7 +154,6 @@ fn dispatch(
             progress.finish();
             report::compare(&summary, args.common.json, args.common.quiet)
         }
-        Verb::Migrations(args) => migrations::run(args, &person, interrupt),
         Verb::Check(args) => {
             let options = backup_options(&args.backup, person)?;
             let checked = check::run(&options, progress, interrupt)?;
@@ -179,6 +177,7 @@ fn dispatch(
             report::show(&shown, args.tables, args.common.json)
         }
         Verb::Extract(args) => extract(args, progress, interrupt),
+        Verb::Migrations(args) => migrations::run(args, &person, interrupt),
         Verb::Config(args) => {
             report::config(&arguments.in_force, args.backup.common.json)?;
             Ok(ExitCode::Done)
@@ -273,14 +272,8 @@ fn backup_options(args: &args::Backup, person: Arc<Progress>) -> Result<backup::
         level: args.level,
         selection: selection::of_backup(args)?,
         allow_missing: args.allow_missing.iter().map(|c| class(c)).collect::<Result<_>>()?,
-        migrations: project::Sought {
-            place: match (&args.migrations, args.no_migrations) {
-                (Some(path), _) => project::Place::In(path.clone()),
-                (None, true) => project::Place::None,
-                (None, false) => project::Place::Find,
-            },
-            ..project::Sought::default()
-        },
+        migrations: args.project.sought(),
+        require_migrations: args.require_migrations,
         lock_timeout: Duration::from_secs(args.locks.lock_timeout),
     })
 }
@@ -314,6 +307,8 @@ fn restore_options(args: &args::Restore, person: Arc<Progress>) -> Result<restor
         no_tablespaces: args.no_tablespaces,
         locale: args.locale.as_deref().map(locale),
         leave_out: args.leave_out.iter().map(|c| class(c)).collect::<Result<_>>()?,
+        migrations: args.project.sought(),
+        allow_revision_mismatch: args.allow_revision_mismatch,
         lock_timeout: Duration::from_secs(args.locks.lock_timeout),
     })
 }

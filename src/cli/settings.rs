@@ -53,6 +53,9 @@ pub struct Setting {
 /// A restore is told its target each time: the file's database is the one that is backed up.
 const OF_BACKUP: &[&str] = &["backup", "check", "config"];
 
+/// What looks at the database that is backed up, besides.
+const OF_SOURCE: &[&str] = &["backup", "check", "config", "migrations"];
+
 const fn setting(
     key: &'static str,
     argument: &'static str,
@@ -97,7 +100,7 @@ pub const SETTINGS: &[Setting] = &[
         "connection.url",
         "url",
         Shape::Text,
-        OF_BACKUP,
+        OF_SOURCE,
         "The database that is backed up, as in --url. What it leaves open comes from PGHOST, .pgpass\n\
          and so on. A password here is accepted only if nobody else can read this file.\n\
          A restore never takes it: its target is named on the command line.",
@@ -173,7 +176,7 @@ pub const SETTINGS: &[Setting] = &[
             "migrations.folder",
             "migrations",
             Shape::Path,
-            OF_BACKUP,
+            OF_SOURCE,
             "Folder of the Alembic project whose files go into the archive.",
             "\".\"",
         )
@@ -186,6 +189,25 @@ pub const SETTINGS: &[Setting] = &[
             Shape::Switch,
             OF_BACKUP,
             "Look for no migration project.",
+            "true",
+        )
+    },
+    setting(
+        "migrations.section",
+        "ini_section",
+        Shape::Text,
+        OF_SOURCE,
+        "Section of the project's ini file.",
+        "\"alembic\"",
+    ),
+    Setting {
+        yields_to: Some("no_migrations"),
+        ..setting(
+            "migrations.require",
+            "require_migrations",
+            Shape::Switch,
+            OF_BACKUP,
+            "Fail unless the project's files and the database agree.",
             "true",
         )
     },

@@ -53,6 +53,8 @@ pub struct Options {
     pub allow_missing: Vec<ObjectClass>,
     /// The migration project.
     pub migrations: project::Sought,
+    /// Fail unless the project's files and the database agree.
+    pub require_migrations: bool,
     /// How long to wait for locks on tables.
     pub lock_timeout: Duration,
 }
@@ -130,9 +132,7 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     filter::warn_of_keys(&mut leader, &taken.tables, &taken.choices, observer)?;
     let bundle = project::load(&options.migrations, observer)?;
     let ledgers = migrations::ledgers(&mut leader, &taken.tables)?;
-    if bundle.is_some() && ledgers.is_empty() {
-        observer.warn("the migration project's files are in the archive, and no table that the role can read holds its state (alembic_version)");
-    }
+    migrations::check(bundle.as_ref(), &ledgers, options.require_migrations, observer)?;
     let plan = plan::make(&taken.tables, &taken.choices, leader.facts.major());
     observer.detail(&format!(
         "{} tables of PostgreSQL {}, in {} pieces of work, by {} workers",

@@ -5,6 +5,7 @@ use super::backup::{self, filter, schema};
 use super::interrupt::Interrupt;
 use super::migrations::project;
 use super::observer::Observer;
+use crate::archive::manifest::Ledger;
 use crate::error::{Error, Kind, Result};
 use crate::model::name::{Printable, enumerate};
 use crate::model::table::SequenceState;
@@ -116,8 +117,10 @@ pub fn run(
         Ok(place) => Some(place),
         Err(error) => report.failed("repository", &error).map(|()| None)?,
     };
+    let mut ledgers = None;
     match interrupt.explain(database(&mut report, options, observer, interrupt)) {
-        Ok(facts) => {
+        Ok((facts, found)) => {
+            ledgers = Some(found);
             if let (Some(place), Some(covered)) = (&place, &report.covered) {
                 let estimate = repository::estimate(&options.repository, &facts, covered.bytes);
                 repository::check_room(&mut report, place, &estimate);
@@ -125,21 +128,45 @@ pub fn run(
         }
         Err(error) => report.failed("database", &error)?,
     }
-    match project::load(&options.migrations, observer) {
-        Ok(None) => {}
-        Ok(Some(project)) => report.add("migrations", State::Fine, project.describe()),
-        Err(error) => report.failed("migrations", &error)?,
-    }
+    migrations(&mut report, options, ledgers.as_deref(), observer)?;
     Ok(report)
 }
 
-/// Checks the database, and gives its name.
+/// Looks whether the project's files and the database agree, where both could be read.
+fn migrations(
+    report: &mut Report,
+    options: &backup::Options,
+    ledgers: Option<&[Ledger]>,
+    observer: &dyn Observer,
+) -> Result<()> {
+    let project = match project::load(&options.migrations, observer) {
+        Ok(project) => project,
+        Err(error) => return report.failed("migrations", &error),
+    };
+    let Some(ledgers) = ledgers else { return Ok(()) };
+    match backup::migrations::agreement(project.as_ref(), ledgers, options.require_migrations) {
+        Err(error) if options.require_migrations => report.failed("migrations", &error)?,
+        Err(error) => {
+            let mend = error.next_step().map(str::to_owned).into_iter().collect();
+            let what = error.to_string();
+            report.checks.push(Check { name: "migrations", state: State::Warning, what, mend });
+        }
+        Ok(()) => {
+            if let Some(project) = project {
+                report.add("migrations", State::Fine, project.describe());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks the database, and gives its name and its ledgers.
 fn database(
     report: &mut Report,
     options: &backup::Options,
     observer: &dyn Observer,
     interrupt: &Interrupt,
-) -> Result<String> {
+) -> Result<(String, Vec<Ledger>)> {
     observer.phase("connecting", None);
     let mut session = Session::open(&options.connection, None, Purpose::Catalog)?;
     interrupt.register(session.canceller());
@@ -183,8 +210,9 @@ fn database(
             session.execute("ROLLBACK TO SAVEPOINT before_schema")?;
         }
     }
+    let ledgers = backup::migrations::ledgers(&mut session, &tables)?;
     session.execute("ROLLBACK")?;
-    Ok(session.facts.database)
+    Ok((session.facts.database, ledgers))
 }
 
 /// Tables whose rows are to be read.

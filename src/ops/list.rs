@@ -1,6 +1,6 @@
 //! `pgark list`: what is in a repository.
 
-use crate::archive::manifest::Manifest;
+use crate::archive::manifest::{Ledger, Manifest};
 use crate::archive::size;
 use crate::error::{Error, Kind, Result};
 use crate::rules::selection::nearest;
@@ -155,9 +155,17 @@ fn facts(json: &[u8]) -> Result<Facts> {
         finished: manifest.finished,
         tables: manifest.tables.len(),
         rows: manifest.tables.iter().map(|table| table.content.rows).sum(),
-        revisions: manifest.ledgers.into_iter().flat_map(|ledger| ledger.revisions).collect(),
+        revisions: manifest.ledgers.into_iter().flat_map(stand).collect(),
         whole: manifest.whole,
     })
+}
+
+/// The rows of Alembic's ledgers, and the newest migration of others.
+fn stand(ledger: Ledger) -> Vec<String> {
+    match ledger.current {
+        Some(current) => vec![current],
+        None => ledger.revisions,
+    }
 }
 
 fn check_database(wanted: &str, archives: &[Listed]) -> Result<()> {

@@ -1,6 +1,7 @@
 //! `pgark restore`: an archive becomes a database again, and is proved equal to it.
 
 use super::interrupt::Interrupt;
+use super::migrations::project::Sought;
 use super::observer::Observer;
 use super::verify;
 use crate::archive::reader::ArchiveReader;
@@ -23,6 +24,7 @@ mod load;
 mod preflight;
 mod prove;
 mod references;
+mod revisions;
 mod rows;
 mod swap;
 mod targets;
@@ -88,6 +90,10 @@ pub struct Options {
     pub locale: Option<Locale>,
     /// Classes of objects to do without, and without what needs them.
     pub leave_out: Vec<ObjectClass>,
+    /// The migration project whose files the archive's revision is compared with.
+    pub migrations: Sought,
+    /// Go on although the archive is at another revision than the target or the files.
+    pub allow_revision_mismatch: bool,
     /// How long to wait for locks on tables.
     pub lock_timeout: Duration,
 }
@@ -169,6 +175,7 @@ pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) ->
             ));
         }
     }
+    revisions::check_files(reader.manifest(), options, observer)?;
     adapt::rename_roles(&mut reader, &options.role_map)?;
     let restored = match &options.mode {
         Mode::Empty => {

@@ -63,14 +63,16 @@ pub fn hold(
 }
 
 /// Sessions that began after this session's clock showed `since` (as [`clock`] gives it) and wait
-/// for what this session holds.
+/// for what this session holds; other runs of pgark, which look who is behind, do not count.
 pub fn waiting_since(session: &mut Session, since: &str) -> Result<Vec<String>> {
+    // In a transaction the view shows what it showed first, unless that is forgotten.
+    session.execute("SELECT pg_catalog.pg_stat_clear_snapshot()")?;
     let rows = session
         .client
         .query(
             "SELECT coalesce(nullif(application_name, ''), 'process ' || pid)
              FROM pg_catalog.pg_stat_activity
-             WHERE datname = pg_catalog.current_database() AND backend_start >= $1::text::timestamptz
+             WHERE application_name <> 'pgark' AND datname = pg_catalog.current_database() AND backend_start >= $1::text::timestamptz
                AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(pid))",
             &[&since],
         )

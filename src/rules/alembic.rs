@@ -7,5 +7,6 @@ pub mod fold;
 pub mod graph;
 mod ini;
 pub mod override_ini;
+pub mod position;
 pub mod revision_file;
 pub mod written;

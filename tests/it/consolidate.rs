@@ -153,16 +153,16 @@ fn what_is_not_at_the_one_head_is_refused_and_nothing_is_touched() {
     };
     let behind = Database::empty();
     project.alembic(&behind, &["upgrade", "c56f9f034ac1"]);
-    refused(&behind, &["is behind", "033880ebf93b", "alembic upgrade head"]);
+    refused(&behind, &["behind by 8 revisions", "033880ebf93b", "alembic upgrade head"]);
     refused(&Database::empty(), &["no version table"]);
     let table = "CREATE TABLE alembic_version (version_num varchar(32))";
     let with =
         |rows: &str| Database::with(&format!("{table}; INSERT INTO alembic_version VALUES {rows}"));
-    refused(&Database::with(table), &["not stamped"]);
-    refused(&with("('108a72344872')"), &["108a72344872, which no file has"]);
-    refused(&with(&format!("('{HEAD}'), ('{HEAD}')")), &["more than once"]);
-    refused(&with(&format!("('{HEAD}'), ('ffcccccc0003')")), &["the row of the older one"]);
-    refused(&with("('ffccc')"), &["ffccc, which no file has"]);
+    refused(&Database::with(table), &["unstamped"]);
+    refused(&with("('108a72344872')"), &["108a72344872 is in no file"]);
+    refused(&with(&format!("('{HEAD}'), ('{HEAD}')")), &["in more than one row"]);
+    refused(&with(&format!("('{HEAD}'), ('ffcccccc0003')")), &["rows overlap"]);
+    refused(&with("('ffccc')"), &["ffccc", "is not at the head"]);
 }
 
 #[test]
@@ -238,7 +238,8 @@ fn a_live_database_that_drifted_is_refused_unless_it_is_the_truth() {
     project.alembic(&fresh, &["upgrade", "head"]);
     assert_eq!(pg_dump_schema(&fresh), pg_dump_schema(&live));
     assert_eq!(fresh.one("SELECT string_agg(id || t, ',' ORDER BY id) FROM by_hand"), "1a,2b:c %s");
-    assert_eq!(fresh.one("INSERT INTO by_hand (t) VALUES ('c') RETURNING id").as_str(), "3");
+    fresh.execute("INSERT INTO by_hand (t) VALUES ('c')");
+    assert_eq!(fresh.one("SELECT max(id) FROM by_hand"), "3");
 }
 
 #[test]
@@ -259,11 +260,6 @@ fn a_chain_that_cannot_be_replayed_is_said_so() {
         "made_by_create_all",
         "--reference live",
     ]);
-    assert_eq!(project.files(), before);
-    project
-        .run(&repo, &live, &["consolidate", "--keep", HEAD])
-        .expect_code(1)
-        .says(&["no part of them can be proved"]);
     assert_eq!(project.files(), before);
     let run =
         project.run(&repo, &live, &["consolidate", "--reference", "live", "--json"]).expect_code(0);

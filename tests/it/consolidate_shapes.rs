@@ -93,11 +93,6 @@ fn a_pyproject_is_a_configuration_too() {
         (&path("b"), &revision("bbbb", "'aaaa'", "op.execute('CREATE TABLE b (x int)')")),
     ]);
     std::fs::remove_file(project.path().join("alembic.ini")).unwrap();
-    // fileConfig is called where there is a configuration file, as the usual env.py does.
-    let env = project
-        .read("migrations/env.py")
-        .replace("if False:", "if config.config_file_name is not None:");
-    project.write("migrations/env.py", &env);
     let (_, _, summary) = consolidated(&project, &[]);
     let legacy = summary["legacy_ini"].as_str().unwrap();
     let behind = Database::empty();
@@ -168,7 +163,8 @@ fn rows_and_sequences_that_migrations_make_come_along() {
     assert_eq!(fresh.one(rows), live.one(rows));
     assert_eq!(fresh.one("SELECT count(*) FROM parts"), "1");
     assert_eq!(fresh.one("SELECT nextval('free')"), "110");
-    assert_eq!(fresh.one("INSERT INTO kinds (name) VALUES ('new') RETURNING id"), "3");
+    fresh.execute("INSERT INTO kinds (name) VALUES ('new')");
+    assert_eq!(fresh.one("SELECT max(id) FROM kinds"), "3");
 }
 
 #[test]
@@ -202,7 +198,7 @@ BEGIN
   r := r || format('%s %% %I', a, 'x') || to_char(b, 'HH24:MI:SS') || ':name' || E'\\d\n\'' || '\:' || '\\';
   r := r || $q$ it's """ ''' $q$ || a::varchar(3) || 'ends:';
   IF r ~ '^\s*:[a-z]+::%(x)s' THEN RETURN ':a:b:c'; END IF;
-  RETURN r[1:2];
+  RETURN ((string_to_array(r, ':'))[1:2])::text;
 END $body$;
 COMMENT ON FUNCTION hard IS E'100% :sure \\ "quoted" $1 {curly} \r\n é 漢 \u200F';
 CREATE TABLE hard_table (":col%" text DEFAULT ':x %s \' CHECK (":col%" <> '%:'), "it's ""q""" int,
@@ -247,7 +243,8 @@ fn texts_with_colons_and_percent_signs_pass_every_driver_byte_for_byte() {
         assert_eq!(fresh.one(body), live.one(body), "{driver}");
         let comment = "SELECT obj_description('hard'::regproc)";
         assert_eq!(fresh.one(comment), live.one(comment), "{driver}");
-        assert_eq!(fresh.one("SELECT hard('abc', '2020-01-01 12:34:56+00')").is_empty(), false);
+        let said = "SELECT hard('abc', '2020-01-01 12:34:56+00')";
+        assert_eq!(fresh.one(said), live.one(said), "{driver}");
     }
 }
 

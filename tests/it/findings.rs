@@ -179,7 +179,7 @@ fn project(url: &str) -> tempfile::TempDir {
         &format!("[alembic]\nscript_location = migrations\nsqlalchemy.url = {url}\n"),
     );
     file("migrations/env.py", "");
-    file("migrations/versions/0001.py", "");
+    file("migrations/versions/0001.py", "revision = '0001'\ndown_revision = None\n");
     folder
 }
 

@@ -9,6 +9,8 @@
 
 mod harness;
 
+/// Projects as pgark reads them, and as Alembic does.
+mod alembic_graph;
 /// Rules, row-level security, foreign data, replication, event triggers: with rows, by the binary.
 mod attached;
 /// pgark beside its peers, measured.
@@ -25,6 +27,8 @@ mod connections;
 mod consolidate;
 /// Killed and failed at every file operation of the exchange.
 mod consolidate_crash;
+/// Some revisions stay, and the others fold into them.
+mod consolidate_keep;
 /// Projects of every shape, with every driver.
 mod consolidate_shapes;
 /// Killed, failed and interrupted at every file operation.
@@ -51,12 +55,16 @@ mod format;
 mod full_disk;
 /// Archives of every released format.
 mod golden;
+/// The ledgers of every migration tool, by its own DDL.
+mod ledgers;
 /// What is in a repository, and what one archive is.
 mod listing;
 /// The migration project inside the archive.
 mod migrations_bundle;
 /// After a consolidation: the checklist, and the way back.
 mod migrations_checked;
+/// Files against the database: status, backup --require-migrations, restore.
+mod migrations_status;
 /// Databases as they should not be: names, values, sizes, encodings.
 mod odd_databases;
 /// The twenty pitfalls of logical backups: the naive form fails, pgark does not.

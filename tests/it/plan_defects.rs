@@ -41,7 +41,8 @@ fn what_an_api_loses_comes_back_equal() {
     let parents =
         "SELECT string_agg(code, ',' ORDER BY p.id) FROM a_plans p JOIN funds ON funds.id = fund";
     assert_eq!(target.one(parents), source.one(parents));
-    assert_eq!(target.one("INSERT INTO funds (code) VALUES ('next') RETURNING id"), "12001");
+    target.execute("INSERT INTO funds (code) VALUES ('next')");
+    assert_eq!(target.one("SELECT max(id) FROM funds"), "12001");
 }
 
 #[test]

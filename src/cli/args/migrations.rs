@@ -4,9 +4,11 @@ use clap::{Args, Subcommand};
 
 mod checked;
 mod consolidate;
+mod status;
 
 pub use checked::{MigrationsVerify, Rollback};
-pub use consolidate::{Consolidate, Project, Reference};
+pub use consolidate::{Consolidate, Reference};
+pub use status::Status;
 
 /// Keep migration files and the database in step.
 ///
@@ -23,6 +25,7 @@ pub struct Migrations {
 #[derive(Debug, Subcommand)]
 #[allow(missing_docs)]
 pub enum MigrationsVerb {
+    Status(Status),
     Consolidate(Box<Consolidate>),
     Verify(Box<MigrationsVerify>),
     Rollback(Box<Rollback>),
@@ -35,6 +38,7 @@ impl Migrations {
             MigrationsVerb::Consolidate(args) => &args.common,
             MigrationsVerb::Verify(args) => &args.common,
             MigrationsVerb::Rollback(args) => &args.common,
+            MigrationsVerb::Status(args) => &args.common,
         }
     }
 }

@@ -87,9 +87,12 @@ fn lines(shown: &Shown) -> Vec<String> {
         line("migrations", format!("{} files of {}", bundle.files.len(), text(&bundle.tool)));
     }
     for ledger in &manifest.ledgers {
-        let revisions: Vec<String> = ledger.revisions.iter().map(|r| text(r)).collect();
-        let at = if revisions.is_empty() { String::from("nothing") } else { revisions.join(", ") };
-        line("revision", format!("{at}, in {}", ledger.table));
+        let at = text(&ledger.position());
+        let whose = match ledger.tool.as_str() {
+            "alembic" => String::new(),
+            tool => format!(" of {}", text(tool)),
+        };
+        line("revision", format!("{at}, in {}{whose}", ledger.table));
     }
     if !manifest.roles.is_empty() {
         line("roles", enumerate(&manifest.roles.iter().map(|r| text(r)).collect::<Vec<_>>()));

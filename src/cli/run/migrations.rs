@@ -2,7 +2,7 @@
 
 use super::{class, connection, environment, told};
 use crate::cli::args::migrations::{
-    Consolidate, Migrations, MigrationsVerb, MigrationsVerify, Project, Reference, Rollback,
+    Consolidate, Migrations, MigrationsVerb, MigrationsVerify, Reference, Rollback,
 };
 use crate::cli::exit::ExitCode;
 use crate::cli::progress::Progress;
@@ -11,11 +11,9 @@ use crate::error::{Error, Kind, Result};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::locate;
 use crate::ops::migrations::consolidate::{self, Runner};
-use crate::ops::migrations::project::{Place, Sought};
-use crate::ops::migrations::{rollback, scratch, verify};
+use crate::ops::migrations::{rollback, scratch, status, verify};
 use crate::rules::pattern::Pattern;
 use crate::rules::secrets;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +24,17 @@ pub(super) fn run(
     interrupt: &Interrupt,
 ) -> Result<ExitCode> {
     match &args.verb {
+        MigrationsVerb::Status(args) => {
+            let options = status::Options {
+                connection: connection(&args.server, Arc::clone(progress)),
+                sought: args.project.sought(),
+                version_tables: args.version_table.clone(),
+                lock_timeout: Duration::from_secs(args.locks.lock_timeout),
+            };
+            let summary = status::run(&options, progress.as_ref(), interrupt)?;
+            progress.finish();
+            report::status(&summary, args.common.json, args.common.quiet)
+        }
         MigrationsVerb::Consolidate(args) => {
             let options = consolidate_options(args, Arc::clone(progress))?;
             let summary = consolidate::run(&options, progress.as_ref(), interrupt)?;
@@ -53,8 +62,8 @@ fn verify_options(args: &MigrationsVerify, person: Arc<Progress>) -> Result<veri
     Ok(verify::Options {
         connection: connection(&args.server, person),
         archive: locate::archive(&args.archive, &args.common.repo)?,
-        sought: sought(&args.project),
-        version_table: args.project.version_table.clone(),
+        sought: args.project.sought(),
+        version_table: args.version_table.clone(),
         ignore: args.ignore.iter().copied().collect(),
         skip: args.skip.clone(),
         commands: args.run.clone(),
@@ -69,23 +78,13 @@ fn rollback_options(args: &Rollback, person: Arc<Progress>) -> Result<rollback::
     Ok(rollback::Options {
         connection: (!args.files_only).then(|| connection(&args.server, person)),
         archive: locate::archive(&args.archive, &args.common.repo)?,
-        sought: sought(&args.project),
-        version_table: args.project.version_table.clone(),
+        sought: args.project.sought(),
+        version_table: args.version_table.clone(),
         with_data: args.with_data,
         dry_run: args.dry_run,
         jobs: usize::from(args.jobs.jobs),
         lock_timeout: Duration::from_secs(args.locks.lock_timeout),
     })
-}
-
-fn sought(project: &Project) -> Sought {
-    Sought {
-        place: match &project.migrations {
-            Some(path) => Place::In(path.clone()),
-            None => Place::In(Path::new(".").to_owned()),
-        },
-        section: project.ini_section.clone(),
-    }
 }
 
 fn consolidate_options(args: &Consolidate, person: Arc<Progress>) -> Result<consolidate::Options> {
@@ -97,8 +96,8 @@ fn consolidate_options(args: &Consolidate, person: Arc<Progress>) -> Result<cons
     let live = connection(&args.server, Arc::clone(&person));
     Ok(consolidate::Options {
         repository: args.common.repo.clone(),
-        sought: sought(&args.project),
-        version_table: args.project.version_table.clone(),
+        sought: args.project.sought(),
+        version_table: args.version_table.clone(),
         keep: args.keep.clone(),
         reference: match args.reference {
             Reference::Chain => consolidate::Reference::Chain,

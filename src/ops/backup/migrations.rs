@@ -1,12 +1,13 @@
 //! The migration project's files and the state of its ledger go into the archive.
 
-use crate::archive::manifest::{Ledger, Member, MigrationBundle, MigrationFile};
+use crate::archive::manifest::{Ledger, Member, MigrationBundle, MigrationFile, RevisionEntry};
 use crate::archive::writer::ArchiveWriter;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::ops::migrations::project::AlembicProject;
-use crate::pg::catalog::{self, CatalogTable};
+use crate::ops::migrations::{ledgers, status};
+use crate::ops::observer::Observer;
+use crate::pg::catalog::CatalogTable;
 use crate::pg::session::Session;
-use std::collections::BTreeSet;
 use std::io::Write;
 
 /// Writes the files into the archive, with their modes.
@@ -16,12 +17,14 @@ pub fn append<W: Write>(
     members: &mut Vec<Member>,
 ) -> Result<Option<MigrationBundle>> {
     let Some(project) = project else { return Ok(None) };
+    let revisions = entries(&project);
     let mut bundle = MigrationBundle {
         tool: String::from("alembic"),
         config: project.config_file,
         script_location: Some(project.script_location),
         version_locations: project.version_locations,
         files: Vec::new(),
+        revisions,
     };
     for file in project.files {
         let name = format!("migrations/{}", file.path);
@@ -37,16 +40,63 @@ pub fn append<W: Write>(
     Ok(Some(bundle))
 }
 
-/// The ledgers that the role can see, with their rows.
+/// The revision graph, file by file.
+fn entries(project: &AlembicProject) -> Vec<RevisionEntry> {
+    let read = project.revisions.iter().map(|file| RevisionEntry {
+        path: file.path.clone(),
+        id: Some(file.id.clone()),
+        down: file.down.clone(),
+        branch_labels: file.branch_labels.clone(),
+        depends_on: file.depends_on.clone(),
+        cannot_tell: None,
+    });
+    let unread = project.unreadable.iter().map(|file| RevisionEntry {
+        path: file.path.clone(),
+        cannot_tell: Some(file.problem.to_string()),
+        ..RevisionEntry::default()
+    });
+    let mut entries: Vec<RevisionEntry> = read.chain(unread).collect();
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    entries
+}
+
+/// The ledgers that the role can see, with what they say.
 pub fn ledgers(session: &mut Session, tables: &[CatalogTable]) -> Result<Vec<Ledger>> {
-    let readable: BTreeSet<_> =
-        tables.iter().filter(|t| t.readable && !t.rows_hidden).map(|t| t.name.clone()).collect();
-    let mut ledgers = Vec::new();
-    for table in catalog::alembic_ledgers(&mut session.client)? {
-        if readable.contains(&table) {
-            let revisions = catalog::alembic_revisions(&mut session.client, &table)?;
-            ledgers.push(Ledger { tool: String::from("alembic"), table, revisions });
-        }
+    let visible = |table: &&CatalogTable| table.readable && !table.rows_hidden;
+    let tables: Vec<CatalogTable> = tables.iter().filter(visible).cloned().collect();
+    ledgers::read(session, &tables)
+}
+
+/// Fails unless files and database agree. No project is an error only if one is `required`.
+///
+/// # Errors
+/// No project, files that cannot be understood, a database that has applied anything else.
+pub fn agreement(
+    project: Option<&AlembicProject>,
+    ledgers: &[Ledger],
+    required: bool,
+) -> Result<()> {
+    match project {
+        Some(project) => status::check_agreement(&project.graph()?, ledgers, "the database"),
+        None if required => Err(Error::new(Kind::NotFound, "no migration project was found")
+            .hint("name its folder with --migrations DIR, or leave --require-migrations out")),
+        None => Ok(()),
     }
-    Ok(ledgers)
+}
+
+/// The same before a backup: a warning if agreement is not `required`.
+pub fn check(
+    project: Option<&AlembicProject>,
+    ledgers: &[Ledger],
+    required: bool,
+    observer: &dyn Observer,
+) -> Result<()> {
+    match agreement(project, ledgers, required) {
+        Err(error) if required => Err(error.while_doing("nothing was backed up")),
+        Err(error) => {
+            observer.warn(&format!("the migration project's files and the database: {error}"));
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }

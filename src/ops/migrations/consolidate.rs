@@ -344,6 +344,7 @@ fn take_archive(
             selection: Selection::default(),
             allow_missing: options.allow_missing.clone(),
             migrations: Sought { place: place_of(options, project), ..options.sought.clone() },
+            require_migrations: false,
             lock_timeout: options.lock_timeout,
         },
         observer,

@@ -11,6 +11,7 @@ use crate::pg::session::{Purpose, Session};
 use crate::pg::version_table::{self, Hold};
 use crate::pg::{catalog, target};
 use crate::rules::alembic::graph::Graph;
+use crate::rules::alembic::position;
 use crate::rules::selection::nearest;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -113,49 +114,12 @@ impl Held {
 /// # Errors
 /// [`Kind::Refused`], with what is wrong and what to do.
 pub fn check_at_head(graph: &Graph, rows: &[String], database: &str) -> Result<()> {
-    let refused = |what: String, hint: &str| Err(Error::refused(what).hint(hint));
-    let tips: Vec<&str> = graph.tips();
-    if rows.is_empty() {
-        return refused(
-            format!("\"{database}\" is not stamped: its version table is empty"),
-            "find out what was applied (pgark compare --schema helps), then stamp it with Alembic",
-        );
-    }
-    let unknown: Vec<String> =
-        rows.iter().filter(|row| graph.get(row).is_none()).cloned().collect();
-    if !unknown.is_empty() {
-        return refused(
-            format!("\"{database}\" is at {}, which no file has", enumerate(&unknown)),
-            "bring the missing files back; pgark migrations status tells more",
-        );
-    }
-    let distinct: BTreeSet<&str> = rows.iter().map(String::as_str).collect();
-    if distinct.len() != rows.len() {
-        return refused(
-            format!("the version table of \"{database}\" says {} more than once", rows.join(", ")),
-            "remove the surplus rows, so that it says each revision once",
-        );
-    }
-    let applied = graph.ancestors(distinct.iter().copied());
-    if applied.len() < graph.len() {
-        let missing = graph.order().into_iter().filter(|file| !applied.contains(file.id.as_str()));
-        let missing: Vec<String> = missing.map(|file| file.id.clone()).collect();
-        return refused(
-            format!("\"{database}\" is behind: it lacks {}", enumerate(&missing)),
-            "run alembic upgrade head first",
-        );
-    }
-    if distinct != tips.iter().copied().collect() {
-        return refused(
-            format!(
-                "the version table of \"{database}\" says {}, where {} is expected",
-                rows.join(", "),
-                tips.join(", ")
-            ),
-            "a revision and one that it needs are both there: remove the row of the older one",
-        );
-    }
-    Ok(())
+    let mut findings = position::compare(graph, Some(rows));
+    findings.retain(|finding| !finding.is_agreement());
+    let Some(first) = findings.first() else { return Ok(()) };
+    let shown: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    Err(Error::refused(format!("\"{database}\" is not at the head: {}", enumerate(&shown)))
+        .hint(first.next_step()))
 }
 
 /// A database that stands at a revision of the project which is not the newest.
@@ -179,6 +143,8 @@ pub fn behind(
     let mut found = Vec::new();
     let newest: BTreeSet<&str> = graph.tips().into_iter().collect();
     let mut look = |session: &mut Session, name: &str| -> Result<()> {
+        // Where somebody migrates, another database must not wait for it.
+        session.execute("SET lock_timeout = '2s'")?;
         for table in catalog::alembic_ledgers(&mut session.client)? {
             let revisions = catalog::alembic_revisions(&mut session.client, &table)?;
             let known = revisions.iter().any(|row| graph.get(row).is_some());

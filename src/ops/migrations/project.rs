@@ -60,15 +60,6 @@ pub struct AlembicProject {
 }
 
 impl AlembicProject {
-    /// What was found, for people.
-    pub fn describe(&self) -> String {
-        format!(
-            "{} files of an alembic project, revisions in {}",
-            self.files.len(),
-            self.version_locations.join(", ")
-        )
-    }
-
     /// The graph of the revisions.
     ///
     /// # Errors
@@ -96,6 +87,16 @@ impl AlembicProject {
             ));
         }
         Ok(graph)
+    }
+
+    /// What was found, for people.
+    pub fn describe(&self) -> String {
+        format!(
+            "{} files of an alembic project, {} revisions in {}",
+            self.files.len(),
+            self.revisions.len() + self.unreadable.len(),
+            self.version_locations.join(", ")
+        )
     }
 
     /// A file's bytes.

@@ -320,6 +320,9 @@ fn load(
             no_tablespaces: false,
             locale: None,
             leave_out: Vec::new(),
+            // The files come back, too: those at hand say nothing.
+            migrations: Sought { place: Place::None, ..options.sought.clone() },
+            allow_revision_mismatch: false,
             lock_timeout: options.lock_timeout,
         },
         observer,

@@ -2,7 +2,7 @@
 //! the target's name in one transaction. There is no moment of half a database.
 
 use super::full::{self, Failure};
-use super::{Options, Summary, adapt, finish};
+use super::{Options, Summary, adapt, finish, revisions};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::server::DatabaseProperties;
@@ -43,6 +43,7 @@ pub fn run(
     let replaced = database::properties(&mut session, &target)?;
     if replaced.is_some() {
         check_swap(&mut session, &target, how)?;
+        revisions::compare_replaced(reader.manifest(), options, observer, interrupt)?;
     }
     for left_over in database::beginning_with(&mut session, &format!("{target}_pgark_"))? {
         observer.warn(&format!(

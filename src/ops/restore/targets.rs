@@ -1,7 +1,7 @@
 //! The archive's tables and the target's: matched by name, and by the names and types of their
 //! columns, before anything is written.
 
-use super::Options;
+use super::{Options, revisions};
 use crate::archive::manifest::{Manifest, TableEntry};
 use crate::error::{Error, Result};
 use crate::model::name::{QualifiedName, enumerate};
@@ -38,8 +38,9 @@ pub fn find<'a>(
     session.execute("SET LOCAL quote_all_identifiers = on")?;
     let there = catalog::tables(&mut session.client)?;
     session.execute("SET LOCAL quote_all_identifiers = off")?;
-    let chosen = choose(manifest, &there, options)?;
-    let chosen = without_equal_ledgers(session, manifest, chosen, &there, observer)?;
+    let mut chosen = choose(manifest, &there, options)?;
+    let stay = revisions::compare(session, manifest, &there, options, observer)?;
+    chosen.retain(|entry| !stay.contains(&entry.name));
     let by_name: BTreeMap<&QualifiedName, &CatalogTable> =
         there.iter().map(|table| (&table.name, table)).collect();
     let by_oid: BTreeMap<u32, &CatalogTable> =
@@ -134,40 +135,6 @@ fn choose<'a>(
         entry.data && positions.get(&entry.name).is_some_and(|p| choices[*p] == Choice::Whole)
     };
     Ok(manifest.tables.iter().filter(chosen).collect())
-}
-
-/// A ledger that is at the archive's revisions already needs no rows. One at other revisions
-/// means that the schema is another.
-fn without_equal_ledgers<'a>(
-    session: &mut Session,
-    manifest: &Manifest,
-    mut chosen: Vec<&'a TableEntry>,
-    there: &[CatalogTable],
-    observer: &dyn Observer,
-) -> Result<Vec<&'a TableEntry>> {
-    for ledger in &manifest.ledgers {
-        let is_chosen = chosen.iter().any(|entry| entry.name == ledger.table);
-        if !is_chosen || !there.iter().any(|table| table.name == ledger.table) {
-            continue;
-        }
-        let revisions = catalog::alembic_revisions(&mut session.client, &ledger.table)?;
-        if revisions == ledger.revisions {
-            observer.note(&format!("{} is at {} already", ledger.table, revisions.join(", ")));
-            chosen.retain(|entry| entry.name != ledger.table);
-        } else if !revisions.is_empty() {
-            return Err(Error::refused(format!(
-                "the archive is at revision {}, and the target at {} ({})",
-                ledger.revisions.join(", "),
-                revisions.join(", "),
-                ledger.table
-            ))
-            .hint(format!(
-                "bring the target to the archive's revision, or keep its ledger with --exclude-table '{}'",
-                ledger.table
-            )));
-        }
-    }
-    Ok(chosen)
 }
 
 /// Rows that go through a partitioned table may end in any of its partitions: they are restored

@@ -324,11 +324,11 @@ impl Graph {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// `id<parent,parent !dependency #label`
-    fn graph(revisions: &[&str]) -> Graph {
+    pub(in super::super) fn graph(revisions: &[&str]) -> Graph {
         let list = |text: &str| {
             text.split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>()
         };

@@ -1,6 +1,6 @@
 //! `pgark migrations verify` and `rollback` as they are typed.
 
-use super::Project;
+use crate::cli::args::project::Project;
 use crate::cli::args::{Common, Jobs, Locks, Server, aspects};
 use crate::rules::schema_diff::Aspect;
 use clap::Args;
@@ -30,6 +30,9 @@ pub struct MigrationsVerify {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: Project,
+    /// The version table, where the database has several: NAME or SCHEMA.NAME.
+    #[arg(long, value_name = "TABLE")]
+    pub version_table: Option<String>,
     /// Leave a check out; can be given several times.
     #[arg(long, value_name = "CHECK", value_delimiter = ',')]
     pub skip: Vec<String>,
@@ -71,6 +74,9 @@ pub struct Rollback {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: Project,
+    /// The version table, where the database has several: NAME or SCHEMA.NAME.
+    #[arg(long, value_name = "TABLE")]
+    pub version_table: Option<String>,
     /// Bring the rows of all tables back, too: as pgark restore --data-only --on-existing truncate.
     #[arg(long, conflicts_with = "files_only")]
     pub with_data: bool,

@@ -1,26 +1,10 @@
 //! `pgark migrations consolidate` as it is typed.
 
+use crate::cli::args::project::Project;
 use crate::cli::args::{Common, Jobs, Locks, Server, aspects};
 use crate::rules::schema_diff::Aspect;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
-
-// No doc comment: a flattened struct's would become the help of the verb.
-#[allow(missing_docs)]
-#[derive(Debug, Args)]
-pub struct Project {
-    /// Folder of the Alembic project, or its configuration file.
-    ///
-    /// Without it, the project is looked for in the current folder (alembic.ini, pyproject.toml).
-    #[arg(long, value_name = "DIR")]
-    pub migrations: Option<PathBuf>,
-    /// Section of the ini file.
-    #[arg(long, value_name = "NAME", default_value = "alembic")]
-    pub ini_section: String,
-    /// The version table, where the database has several: NAME or SCHEMA.NAME.
-    #[arg(long, value_name = "TABLE")]
-    pub version_table: Option<String>,
-}
 
 /// Put one proved revision, or a few, in the place of many.
 ///
@@ -52,6 +36,9 @@ pub struct Consolidate {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: Project,
+    /// The version table, where the database has several: NAME or SCHEMA.NAME.
+    #[arg(long, value_name = "TABLE")]
+    pub version_table: Option<String>,
     /// Show what would be done, with all proofs, and write nothing: no archive, no lock, no file.
     #[arg(long)]
     pub dry_run: bool,
