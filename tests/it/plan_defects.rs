@@ -163,7 +163,7 @@ fn every_command_of_the_documents_is_understood() {
     for file in ["README.md", "docs/migrations.md", "docs/deploy-railway.md"] {
         let text = std::fs::read_to_string(project().join(file)).unwrap();
         for block in text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
-            for found in command.captures_iter(block) {
+            for found in command.captures_iter(block).filter(|found| !found[1].contains('…')) {
                 count += 1;
                 let line = found[1].trim().trim_end_matches("&&").replace("$repo", "/nowhere");
                 let script = format!("exec \"$0\" {}", line.trim_start_matches("pgark "));
