@@ -14,6 +14,7 @@ pub mod model {
     pub mod content;
     pub mod ledger;
     pub mod name;
+    pub mod role;
     pub mod schema;
     pub mod server;
     pub mod table;
@@ -59,6 +60,7 @@ pub mod ops {
 /// Pure decisions: no I/O, no clock, no SQL.
 pub mod rules {
     pub mod alembic;
+    pub mod copy_binary;
     pub mod copy_csv;
     pub mod copy_text;
     pub mod filter_file;
@@ -127,6 +129,7 @@ pub mod pg {
     pub mod positions;
     pub mod references;
     pub mod rights;
+    pub mod roles;
     pub mod rows;
     pub mod seed;
     pub mod session;

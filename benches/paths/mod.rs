@@ -6,6 +6,7 @@ use pgark::error::{Error, Result};
 use pgark::model::content::Content;
 use pgark::pg::wire::inbox::Inbox;
 use pgark::pg::wire::outbox;
+use pgark::rules::copy_binary::{Encoder, Format, Odd};
 use pgark::rules::row_digest::RowDigester;
 use std::fmt::Write;
 use std::hint::black_box;
@@ -35,6 +36,7 @@ pub const ALL: &[Path] = &[
     Path { name: "digest", run: digest },
     Path { name: "compress and hash", run: compress },
     Path { name: "hash and decompress", run: decompress },
+    Path { name: "to binary", run: to_binary },
     Path { name: "encode", run: encode },
 ];
 
@@ -64,6 +66,22 @@ impl Input {
         Ok(Self { text, messages, chunk, checksum })
     }
 }
+
+/// Types of the columns of [`ledger`].
+const TYPES: [&str; 12] = [
+    "bigint",
+    "integer",
+    "text",
+    "text",
+    "numeric",
+    "numeric",
+    "timestamp with time zone",
+    "timestamp with time zone",
+    "text",
+    "jsonb",
+    "boolean",
+    "double precision",
+];
 
 /// Rows like a ledger's: twelve columns of the usual types, a quarter of the bytes random.
 fn ledger(bytes: usize) -> Vec<u8> {
@@ -135,7 +153,7 @@ fn digest(input: &Input, times: usize) -> Result<()> {
 fn compress(input: &Input, times: usize) -> Result<()> {
     let mut frame = FrameWriter::new(LEVEL)?;
     for _ in 0..times {
-        input.text.chunks(PIECE).try_for_each(|piece| frame.write(piece))?;
+        input.text.chunks(PIECE).for_each(|piece| frame.write(piece));
         black_box(sha256(&frame.finish()?));
     }
     Ok(())
@@ -147,6 +165,20 @@ fn decompress(input: &Input, times: usize) -> Result<()> {
         checked(input, |piece| {
             black_box(piece);
             Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Rows become COPY's binary format.
+fn to_binary(input: &Input, times: usize) -> Result<()> {
+    let format = format()?;
+    for _ in 0..times {
+        let mut encoder = Encoder::new(&format);
+        input.text.chunks(PIECE).try_for_each(|piece| {
+            encoder.update(piece).map_err(odd)?;
+            encoder.take(|rows| black_box(rows).len());
+            Ok::<_, Error>(())
         })?;
     }
     Ok(())
@@ -171,7 +203,8 @@ fn backup(input: &Input, times: usize) -> Result<()> {
         let mut rows = RowDigester::default();
         received(&mut inbox, input, |piece| {
             rows.update(piece);
-            frame.write(piece)
+            frame.write(piece);
+            Ok(())
         })?;
         taken(rows.finish()?, input)?;
         black_box(sha256(&frame.finish()?));
@@ -181,13 +214,28 @@ fn backup(input: &Input, times: usize) -> Result<()> {
 
 /// All that a worker of a restore does to load rows.
 fn load(input: &Input, times: usize) -> Result<()> {
+    let format = format()?;
     let mut socket = Vec::new();
     for _ in 0..times {
         socket.clear();
-        checked(input, |piece| sent(&mut socket, piece))?;
+        let mut encoder = Encoder::new(&format);
+        checked(input, |piece| {
+            encoder.update(piece).map_err(odd)?;
+            encoder.take(|rows| sent(&mut socket, rows))
+        })?;
+        encoder.finish().map_err(odd)?;
+        encoder.take(|rows| sent(&mut socket, rows))?;
         black_box(&socket);
     }
     Ok(())
+}
+
+fn format() -> Result<Format> {
+    Format::of(TYPES).ok_or_else(|| Error::failed("there is no binary format"))
+}
+
+fn odd(_: Odd) -> Error {
+    Error::failed("a value has no binary form")
 }
 
 /// All that a worker does to prove restored rows.

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::model::condition::Condition;
 use crate::model::content::{Content, RowDigest};
 use crate::model::name::QualifiedName;
+use crate::model::role::RoleDefinition;
 use crate::model::schema::{AccessList, NotCarried, ObjectClass, Purpose, Section, SecurityLabel};
 use crate::model::server::{DatabaseProperties, ServerFacts};
 use crate::model::table::{Column, SequenceState};
@@ -49,6 +50,9 @@ pub struct Manifest {
     pub previous: Option<Previous>,
     /// Roles named by owners, privileges and definitions.
     pub roles: Vec<String>,
+    /// What those roles are, and the roles that they are members of.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub role_definitions: Vec<RoleDefinition>,
     /// The objects of the schema in the order in which they are restored.
     pub objects: Vec<ObjectEntry>,
     /// Objects that the archive does not hold because the operator allowed it.

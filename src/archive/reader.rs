@@ -159,6 +159,22 @@ impl ArchiveReader {
         Ok(Self { path: path.to_owned(), file, slots, manifest, manifest_json })
     }
 
+    /// An archive whose members and manifest somebody else has read, and found to be sound.
+    pub fn of_sound(
+        path: &Path,
+        file: File,
+        slots: BTreeMap<String, Slot>,
+        manifest: Manifest,
+        manifest_json: Vec<u8>,
+    ) -> Self {
+        Self { path: path.to_owned(), file, slots, manifest, manifest_json }
+    }
+
+    /// The manifest alone.
+    pub fn into_manifest(self) -> Manifest {
+        self.manifest
+    }
+
     /// The manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest

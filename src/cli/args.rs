@@ -236,8 +236,9 @@ pub struct Backup {
     /// tells, but for several heads, which may all be applied. Without this, it is a warning.
     #[arg(long, conflicts_with = "no_migrations")]
     pub require_migrations: bool,
-    /// Compression level of zstd.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19))]
+    /// Compression level of zstd: 1 keeps up with the server; more takes longer, and makes long
+    /// texts smaller, not numbers and identifiers.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=19))]
     pub level: i32,
     /// Name of the archive instead of database and time.
     #[arg(long)]
@@ -327,6 +328,13 @@ pub struct Restore {
     /// Do not grant privileges, neither on what is restored nor on future objects.
     #[arg(long, short = 'x')]
     pub no_privileges: bool,
+    /// Create roles that the archive names and the server lacks, as they were, but without passwords.
+    ///
+    /// The roles that these are members of are created too. Roles that are there are left alone, and
+    /// so are settings of roles (ALTER ROLE … SET) that are not of one database. What was created is
+    /// taken back if the restore fails.
+    #[arg(long, conflicts_with = "data_only")]
+    pub create_roles: bool,
     /// Give what belongs to one role to another: owners, privileges, policies, user mappings.
     ///
     /// Can be given several times, also with the same new role. A name with an equals sign in it

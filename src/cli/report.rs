@@ -173,6 +173,7 @@ pub fn restore(
             "large_objects": summary.large_objects,
             "objects": summary.objects,
             "left_out": summary.left_out,
+            "created_roles": summary.created_roles,
             "way": summary.way,
             "proof": proof(summary.proof),
             "skipped": summary.skipped,
@@ -208,6 +209,7 @@ pub fn restore(
     }
     for (name, list) in [
         ("left out", &summary.left_out),
+        ("new roles", &summary.created_roles),
         ("not filled anew", &summary.stale),
         ("refused settings", &summary.refused_settings),
     ] {

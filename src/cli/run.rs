@@ -302,6 +302,7 @@ fn restore_options(args: &args::Restore, person: Arc<Progress>) -> Result<restor
         no_owner: args.no_owner,
         no_privileges: args.no_privileges,
         no_security_labels: args.no_security_labels,
+        create_roles: args.create_roles,
         role_map: Renames::new(&args.role_map)?,
         tablespace_map: Renames::new(&args.tablespace_map)?,
         no_tablespaces: args.no_tablespaces,

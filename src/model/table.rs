@@ -14,6 +14,25 @@ pub struct Column {
     pub type_name: String,
 }
 
+impl Column {
+    /// Whether both are of the same type, whatever version of PostgreSQL wrote its name: a type of
+    /// the system's own stands in quotes until the version in which its name becomes a keyword
+    /// (`"json"` up to 16, `json` from 17 on).
+    pub fn has_type_of(&self, other: &Self) -> bool {
+        bare(&self.type_name) == bare(&other.type_name)
+    }
+}
+
+/// A type's name and what follows it. Without a schema it can only be one of the system's own.
+fn bare(type_name: &str) -> (&str, &str) {
+    let quoted = type_name.strip_prefix('"').and_then(|rest| rest.split_once('"'));
+    match quoted {
+        Some((name, rest)) if !rest.starts_with(['.', '"']) => (name, rest),
+        Some(_) => (type_name, ""),
+        None => type_name.split_at(type_name.find(['(', '[']).unwrap_or(type_name.len())),
+    }
+}
+
 /// A sequence and its position.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,4 +60,32 @@ pub struct OwnedBy {
     pub table: QualifiedName,
     /// The column's name.
     pub column: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn same(one: &str, other: &str) -> bool {
+        let column = |type_name: &str| Column { name: "c".into(), type_name: type_name.into() };
+        column(one).has_type_of(&column(other))
+    }
+
+    #[test]
+    fn a_type_of_the_systems_is_the_same_with_quotes_and_without() {
+        assert!(same("\"json\"", "json"));
+        assert!(same("json[]", "\"json\"[]"));
+        assert!(same("numeric(38,18)", "numeric(38,18)"));
+        assert!(same("\"public\".\"t\"", "\"public\".\"t\""));
+    }
+
+    #[test]
+    fn other_types_are_not() {
+        assert!(!same("\"json\"", "\"jsonb\""));
+        assert!(!same("json", "json[]"));
+        assert!(!same("\"json\"", "\"json\".\"json\""));
+        assert!(!same("numeric(38,18)", "numeric(20,2)"));
+        assert!(!same("\"public\".\"t\"", "\"public\".\"u\""));
+        assert!(!same("\"a\"\"b\".\"t\"", "\"a\""));
+    }
 }

@@ -19,7 +19,7 @@ use crate::model::connection::Connection;
 use crate::model::name::enumerate;
 use crate::model::schema::ObjectClass;
 use crate::pg::session::Purpose;
-use crate::pg::{catalog, snapshot, target};
+use crate::pg::{catalog, roles, snapshot, target};
 use crate::rules::role_names;
 use crate::rules::selection::Selection;
 use crate::store::place;
@@ -150,12 +150,15 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     let mtime = u64::try_from(started.timestamp()).unwrap_or_default();
     let mut archive = ArchiveWriter::new(staged.writer()?, mtime);
     let mut files = Vec::new();
-    let text = schema_text::write(&taken.objects, &name);
+    // The schema of ten thousand tables is large, and not needed again.
+    let objects = std::mem::take(&mut taken.objects);
+    let text = schema_text::write(&objects, &name);
     files.push(archive.add("README.txt", by_hand::readme(&name, &leader.facts).as_bytes())?);
     files.push(archive.add(PRE_DATA, text.pre_data.as_bytes())?);
     files.push(archive.add(POST_DATA, text.post_data.as_bytes())?);
-    let described = descriptions::write(&taken.objects, options.level)?;
+    let described = descriptions::write(&objects, options.level)?;
     files.push(archive.add(descriptions::MEMBER, &described)?);
+    drop((objects, text.pre_data, text.post_data, described));
     let bundle = migrations::append(bundle, &mut archive, &mut files)?;
 
     observer.phase("reading the rows", Some(plan.estimated_bytes));
@@ -174,7 +177,8 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         taken.with_large_objects,
     )?;
     observer.phase("writing the manifest", None);
-    let roles = all_roles(&taken, &rows.large_objects);
+    let named = all_roles(&taken, &rows.large_objects);
+    let role_definitions = roles::definitions(&mut leader.client, &named)?;
     let mut sequences = catalog::sequences(&mut leader.client)?;
     sequences.retain(|sequence| taken.takes_sequence(sequence));
     let changed = snapshot::rewritten(&mut leader, &taken.locked())?;
@@ -206,7 +210,8 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         snapshot: SnapshotEntry { taken: taken.snapshot.taken, lsn: taken.snapshot.lsn.clone() },
         options: recorded(options),
         previous: previous(&repository, &leader.facts.database, observer)?,
-        roles,
+        roles: named,
+        role_definitions,
         objects: text.objects,
         not_carried: taken.not_carried,
         left_out: taken.left_out,
@@ -219,6 +224,8 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         files,
     };
     let (writer, json) = archive.finish(&manifest)?;
+    // What is told of it in the end is what the disk gives back.
+    drop(manifest);
     writer
         .into_inner()
         .map_err(|error| Error::io("cannot write the archive", error.into_error()))?;
@@ -226,11 +233,19 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     observer.phase("syncing", None);
     staged.sync()?;
     observer.phase("reading the archive again", None);
-    let check = verify::check_file(staged.path(), Some(&json), options.jobs, observer, interrupt)?;
+    let check = verify::check_file(
+        staged.path(),
+        Some(&json),
+        verify::Depth::Rows,
+        options.jobs,
+        observer,
+        interrupt,
+    )?;
     if let Some(finding) = check.findings.first() {
         return Err(Error::damaged(format!("the disk does not hold what was written: {finding}"))
             .hint("nothing was published; check the disk before the next backup"));
     }
+    let manifest = check.manifest.ok_or_else(|| Error::damaged("the archive has no manifest"))?;
     interrupt.check()?;
     let size = check.bytes;
     observer.phase("publishing", None);

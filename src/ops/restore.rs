@@ -25,6 +25,7 @@ mod preflight;
 mod prove;
 mod references;
 mod revisions;
+mod roles;
 mod rows;
 mod swap;
 mod targets;
@@ -80,6 +81,8 @@ pub struct Options {
     pub no_privileges: bool,
     /// Set no security labels.
     pub no_security_labels: bool,
+    /// Make roles that the archive names and the server lacks.
+    pub create_roles: bool,
     /// Other names for the archive's roles.
     pub role_map: Renames,
     /// Other names for the archive's tablespaces.
@@ -132,6 +135,8 @@ pub struct Summary {
     pub objects: usize,
     /// Objects that were left out, as was asked for.
     pub left_out: Vec<String>,
+    /// Roles that were created.
+    pub created_roles: Vec<String>,
     /// How constraints and triggers were handled, for a data-only restore.
     pub way: Option<String>,
     /// What the proof says.
@@ -153,9 +158,16 @@ pub struct Summary {
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
     let begun = Instant::now();
     let mut reader = ArchiveReader::open(&options.archive)?;
-    // Nothing is written to a database before every byte of the archive has been checked.
+    // Nothing is written to a database before every byte of the archive has been checked. What the
+    // bytes decode to is seen as it is loaded into a database that nobody uses yet, and proved in
+    // the end; before rows go among a user's own, it is seen first.
     observer.phase("verifying the archive", None);
-    let check = verify::check_file(&options.archive, None, options.jobs, observer, interrupt)?;
+    let depth = match options.mode {
+        Mode::DataOnly(_) => verify::Depth::Rows,
+        Mode::Empty | Mode::Create { .. } => verify::Depth::Bytes,
+    };
+    let check =
+        verify::check_file(&options.archive, None, depth, options.jobs, observer, interrupt)?;
     if let Some(finding) = check.findings.first() {
         return Err(Error::damaged(format!(
             "{} is damaged: {finding}{}",

@@ -251,6 +251,15 @@ pub fn copy_in_sql(table: &QualifiedName, columns: &[Column], source_is_utf8: bo
     format!("COPY {}.{}{list} FROM STDIN", name(&table.schema), name(&table.name))
 }
 
+/// The same for rows in the binary format.
+pub fn copy_in_binary_sql(
+    table: &QualifiedName,
+    columns: &[Column],
+    source_is_utf8: bool,
+) -> String {
+    format!("{} (FORMAT binary)", copy_in_sql(table, columns, source_is_utf8))
+}
+
 /// The driver wraps its own error into an `io::Error`.
 fn from_io(doing: &str, error: io::Error) -> Error {
     let words = error.to_string();

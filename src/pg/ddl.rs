@@ -20,10 +20,12 @@ mod default_privileges;
 mod dependencies;
 mod event_triggers;
 mod extensions;
+mod extract_fields;
 mod foreign;
 pub(crate) mod functions;
 mod indexes;
 mod languages;
+mod merged_columns;
 mod operator_classes;
 mod operators;
 mod partitions;
@@ -113,7 +115,7 @@ pub fn read(client: &mut Client, facts: &ServerFacts) -> Result<DatabaseSchema> 
     let collection::Finished { mut objects, not_carried, notes } =
         std::mem::take(out).finish(graph);
     for statement in objects.iter_mut().flat_map(|object| &mut object.statements) {
-        statement.sql = array_casts::keep(&statement.sql);
+        statement.sql = extract_fields::keep(&array_casts::keep(&statement.sql));
     }
     Ok(DatabaseSchema { objects, not_carried, notes })
 }

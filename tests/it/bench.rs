@@ -46,7 +46,7 @@ fn a_quick_run_measures_every_row_and_leaves_nothing_behind() {
         "| restore into an empty database, with indexes and keys | `pg_restore",
         "| backup, 60 small tables | `pg_dump -Fd",
         "| backup beside the limit |",
-        "| peak memory of pgark, all runs |",
+        "| peak memory of pgark, all of these runs |",
         "| reading the rows (shared) |",
         "| loading the rows (shared) |",
         "| 10 | ",

@@ -33,12 +33,16 @@ mod consolidate_keep;
 mod consolidate_shapes;
 /// Killed, failed and interrupted at every file operation.
 mod crash;
+/// Roles that the server lacks, made by a restore.
+mod created_roles;
 /// Flipped, cut, moved, forged and hostile bytes.
 mod damage;
 /// Rows into tables that are there.
 mod data_only;
 /// Settings, default privileges, tablespaces, labels, and what a new database is.
 mod database;
+/// Start commands that need an archive before the application.
+mod deploy;
 /// The example application is what it says.
 mod example;
 /// Extensions, and what is built on them.
@@ -53,6 +57,8 @@ mod findings;
 mod format;
 /// Disks without room.
 mod full_disk;
+/// Schemas made at random.
+mod generated;
 /// Archives of every released format.
 mod golden;
 /// The ledgers of every migration tool, by its own DDL.
@@ -60,6 +66,7 @@ mod ledgers;
 /// What is in a repository, and what one archive is.
 mod listing;
 /// The migration project inside the archive.
+mod loading;
 mod migrations_bundle;
 /// After a consolidation: the checklist, and the way back.
 mod migrations_checked;

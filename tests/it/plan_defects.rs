@@ -18,7 +18,7 @@ const HARD: &str = "
         SELECT 'F' || n, n + 0.123456789012345678, decode('ff00' || lpad(to_hex(n), 8, '0'), 'hex'),
             timestamptz '2024-02-01' + n * interval '1 minute' FROM generate_series(1, 12000) n;
     DELETE FROM funds WHERE id IN (1, 2, 7);
-    INSERT INTO a_plans (fund, parent) SELECT 3 + n, CASE WHEN n < 50 THEN n + 50 END FROM generate_series(1, 99) n WHERE 3 + n <> 7;
+    INSERT INTO a_plans (fund, parent) SELECT 3 + n, CASE WHEN n < 49 THEN n + 49 END FROM generate_series(1, 99) n WHERE 3 + n <> 7;
     INSERT INTO nobody_listed_me VALUES (1);
     CREATE TRIGGER note AFTER INSERT ON funds FOR EACH ROW EXECUTE FUNCTION note();
     CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);

@@ -815,7 +815,7 @@ fn rows_of_two_databases_are_not_compared() {
 }
 
 /// What a newer server says and an older one cannot (names of NOT NULL, MAINTAIN, IN) is no
-/// difference; a query that is written otherwise is one, and may be none.
+/// difference, nor are the quotes that the older one puts around `json`; a query that is written otherwise is one, and may be none.
 #[test]
 fn between_major_versions_only_texts_may_differ() {
     let (old, new) = (server_of(13), server_of(18));
@@ -826,6 +826,9 @@ fn between_major_versions_only_texts_may_differ() {
         CREATE PROCEDURE app.more(a int, VARIADIC b text[] DEFAULT '{x}') LANGUAGE sql AS '';
         GRANT SELECT ON app.accounts TO d2_reader; GRANT INSERT (note) ON app.accounts TO d2_reader;
         ALTER DOMAIN app.amount SET NOT NULL;
+        CREATE TABLE app.documents (id int PRIMARY KEY, j json DEFAULT '{}' CHECK (j::text <> ''), all_j json[]);
+        INSERT INTO app.documents VALUES (1, '[1 , 2]', ARRAY['1'::json, '[]']);
+        CREATE FUNCTION app.of_json(a json, VARIADIC b json[]) RETURNS json LANGUAGE sql AS 'SELECT $1';
         REVOKE CREATE ON SCHEMA public FROM PUBLIC";
     let source = Database::with_on(old, FIXTURE);
     source.execute(more);

@@ -14,15 +14,15 @@ fn connection() -> Connection {
     Connection { string, ..Connection::default() }
 }
 
-fn open(database: &str, purpose: Purpose) -> Session {
+pub fn open(database: &str, purpose: Purpose) -> Session {
     Session::open(&connection(), Some(database), purpose).unwrap()
 }
 
 /// A database that goes when the test ends well, and stays to be looked at when it does not.
-struct Scratch(String);
+pub struct Scratch(pub String);
 
 impl Scratch {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let name = format!("pgark_{name}_{}", std::process::id());
         let mut session = open("postgres", Purpose::Write);
         session.execute(&format!("DROP DATABASE IF EXISTS {name}")).unwrap();
@@ -52,14 +52,14 @@ fn load(scratch: &Scratch, file: &str) {
     });
 }
 
-fn read(scratch: &Scratch) -> (DatabaseSchema, u32) {
+pub fn read(scratch: &Scratch) -> (DatabaseSchema, u32) {
     let mut session = open(&scratch.0, Purpose::Catalog);
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").unwrap();
     let schema = ddl::read(&mut session.client, &session.facts).unwrap();
     (schema, session.facts.major())
 }
 
-fn replay(scratch: &Scratch, objects: &[SchemaObject], major: u32) {
+pub fn replay(scratch: &Scratch, objects: &[SchemaObject], major: u32) {
     let mut session = open(&scratch.0, Purpose::Write);
     let is_last = |object: &&SchemaObject| {
         matches!(object.class, ObjectClass::MaterializedViewData | ObjectClass::DatabaseSetting)
@@ -102,7 +102,7 @@ fn replay_by_hand(scratch: &Scratch, objects: &[SchemaObject]) {
     run(&mut session, objects.iter());
 }
 
-fn dump(scratch: &Scratch) -> String {
+pub fn dump(scratch: &Scratch) -> String {
     let url = crate::harness::server().url(&scratch.0, "postgres");
     let output = Command::new(crate::harness::server::pg_dump())
         .args(["--schema-only", "--restrict-key=x", "--dbname", &url])
@@ -126,7 +126,7 @@ fn dump_database(scratch: &Scratch) -> String {
 
 /// What `pg_dump` does not look at: statistics targets of indexes behind constraints, security
 /// labels in the database's own words, persistence of sequences.
-fn unseen(scratch: &Scratch) -> Vec<String> {
+pub fn unseen(scratch: &Scratch) -> Vec<String> {
     let sql = "SELECT format('%s.%s %s', a.attrelid::regclass, a.attname, a.attstattarget)
                FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
                WHERE c.relkind IN ('i', 'I') AND c.oid >= 16384

@@ -25,8 +25,8 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 /// A chunk ends at the first row that takes it over this many bytes of COPY text: a range of few
-/// pages may hold very long values, and a chunk's compressed bytes are held in memory.
-const CHUNK_BYTES: u64 = 32 << 20;
+/// pages may hold very long values, and a chunk is held in memory.
+const CHUNK_BYTES: u64 = 18 << 20;
 
 /// Rows are reported in steps of this many bytes.
 const REPORT_BYTES: u64 = 1 << 20;
@@ -244,7 +244,7 @@ impl Sink for ChunkMaker<'_, '_> {
     fn rows(&mut self, text: &[u8]) -> Result<()> {
         let before = self.rows.rows();
         self.rows.update(text);
-        self.frame.write(text)?;
+        self.frame.write(text);
         self.report.moved(self.rows.rows() - before, text.len());
         if self.report.due() {
             self.context.interrupt.check()?;
@@ -324,7 +324,7 @@ fn read_large_objects<W: Write>(
         let before = rows.rows();
         digester.update(piece)?;
         rows.update(piece);
-        frame.write(piece)?;
+        frame.write(piece);
         report.moved(rows.rows() - before, piece.len());
         if report.due() {
             context.interrupt.check()?;

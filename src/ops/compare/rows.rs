@@ -357,7 +357,7 @@ fn column_differences(ours: &[Column], theirs: &[Column]) -> Vec<String> {
     for column in ours {
         match theirs.iter().find(|other| other.name == column.name) {
             None => found.push(format!("column {} is only in the archive", column.name)),
-            Some(other) if other.type_name != column.type_name => found.push(format!(
+            Some(other) if !other.has_type_of(column) => found.push(format!(
                 "column {} is {} in the archive, {} there",
                 column.name, column.type_name, other.type_name
             )),

@@ -29,7 +29,7 @@ pub fn files(
     let inside = |path: &str| project.version_locations.iter().any(|folder| is_below(path, folder));
     let mut files: BTreeMap<String, ProjectFile> = BTreeMap::new();
     for file in project.files.iter().filter(|file| inside(&file.path)) {
-        if !without.contains(&file.path) {
+        if !without.contains(&file.path) && !is_compiled(&file.path) {
             files.insert(file.path.clone(), copy(file));
         }
     }
@@ -85,6 +85,7 @@ pub fn swaps(
     let tree = |(number, folder): (usize, &String)| {
         let kept = project.files.iter().filter(|file| {
             is_below(&file.path, folder)
+                && !is_compiled(&file.path)
                 && !project.version_locations.iter().any(|below| is_below(&file.path, below))
         });
         let new = files.iter().filter(|file| is_below(&file.path, folder));
@@ -166,6 +167,12 @@ pub fn legacy_ini(
     values.extend(override_ini::locations(ini, section, &places));
     let here = format!("%(here)s/{above}");
     Some((String::from("alembic.ini"), override_ini::with(ini, section, Some(&here), &values)))
+}
+
+/// Whether Python has made a file out of another: with `sourceless`, that of a revision which is gone
+/// would come back to life.
+pub fn is_compiled(path: &str) -> bool {
+    path.ends_with(".pyc") || path.ends_with(".pyo")
 }
 
 /// Whether a path lies in a folder, or is it.

@@ -96,7 +96,14 @@ fn roll_back(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) 
     let (begun, started) = (Instant::now(), Utc::now());
     observer.phase("verifying the archive", None);
     let reader = ArchiveReader::open(&options.archive)?;
-    let check = verify::check_file(&options.archive, None, options.jobs, observer, interrupt)?;
+    let check = verify::check_file(
+        &options.archive,
+        None,
+        verify::Depth::Rows,
+        options.jobs,
+        observer,
+        interrupt,
+    )?;
     if let Some(finding) = check.findings.first() {
         return Err(Error::damaged(format!("{} is damaged: {finding}", options.archive.display())));
     }
@@ -320,6 +327,7 @@ fn load(
             no_tablespaces: false,
             locale: None,
             leave_out: Vec::new(),
+            create_roles: false,
             // The files come back, too: those at hand say nothing.
             migrations: Sought { place: Place::None, ..options.sought.clone() },
             allow_revision_mismatch: false,

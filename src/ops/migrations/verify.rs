@@ -163,7 +163,14 @@ fn check_all(
     let reader = ArchiveReader::open(&options.archive)?;
     let mut list = List { checks: Vec::new(), skip: &options.skip };
     observer.phase("verifying the archive", None);
-    let report = archives::check_file(&options.archive, None, options.jobs, observer, interrupt)?;
+    let report = archives::check_file(
+        &options.archive,
+        None,
+        archives::Depth::Rows,
+        options.jobs,
+        observer,
+        interrupt,
+    )?;
     list.add("archive", report.findings.iter().map(ToString::to_string).collect());
     let session = Session::open(&options.connection, None, Purpose::Catalog);
     let session = list.result("database", session)?;
@@ -220,7 +227,7 @@ fn check_files(
         .filter(|file| graph.get(&file.id).is_none() && !stood_for.contains(&file.id));
     list.add("revisions", lost.map(|file| format!("{} is nowhere", file.id)).collect());
     let mut different = Vec::new();
-    for file in &old.files {
+    for file in old.files.iter().filter(|file| !new_tree::is_compiled(&file.path)) {
         let is_revision = old.revisions.iter().any(|revision| revision.path == file.path)
             || revision_file::is_revision_file(&file.path, false)
                 && old.version_locations.iter().any(|l| new_tree::is_below(&file.path, l));

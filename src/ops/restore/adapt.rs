@@ -4,6 +4,7 @@ use super::Options;
 use crate::archive::manifest::Manifest;
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
+use crate::model::role::RoleDefinition;
 use crate::model::schema::SchemaObject;
 use crate::pg::database;
 use crate::pg::session::Session;
@@ -35,6 +36,7 @@ fn rename(manifest: &mut Manifest, renames: &Renames) {
     let new = |role: &str| renames.of(role).to_owned();
     let roles: BTreeSet<String> = manifest.roles.iter().map(|role| new(role)).collect();
     manifest.roles = roles.into_iter().collect();
+    rename_definitions(&mut manifest.role_definitions, renames);
     for object in &mut manifest.large_objects.objects {
         object.owner = new(&object.owner);
         if let Some(list) = &mut object.access {
@@ -44,6 +46,19 @@ fn rename(manifest: &mut Manifest, renames: &Renames) {
     if let Some(database) = &mut manifest.database {
         database.owner = new(&database.owner);
     }
+}
+
+/// Where two roles become one, the first says what it is.
+fn rename_definitions(roles: &mut Vec<RoleDefinition>, renames: &Renames) {
+    let mut names = BTreeSet::new();
+    roles.retain_mut(|role| {
+        role.name = renames.of(&role.name).to_owned();
+        for membership in &mut role.member_of {
+            membership.role = renames.of(&membership.role).to_owned();
+        }
+        role.member_of.retain(|membership| membership.role != role.name);
+        names.insert(role.name.clone())
+    });
 }
 
 /// The objects of the archive's schema, with the roles' new names.

@@ -103,6 +103,7 @@ fn in_transaction(
         archive: manifest.name.clone(),
         database: session.facts.database.clone(),
         kept_as: None,
+        created_roles: Vec::new(),
         tables: targets.len(),
         rows: loaded,
         sequences,

@@ -1,7 +1,7 @@
 //! An archive into an empty database: schema, rows, large objects, sequences, indexes and
 //! constraints, privileges, ANALYZE, proof.
 
-use super::{Options, Proof, Summary, adapt, analyze, finish, keys, load, preflight, prove};
+use super::{Options, Proof, Summary, adapt, analyze, finish, keys, load, preflight, prove, roles};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::schema::{ObjectClass, Purpose, SchemaObject, Section};
@@ -34,17 +34,25 @@ pub fn into_empty(
         target::empty(&mut session)?;
     }
     adapt::tablespaces(&mut session, &mut objects, options)?;
-    preflight::empty_database(&mut session, manifest, &objects, options)?;
+    let created_roles =
+        preflight::empty_database(&mut session, manifest, &objects, options, observer)?;
     if session.facts.superuser {
         observer.warn("restoring as a superuser: functions that the old database's owners wrote run with all rights");
     }
-    target::mark(&mut session, &manifest.name)?;
+    if let Err(error) = target::mark(&mut session, &manifest.name) {
+        roles::take_back(&mut session, &created_roles, observer);
+        return Err(Failure::Early(error));
+    }
     let restored = restore(reader, &objects, &mut session, options, database, observer, interrupt);
     match restored {
         Err(Failure::Early(error)) => {
-            Err(Failure::Early(give_up(session, options, database, interrupt.reason(error))))
+            let error = interrupt.reason(error);
+            let emptied = |session: &mut Session| {
+                roles::take_back(session, &created_roles, observer);
+            };
+            Err(Failure::Early(give_up(session, options, database, emptied, error)))
         }
-        restored => restored.map(|summary| Summary { left_out, ..summary }),
+        restored => restored.map(|summary| Summary { left_out, created_roles, ..summary }),
     }
 }
 
@@ -72,7 +80,13 @@ impl From<Failure> for Error {
 
 /// Empties the database again, so that it is as before. `restored` may be broken, or go on being
 /// cancelled: another session takes over its lock first, and touches a marked database alone.
-fn give_up(restored: Session, options: &Options, database: Option<&str>, error: Error) -> Error {
+fn give_up(
+    restored: Session,
+    options: &Options,
+    database: Option<&str>,
+    afterwards: impl FnOnce(&mut Session),
+    error: Error,
+) -> Error {
     drop(restored);
     let emptied = Session::open(&options.connection, database, session::Purpose::Write).and_then(
         |mut session| {
@@ -80,6 +94,7 @@ fn give_up(restored: Session, options: &Options, database: Option<&str>, error: 
             let marked = target::is_marked(&mut session.client)?;
             if marked {
                 target::empty(&mut session)?;
+                afterwards(&mut session);
             }
             Ok(marked)
         },
@@ -195,6 +210,7 @@ fn restore(
         archive: manifest.name.clone(),
         database: session.facts.database.clone(),
         kept_as: None,
+        created_roles: Vec::new(),
         tables: manifest.tables.iter().filter(|table| table.data).count(),
         rows,
         sequences: manifest.sequences.len(),

@@ -9,10 +9,13 @@ use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::{Item, Observer};
 use crate::ops::pool;
-use crate::pg::copy::{Copies, copy_in_sql};
+use crate::pg::copier::Copier;
+use crate::pg::copy::{Copies, copy_in_binary_sql, copy_in_sql};
 use crate::pg::ident::{literal, quote, quote_qualified};
 use crate::pg::session::{Purpose, Session, Statements};
 use crate::pg::{access, large_objects};
+use crate::rules::copy_binary::{Encoder, Format};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Loads the rows of all tables with several workers, and gives their number.
 pub fn load_all(
@@ -37,11 +40,13 @@ pub fn load_all(
         session.use_encoding("UTF8")?;
     }
     let facts = session.facts.clone();
-    let mut tasks: Vec<(&TableEntry, &Chunk)> = plain
+    let forms: Vec<Form> = plain.iter().map(|table| Form::of(table)).collect();
+    let mut tasks: Vec<(&TableEntry, &Form, &Chunk)> = plain
         .iter()
-        .flat_map(|table| table.chunks.iter().map(move |chunk| (*table, chunk)))
+        .zip(&forms)
+        .flat_map(|(table, form)| table.chunks.iter().map(move |chunk| (*table, form, chunk)))
         .collect();
-    tasks.sort_by_key(|(table, _)| std::cmp::Reverse(table.content.bytes));
+    tasks.sort_by_key(|(table, ..)| std::cmp::Reverse(table.content.bytes));
     pool::run(
         options.jobs,
         tasks,
@@ -53,12 +58,23 @@ pub fn load_all(
             copier.use_encoding(encoding)?;
             Ok(copier)
         },
-        |session, (table, chunk), emit| {
-            let sql = copy_in_sql(
-                table.load_through.as_ref().unwrap_or(&table.name),
-                &table.columns,
-                session.takes_plain_names(),
-            );
+        |session, (table, form, chunk), emit| {
+            let into = table.load_through.as_ref().unwrap_or(&table.name);
+            let plain = session.takes_plain_names();
+            if let Some(format) = form.binary() {
+                let sql = copy_in_binary_sql(into, &table.columns, plain);
+                observer.begin(&item(table, chunk));
+                let loaded = load_binary(reader, session, &sql, table, chunk, format, interrupt)?;
+                if loaded {
+                    observer.moved(chunk.content.rows, chunk.content.bytes);
+                }
+                observer.end();
+                if loaded {
+                    return emit(chunk.content.rows);
+                }
+                form.give_up();
+            }
+            let sql = copy_in_sql(into, &table.columns, plain);
             let count = load(reader, session, &sql, table, &[chunk], observer, interrupt)?;
             emit(count)
         },
@@ -68,6 +84,62 @@ pub fn load_all(
         },
     )?;
     Ok(rows)
+}
+
+/// In which format the rows of a table go to the server.
+struct Form {
+    binary: Option<Format>,
+    given_up: AtomicBool,
+}
+
+impl Form {
+    fn of(table: &TableEntry) -> Self {
+        let binary = Format::of(table.columns.iter().map(|column| column.type_name.as_str()));
+        Self { binary, given_up: AtomicBool::new(false) }
+    }
+
+    fn binary(&self) -> Option<&Format> {
+        self.binary.as_ref().filter(|_| !self.given_up.load(Ordering::Relaxed))
+    }
+
+    /// What did not work for one chunk is not tried with the next.
+    fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Loads a chunk in the binary format. `false`: nothing was loaded, and it goes as text, where the
+/// server says what is wrong, if anything is.
+fn load_binary(
+    reader: &ArchiveReader,
+    session: &mut Copier,
+    sql: &str,
+    table: &TableEntry,
+    chunk: &Chunk,
+    format: &Format,
+    interrupt: &Interrupt,
+) -> Result<bool> {
+    let content = reader.member(&chunk.member)?;
+    let mut copy = session.copy_in(sql, format!("cannot load table {}", table.name))?;
+    let mut encoder = Encoder::new(format);
+    let mut odd = Ok(());
+    frame::decompress(&content, chunk.content.bytes, |piece| {
+        interrupt.check()?;
+        odd = odd.and_then(|()| encoder.update(piece));
+        encoder.take(|rows| copy.write(rows))
+    })?;
+    if odd.and_then(|()| encoder.finish()).is_err() || encoder.rows() != chunk.content.rows {
+        return Ok(false);
+    }
+    encoder.take(|rows| copy.write(rows))?;
+    match copy.finish() {
+        Ok(taken) => check_count(taken, chunk.content.rows, table).map(|()| true),
+        Err(error) => {
+            interrupt.check()?;
+            // A connection that is lost is no fault of the format.
+            session.execute("SELECT").map_err(|_| error).map(|()| false)
+        }
+    }
 }
 
 /// Loads chunks of a table with one COPY, and gives the number of rows that the server took,
@@ -84,11 +156,7 @@ pub fn load(
     let mut copy = session.copy_in(sql, format!("cannot load table {}", table.name))?;
     let mut expected = 0;
     for chunk in chunks {
-        observer.begin(&Item {
-            name: &table.name,
-            parts: table.chunks.len() as u64,
-            bytes: chunk.content.bytes,
-        });
+        observer.begin(&item(table, chunk));
         let content = reader.member(&chunk.member)?;
         frame::decompress(&content, chunk.content.bytes, |piece| {
             interrupt.check()?;
@@ -99,13 +167,19 @@ pub fn load(
         expected += chunk.content.rows;
     }
     let taken = copy.finish()?;
-    if taken != expected {
-        return Err(Error::failed(format!(
-            "the server took {taken} of {expected} rows of table {}",
-            table.name
-        )));
+    check_count(taken, expected, table).map(|()| taken)
+}
+
+fn item<'a>(table: &'a TableEntry, chunk: &Chunk) -> Item<'a> {
+    Item { name: &table.name, parts: table.chunks.len() as u64, bytes: chunk.content.bytes }
+}
+
+fn check_count(taken: u64, expected: u64, table: &TableEntry) -> Result<()> {
+    if taken == expected {
+        return Ok(());
     }
-    Ok(taken)
+    let message = format!("the server took {taken} of {expected} rows of table {}", table.name);
+    Err(Error::failed(message))
 }
 
 /// Loads tables that may refer to each other: what fails is tried again when others are there,

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::model::name::enumerate;
 use crate::model::schema::{AccessList, ObjectClass, SchemaObject, Statement};
 use crate::model::server::ServerFacts;
+use crate::ops::observer::Observer;
 use crate::ops::restore::Mode;
 use crate::pg::ident::quote;
 use crate::pg::rights::{self, Right};
@@ -14,7 +15,7 @@ use crate::pg::{catalog, target};
 use crate::rules::role_names;
 use std::collections::BTreeSet;
 
-/// Checks a database that is to be filled.
+/// Checks a database that is to be filled. Gives the roles that were made for it.
 ///
 /// # Errors
 /// [`Kind::Refused`](crate::error::Kind::Refused) when the server is older, the database is not
@@ -24,7 +25,8 @@ pub fn empty_database(
     manifest: &Manifest,
     objects: &[SchemaObject],
     options: &Options,
-) -> Result<()> {
+    observer: &dyn Observer,
+) -> Result<Vec<String>> {
     check_version(&session.facts, &manifest.source)?;
     let found = target::user_objects(session)?;
     if !found.is_empty() {
@@ -35,7 +37,6 @@ pub fn empty_database(
         ))
         .hint("restore into an empty database, load rows alone with --data-only, or replace the database with --create --swap"));
     }
-    check_roles(session, manifest, objects, options)?;
     check_rights(session, objects)?;
     let extensions: Vec<String> = objects
         .iter()
@@ -47,7 +48,15 @@ pub fn empty_database(
         return Err(Error::refused(format!("the server has no extension {}", enumerate(&missing)))
             .hint("install the extensions on the server first"));
     }
-    Ok(())
+    if !options.create_roles {
+        check_roles(session, manifest, objects, options)?;
+        return Ok(Vec::new());
+    }
+    // The last of the checks, since it is the first that may leave something behind.
+    let needed = roles(manifest, objects, options).named;
+    super::roles::make(session, manifest, &needed, observer, |session| {
+        check_roles(session, manifest, objects, options)
+    })
 }
 
 /// What the role may not create is named as a whole before the first of it fails.
@@ -104,7 +113,7 @@ pub fn check_roles(
     let missing = catalog::missing_roles(&mut session.client, &named)?;
     if !missing.is_empty() {
         return Err(Error::refused(format!("the server has no role {}", enumerate(&missing)))
-            .hint("create the roles, or restore with --no-owner --no-privileges"));
+            .hint("create the roles, let --create-roles make them as they were, or restore with --no-owner --no-privileges"));
     }
     let foreign = catalog::foreign_roles(&mut session.client, &acted_for)?;
     if !foreign.is_empty() {
@@ -120,12 +129,16 @@ pub fn check_roles(
     Ok(())
 }
 
-struct Roles {
-    named: Vec<String>,
-    acted_for: Vec<String>,
+/// The roles that a restore needs.
+pub struct Roles {
+    /// Those that must be there.
+    pub named: Vec<String>,
+    /// Those of them that the restoring role must be able to act for.
+    pub acted_for: Vec<String>,
 }
 
-fn roles(manifest: &Manifest, objects: &[SchemaObject], options: &Options) -> Roles {
+/// What roles a restore needs.
+pub fn roles(manifest: &Manifest, objects: &[SchemaObject], options: &Options) -> Roles {
     let mut owners = BTreeSet::new();
     let mut grantees = BTreeSet::new();
     let large_objects = match options.selection.is_everything() {

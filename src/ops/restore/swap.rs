@@ -2,7 +2,7 @@
 //! the target's name in one transaction. There is no moment of half a database.
 
 use super::full::{self, Failure};
-use super::{Options, Summary, adapt, finish, revisions};
+use super::{Options, Summary, adapt, finish, revisions, roles};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::server::DatabaseProperties;
@@ -12,6 +12,7 @@ use crate::pg::database::NewDatabase;
 use crate::pg::ident::quote;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::{connect, database};
+use crate::rules::object_selection;
 use chrono::Utc;
 
 /// How often the swap is tried when sessions come back after they were ended.
@@ -65,7 +66,14 @@ pub fn run(
             .filter(|_| replaced.is_some() || !options.no_owner),
         tablespace: properties.and_then(|properties| properties.tablespace.as_deref()),
     };
-    database::create(&mut session, &new)?;
+    let created_roles = match replaced {
+        Some(_) => Vec::new(),
+        None => make_roles(&mut session, reader, options, observer)?,
+    };
+    if let Err(error) = database::create(&mut session, &new) {
+        roles::take_back(&mut session, &created_roles, observer);
+        return Err(error);
+    }
     let restored = full::into_empty(reader, options, Some(&staged), observer, interrupt);
     let mut summary = match restored {
         Ok(summary) => summary,
@@ -79,7 +87,11 @@ pub fn run(
         Err(Failure::Early(error)) => {
             // The session that is registered for interruption may go on being cancelled.
             let removed = Session::open(&options.connection, Some(how.maintenance), Purpose::Write)
-                .and_then(|mut session| database::remove(&mut session, &staged));
+                .and_then(|mut session| {
+                    database::remove(&mut session, &staged)?;
+                    roles::take_back(&mut session, &created_roles, observer);
+                    Ok(())
+                });
             return Err(match removed {
                 Ok(()) => error,
                 Err(_) => interrupt
@@ -112,7 +124,18 @@ pub fn run(
     })?;
     summary.kept_as = replaced.map(|_| kept);
     summary.database = target;
+    summary.created_roles.extend(created_roles);
     Ok(summary)
+}
+
+fn make_roles(
+    session: &mut Session,
+    reader: &ArchiveReader,
+    options: &Options,
+    observer: &dyn Observer,
+) -> Result<Vec<String>> {
+    let objects = object_selection::without(adapt::schema(reader, options)?, &options.leave_out)?;
+    roles::make_for_new_database(session, reader.manifest(), &objects.objects, options, observer)
 }
 
 /// What the archive says of its database, in the target's terms.

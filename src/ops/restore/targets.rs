@@ -170,7 +170,7 @@ fn mismatches(entry: &TableEntry, table: &CatalogTable, required: &[String]) -> 
     for column in &entry.columns {
         match find(column) {
             None => problems.push(format!("column {} of {name} is not there", column.name)),
-            Some(other) if other.type_name != column.type_name => problems.push(format!(
+            Some(other) if !other.has_type_of(column) => problems.push(format!(
                 "column {} of {name} is {} in the archive and {} there",
                 column.name, column.type_name, other.type_name
             )),

@@ -1,7 +1,7 @@
 //! One file: its headers, its manifest, its checksums and its schema.
 
 use super::members::{Checked, Task, check_task, tasks};
-use super::{Report, full};
+use super::{Depth, Report, full};
 use crate::archive::hashing;
 use crate::archive::manifest::{Manifest, Member};
 use crate::archive::reader::{self, ArchiveReader, Slot, Step};
@@ -23,6 +23,7 @@ const LARGEST_MANIFEST: u64 = 1 << 30;
 pub fn check_file(
     archive: &Path,
     listed: Option<&[u8]>,
+    depth: Depth,
     jobs: usize,
     observer: &dyn Observer,
     interrupt: &Interrupt,
@@ -75,15 +76,19 @@ pub fn check_file(
         tasks,
         interrupt,
         || Ok(()),
-        |(), task, emit| check_task(&file, task, observer, emit),
+        |(), task, emit| check_task(&file, task, depth, observer, emit),
         results,
     )?;
     check_headers(&headers, &manifest, &mut report);
     check_sums(&file, &slots, &manifest, inside.as_deref(), &mut report)?;
-    if report.findings.is_empty() {
-        check_schema(archive, &mut report)?;
-    }
-    report.manifest = Some(manifest);
+    report.manifest = Some(match inside {
+        Some(json) if report.findings.is_empty() => {
+            let reader = ArchiveReader::of_sound(archive, file, slots, manifest, json);
+            check_schema(&reader, &mut report)?;
+            reader.into_manifest()
+        }
+        _ => manifest,
+    });
     Ok(report)
 }
 
@@ -179,8 +184,8 @@ fn check_sums(
 }
 
 /// The places of all statements lie in the schema's files, and its descriptions can be read.
-fn check_schema(archive: &Path, report: &mut Report) -> Result<()> {
-    match ArchiveReader::open(archive).and_then(|reader| reader.described_schema().map(drop)) {
+fn check_schema(reader: &ArchiveReader, report: &mut Report) -> Result<()> {
+    match reader.described_schema().map(drop) {
         Err(error) if error.kind() == Kind::Damaged => {
             report.finding("schema", full(&error));
             Ok(())

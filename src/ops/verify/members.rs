@@ -1,7 +1,7 @@
 //! What is in the members: checksums, frames, rows, large objects.
 
-use super::Report;
 use super::file::read;
+use super::{Depth, Report};
 use crate::archive::manifest::{Chunk, LargeObjects, Manifest, Member};
 use crate::archive::reader::Slot;
 use crate::archive::{frame, hashing};
@@ -88,6 +88,7 @@ pub(super) type Checked = (String, Result<u64>);
 pub(super) fn check_task(
     file: &File,
     task: Task<'_>,
+    depth: Depth,
     observer: &dyn Observer,
     emit: pool::Emit<'_, Checked>,
 ) -> Result<()> {
@@ -103,6 +104,16 @@ pub(super) fn check_task(
         Task::File(member, slot) => {
             begin(member);
             done(member, hashed(file, member, slot).map(|_| 0))
+        }
+        Task::Chunk(Chunk { member, .. }, slot) if depth == Depth::Bytes => {
+            begin(member);
+            done(member, hashed(file, member, slot).map(|_| 0))
+        }
+        Task::LargeObjects(_, pieces) if depth == Depth::Bytes => {
+            pieces.into_iter().try_for_each(|(Chunk { member, .. }, slot)| {
+                begin(member);
+                done(member, hashed(file, member, slot).map(|_| 0))
+            })
         }
         Task::Chunk(chunk, slot) => {
             begin(&chunk.member);

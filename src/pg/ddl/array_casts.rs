@@ -62,7 +62,7 @@ struct Unquoted {
 }
 
 /// Position of `wanted` outside of quotes.
-fn find(text: &str, wanted: &str) -> Option<usize> {
+pub(super) fn find(text: &str, wanted: &str) -> Option<usize> {
     unquoted(text).map(|at| at.position).find(|position| text[*position..].starts_with(wanted))
 }
 

@@ -83,6 +83,23 @@ pub(super) fn set_default(relation: &str, column: &str, expression: &str) -> Str
     )
 }
 
+/// `ALTER TABLE … DROP DEFAULT`.
+pub(super) fn drop_default(relation: &str, column: &str) -> String {
+    format!("ALTER TABLE ONLY {relation} ALTER COLUMN {} DROP DEFAULT", ident::quote(column))
+}
+
+/// `ALTER TABLE … SET STORAGE`.
+pub(super) fn set_storage(relation: &str, column: &str, letter: char) -> String {
+    let (column, storage) = (ident::quote(column), storage_word(letter));
+    format!("ALTER TABLE ONLY {relation} ALTER COLUMN {column} SET STORAGE {storage}")
+}
+
+/// `ALTER TABLE … SET COMPRESSION`.
+pub(super) fn set_compression(relation: &str, column: &str, letter: char) -> String {
+    let (column, method) = (ident::quote(column), compression_word(letter).unwrap_or("default"));
+    format!("ALTER TABLE ONLY {relation} ALTER COLUMN {column} SET COMPRESSION {method}")
+}
+
 /// A generation expression that differs from the parent's (possible from 17 on).
 pub(super) fn set_expression(relation: &str, column: &Column) -> Option<String> {
     let (_, expression) = column.default.as_ref()?;
@@ -102,15 +119,10 @@ pub(super) fn settings(relation: &str, column: &Column, inherited: &[&Column]) -
     }
     let (storage, usual) = column.storage;
     if !usual || inherited.iter().any(|above| !above.storage.1) {
-        statements.push(format!("{alter} SET STORAGE {}", storage_word(storage)));
+        statements.push(set_storage(relation, &column.name, storage));
     }
-    match column.compression {
-        'p' => statements.push(format!("{alter} SET COMPRESSION pglz")),
-        'l' => statements.push(format!("{alter} SET COMPRESSION lz4")),
-        _ if inherited.iter().any(|above| above.compression != ' ') => {
-            statements.push(format!("{alter} SET COMPRESSION default"));
-        }
-        _ => {}
+    if column.compression != ' ' || inherited.iter().any(|above| above.compression != ' ') {
+        statements.push(set_compression(relation, &column.name, column.compression));
     }
     if !column.options.is_empty() {
         statements.push(format!("{alter} SET ({})", option_list(&column.options)));
@@ -124,6 +136,14 @@ fn storage_word(letter: char) -> &'static str {
         'e' => "EXTERNAL",
         'm' => "MAIN",
         _ => "EXTENDED",
+    }
+}
+
+fn compression_word(letter: char) -> Option<&'static str> {
+    match letter {
+        'p' => Some("pglz"),
+        'l' => Some("lz4"),
+        _ => None,
     }
 }
 
@@ -168,12 +188,7 @@ pub(super) fn describe<'a>(
         said.set_some(Property::Identity, identity);
         let (storage, usual) = column.storage;
         said.set_some(Property::Storage, (!usual).then(|| storage_word(storage)));
-        let compression = match column.compression {
-            'p' => Some("pglz"),
-            'l' => Some("lz4"),
-            _ => None,
-        };
-        said.set_some(Property::Compression, compression);
+        said.set_some(Property::Compression, compression_word(column.compression));
         said.set_some(Property::Statistics, column.statistics.map(|target| target.to_string()));
         said.set_some(Property::Options, sorted(&column.options));
         let own = constraints.not_nulls(relation.oid).find(|one| one.column == Some(column.number));

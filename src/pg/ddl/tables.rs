@@ -5,6 +5,7 @@ use super::columns::{self, NotNull};
 use super::constraints::{Constraint, Constraints};
 use super::dependencies::Graph;
 use super::foreign;
+use super::merged_columns::Agreement;
 use super::relations::{Relation, Relations};
 use super::sequences::Sequences;
 use crate::error::Result;
@@ -40,7 +41,12 @@ impl Source<'_> {
         let inline: Vec<&Constraint> =
             checks.iter().copied().filter(|check| self.is_inline(table, check)).collect();
         let (name, keyword, class) = (table.sql(), table.keyword(), table.table_class());
-        let draft = Draft::new(class, Some(&table.name.schema), &table.name.name)
+        let parents = Agreement::of(self.relations, table, |column| is_printed(table, column));
+        let mut draft = Draft::new(class, Some(&table.name.schema), &table.name.name);
+        for sql in parents.before {
+            draft = draft.define(sql);
+        }
+        let draft = draft
             .define(self.create(table, &inline))
             .in_tablespace(table.tablespace.as_deref())
             .owned_by(&table.owner, &format!("{keyword} {name}"));
@@ -54,6 +60,12 @@ impl Source<'_> {
             for parent in self.relations.parents(table.oid) {
                 out.add_need(index, parent.key());
             }
+        }
+        for key in parents.needs {
+            out.add_need(index, key);
+        }
+        for sql in parents.after {
+            out.push(index, Statement::define(sql));
         }
         self.describe(out.described(index), table);
         self.claim_constraints(out, table, index, &checks, &inline)?;

@@ -23,6 +23,11 @@ pub(super) fn reconcile(left: &mut Versioned, right: &mut Versioned) {
         });
     }
     if crosses(17) {
+        json_without_quotes(&mut older.catalog);
+        json_without_quotes(&mut newer.catalog);
+    }
+    let objects = &mut newer.catalog.objects;
+    if crosses(17) {
         for object in objects.values_mut() {
             without_maintain(&mut object.properties);
             object.columns.iter_mut().for_each(|column| without_maintain(&mut column.properties));
@@ -40,6 +45,33 @@ pub(super) fn reconcile(left: &mut Versioned, right: &mut Versioned) {
             }
         }
     }
+}
+
+/// `json` is a keyword since 17, and the server writes the type's name without quotes.
+fn json_without_quotes(catalog: &mut Catalog) {
+    let bare = |text: &mut String| *text = text.replace("\"json\"", "json");
+    let objects = std::mem::take(&mut catalog.objects).into_iter();
+    let renamed = objects.map(|(mut address, mut object)| {
+        bare(&mut address.name);
+        let columns = object.columns.iter_mut().map(|column| &mut column.properties);
+        for properties in columns.chain([&mut object.properties]) {
+            for value in properties.values_mut() {
+                match value {
+                    Value::Text(text) => bare(text),
+                    Value::List(lines) => lines.iter_mut().for_each(bare),
+                }
+            }
+        }
+        let together = std::mem::take(&mut object.made_together).into_iter();
+        object.made_together = together
+            .map(|mut address| {
+                bare(&mut address.name);
+                address
+            })
+            .collect();
+        (address, object)
+    });
+    catalog.objects = renamed.collect();
 }
 
 type Objects = BTreeMap<Address, CatalogObject>;

@@ -152,7 +152,7 @@ impl Parts {
 
 /// What `pgark verify` finds in a file.
 pub fn check_file(path: &Path) -> Result<Report> {
-    verify::check_file(path, None, 1, &Silent, &Interrupt::default())
+    verify::check_file(path, None, verify::Depth::Rows, 1, &Silent, &Interrupt::default())
 }
 
 /// What `pgark verify` finds in these bytes.

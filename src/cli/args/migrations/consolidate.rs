@@ -102,7 +102,7 @@ pub struct Consolidate {
     #[arg(long, value_name = "CLASS")]
     pub allow_missing: Vec<String>,
     /// Compression level of the archive.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=19))]
     pub level: i32,
     #[command(flatten)]
     #[allow(missing_docs)]

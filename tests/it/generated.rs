@@ -1,0 +1,183 @@
+//! Schemas that are made at random, by statements that the server accepts, come back as `pg_dump`
+//! describes them. A few hundred by default; more, and others, on request:
+//!
+//!     PGARK_GENERATED_CASES=5000 PGARK_GENERATED_SEED=7 cargo test --test it generated::
+
+mod actions;
+mod numbers;
+
+use crate::schema_roundtrip::{Scratch, dump, open, read, replay, unseen};
+use actions::Schema;
+use numbers::{Action, Numbers};
+use pgark::model::schema::ObjectClass;
+use pgark::pg::session::Purpose;
+use pgark::rules::order::restore_order;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// So many share a pair of databases: a pair takes longer to make than most schemas.
+const TOGETHER: usize = 8;
+
+/// One schema: by what seed it was made, and of what.
+#[derive(Clone)]
+struct Case {
+    seed: u64,
+    actions: Vec<Action>,
+}
+
+impl Case {
+    fn of(seed: u64) -> Self {
+        let mut numbers = Numbers(seed);
+        let count = 30 + numbers.next() % 60;
+        let actions = (0..count).map(|_| Action::random(&mut numbers)).collect();
+        Self { seed, actions }
+    }
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
+}
+
+#[test]
+fn random_schemas_come_back_as_pg_dump_describes_them() {
+    let mut session = open("postgres", Purpose::Write);
+    for role in ["pgark_gen_a", "\"pgark gen b\""] {
+        let sql = format!(
+            "DO $$BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END$$"
+        );
+        session.execute(&sql).unwrap();
+    }
+    let (seed, count) = (setting("PGARK_GENERATED_SEED", 1), setting("PGARK_GENERATED_CASES", 200));
+    let cases: Vec<Case> = (0..count).map(|number| Case::of(seed + number)).collect();
+    let mut accepted = 0;
+    for together in cases.chunks(TOGETHER) {
+        match check(together) {
+            Ok(statements) => accepted += statements.len(),
+            Err(_) => explain(together),
+        }
+    }
+    // The generator is worth nothing if the server refuses most of what it makes.
+    assert!(accepted as u64 > count * 15, "only {accepted} statements in {count} schemas");
+}
+
+/// Fails with the smallest schema that does not come back.
+fn explain(together: &[Case]) {
+    let alone = together.iter().find(|case| check(std::slice::from_ref(case)).is_err());
+    let Some(case) = alone else {
+        let seed = together[0].seed;
+        panic!(
+            "the schemas of seeds {seed} to {} do not come back together",
+            together.last().unwrap().seed
+        );
+    };
+    let mut small = case.clone();
+    let mut step = small.actions.len() / 2;
+    while step > 0 {
+        let mut start = 0;
+        while start < small.actions.len() {
+            let mut fewer = small.clone();
+            let end = (start + step).min(fewer.actions.len());
+            fewer.actions.drain(start..end);
+            if check(std::slice::from_ref(&fewer)).is_err() {
+                small = fewer;
+            } else {
+                start += step;
+            }
+        }
+        step /= 2;
+    }
+    let (statements, why) = match check(&[small]) {
+        Ok(statements) => (statements, String::from("this time it came back")),
+        Err((statements, why)) => (statements, why),
+    };
+    panic!(
+        "PGARK_GENERATED_SEED={} PGARK_GENERATED_CASES=1 runs it again:\n{}\n\n{why}",
+        case.seed,
+        statements.join(";\n")
+    );
+}
+
+/// Makes the schemas in one database, and again in another: gives the statements that the server
+/// accepted, and what differs.
+fn check(cases: &[Case]) -> Result<Vec<String>, (Vec<String>, String)> {
+    let source = Scratch::new("generated_source");
+    let mut statements = Vec::new();
+    for (number, case) in cases.iter().enumerate() {
+        statements.extend(make(&source, number, case));
+    }
+    let compared = catch_unwind(AssertUnwindSafe(|| compare(&source)));
+    match compared {
+        Ok(Ok(())) => Ok(statements),
+        Ok(Err(why)) => Err((statements, why)),
+        Err(panic) => {
+            let why = panic.downcast_ref::<String>().cloned();
+            Err((statements, why.unwrap_or_else(|| String::from("it panicked"))))
+        }
+    }
+}
+
+fn make(source: &Scratch, number: usize, case: &Case) -> Vec<String> {
+    let mut session = open(&source.0, Purpose::Write);
+    let mut schema = Schema::new(number, session.facts.major());
+    session.execute("RESET ALL").unwrap();
+    session.execute("SET client_min_messages = error").unwrap();
+    let mut accepted = vec![schema.schemas()];
+    session.client.batch_execute(&accepted[0]).unwrap();
+    for action in &case.actions {
+        let Some((sql, made)) = schema.statement(action) else { continue };
+        // Several statements in one message are one transaction.
+        let made_it = session.client.batch_execute(&sql).is_ok();
+        assert!(!session.client.is_closed(), "the server broke off at {sql}");
+        if made_it {
+            schema.keep(made);
+            accepted.push(sql);
+        }
+    }
+    accepted
+}
+
+fn compare(source: &Scratch) -> Result<(), String> {
+    let (schema, major) = read(source);
+    let unknown = schema.not_carried.iter().filter(|left| left.class == ObjectClass::Unknown);
+    if let Some(unknown) = unknown.clone().next() {
+        return Err(format!("not carried: {unknown:?}"));
+    }
+    let objects = restore_order(schema.objects.clone()).map_err(|error| error.to_string())?;
+    let copy = Scratch::new("generated_copy");
+    replay(&copy, &objects, major);
+    same("pg_dump", &without_column_order(&dump(source)), &without_column_order(&dump(&copy)))?;
+    same("beside pg_dump", &unseen(source).join("\n"), &unseen(&copy).join("\n"))
+}
+
+/// The columns of children come in another order (dump-correctness P3).
+fn without_column_order(text: &str) -> String {
+    let mut sorted = Vec::new();
+    let mut body: Option<Vec<&str>> = None;
+    for line in text.lines() {
+        match &mut body {
+            Some(lines) if line.starts_with(')') => {
+                lines.sort_unstable();
+                sorted.append(lines);
+                sorted.push(line);
+                body = None;
+            }
+            Some(lines) => lines.push(line.trim_end_matches(',')),
+            None => {
+                sorted.push(line);
+                body = (line.starts_with("CREATE ") && line.ends_with(" (")).then(Vec::new);
+            }
+        }
+    }
+    sorted.join("\n")
+}
+
+fn same(what: &str, source: &str, copy: &str) -> Result<(), String> {
+    if source == copy {
+        return Ok(());
+    }
+    let (source, copy): (Vec<&str>, Vec<&str>) = (source.lines().collect(), copy.lines().collect());
+    let common = source.iter().zip(&copy).take_while(|(one, other)| one == other).count();
+    let near = |lines: &[&str]| {
+        lines[common.saturating_sub(6).min(lines.len())..(common + 8).min(lines.len())].join("\n")
+    };
+    Err(format!("{what}, line {common}\n--- source\n{}\n--- copy\n{}", near(&source), near(&copy)))
+}
