@@ -1,7 +1,7 @@
 //! pgark archives PostgreSQL databases into files and brings them back.
 //!
-//! The map: dependencies point down only, `cli → ops → { rules | pg | archive | store } → model,
-//! error`, and the four in the middle do not know each other (`tests/architecture.rs`).
+//! The map: dependencies point down only, `cli → ops → { rules | pg | archive | store | process } →
+//! model, error`, and the five in the middle do not know each other (`tests/architecture.rs`).
 #![warn(missing_docs)]
 
 pub mod error;
@@ -103,8 +103,16 @@ pub mod store {
     pub mod folder;
     pub mod output;
     pub mod place;
+    pub mod private_folder;
     pub mod project_files;
     pub mod repository;
+    pub mod tree_swap;
+}
+
+/// Other programs: the only home of child processes.
+pub mod process {
+    pub mod child;
+    pub mod postgres;
 }
 
 /// The server: the only home of the `postgres` crate.
@@ -125,13 +133,16 @@ pub mod pg {
     pub mod large_objects;
     pub mod ledgers;
     pub mod names;
+    pub mod positions;
     pub mod references;
     pub mod rights;
     pub mod roles;
     pub mod rows;
+    pub mod seed;
     pub mod session;
     pub mod settings;
     pub mod snapshot;
     pub mod target;
+    pub mod version_table;
     pub mod wire;
 }

@@ -467,7 +467,7 @@ pub struct Compare {
     pub locks: Locks,
 }
 
-fn aspects() -> impl TypedValueParser<Value = Aspect> {
+pub(in crate::cli) fn aspects() -> impl TypedValueParser<Value = Aspect> {
     PossibleValuesParser::new(Aspect::IGNORABLE.map(Aspect::name)).try_map(|name| {
         let found = Aspect::IGNORABLE.into_iter().find(|aspect| aspect.name() == name);
         found.ok_or("there is no such aspect")

@@ -1,6 +1,7 @@
 //! libpq's environment variables, and the home folder.
 
 use crate::model::connection::{Asking, Connection, Person, Places};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -71,6 +72,11 @@ pub fn connection(string: &str, asking: Asking, person: Arc<dyn Person>) -> Conn
         system_folder: path("PGSYSCONFDIR"),
     };
     connection
+}
+
+/// All variables, for programs that pgark runs.
+pub fn variables() -> Vec<(OsString, OsString)> {
+    std::env::vars_os().collect()
 }
 
 /// libpq's variables that are set, with their values.

@@ -17,8 +17,10 @@ use std::path::Path;
 use std::time::Duration;
 
 mod check;
+mod checklist;
 mod compare;
 mod config;
+mod consolidate;
 mod extract;
 mod list;
 mod schema_diff;
@@ -26,8 +28,10 @@ mod show;
 mod status;
 
 pub use check::check;
+pub use checklist::{checklist, rollback};
 pub use compare::compare;
 pub use config::config;
+pub use consolidate::consolidate;
 pub use extract::extract;
 pub use list::list;
 pub use show::show;

@@ -22,6 +22,7 @@ use crate::pg::session::Purpose;
 use crate::pg::{catalog, roles, snapshot, target};
 use crate::rules::role_names;
 use crate::rules::selection::Selection;
+use crate::store::place;
 use crate::store::repository::Repository;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
@@ -90,6 +91,7 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     let started = Utc::now();
     let given = options.name.as_deref().map(checked_name).transpose()?;
     let repository = Repository::at(&options.repository)?;
+    warn_of_storage(&repository, observer);
     let lock = repository.lock()?;
     let swept = repository.sweep(&lock)?;
     for name in swept.published {
@@ -251,6 +253,17 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         size,
         elapsed: begun.elapsed(),
     })
+}
+
+/// An archive is of no use where it does not outlive what it is kept for.
+fn warn_of_storage(repository: &Repository, observer: &dyn Observer) {
+    let places = repository.folders().into_iter().filter_map(|folder| place::survey(&folder).ok());
+    let mut passing = places.filter_map(|place| Some((place.gone_when()?, place)));
+    if let Some((when, place)) = passing.next() {
+        observer.warn(&format!(
+            "the archive will be gone when {when}: {place}; give --repo a folder on a disk or volume that stays"
+        ));
+    }
 }
 
 /// Every role that the archive names: without it, a part of the archive cannot be restored.

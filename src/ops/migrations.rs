@@ -1,5 +1,14 @@
-//! `pgark migrations …`: the migration project's files against the database.
+//! `pgark migrations …`: the migration project's files and the database, kept in step.
 
+pub mod alembic;
+mod archived;
+pub mod consolidate;
+mod gate;
 pub mod ledgers;
+pub mod new_tree;
 pub mod project;
+pub mod proof;
+pub mod rollback;
+pub mod scratch;
 pub mod status;
+pub mod verify;

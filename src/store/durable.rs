@@ -200,6 +200,21 @@ pub fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
+/// The same for a folder, which can have no hard link: where the file system does not know it, a
+/// rename after a look, which replaces nothing but an empty folder.
+pub fn rename_without_replacing_folder(from: &Path, to: &Path) -> io::Result<()> {
+    let here = rustix::fs::CWD;
+    match rustix::fs::renameat_with(here, from, here, to, RenameFlags::NOREPLACE) {
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            if to.symlink_metadata().is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            Ok(rustix::fs::rename(from, to)?)
+        }
+        result => Ok(result?),
+    }
+}
+
 /// Makes the names in `path`'s folder durable.
 pub fn sync_folder_of(path: &Path) -> Result<()> {
     // The folder of a bare name is the current one.

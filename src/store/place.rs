@@ -49,9 +49,17 @@ pub fn survey(folder: &Path) -> Result<Place> {
 }
 
 impl Place {
-    /// Whether what is written there is gone when the machine starts again.
-    pub fn is_volatile(&self) -> bool {
-        matches!(self.file_system.as_deref(), Some("tmpfs" | "ramfs"))
+    /// When what is written there will be gone, if that is sure: memory, or the layer that a
+    /// container writes over its image, which is known by being the root.
+    pub fn gone_when(&self) -> Option<&'static str> {
+        let mounted_at = self.mounted_at.as_deref();
+        match (self.file_system.as_deref()?, mounted_at) {
+            ("tmpfs" | "ramfs", _) => Some("the machine restarts"),
+            ("overlay" | "aufs" | "fuse.fuse-overlayfs", Some("/")) => {
+                Some("this container is replaced")
+            }
+            _ => None,
+        }
     }
 }
 
@@ -92,6 +100,22 @@ mod tests {
         let found = mount_of(text, rustix::fs::makedev(0, 42)).unwrap();
         assert_eq!(found, ("/var/my backups".to_owned(), "nfs4".to_owned()));
         assert_eq!(mount_of(text, rustix::fs::makedev(8, 2)), None);
+    }
+
+    #[test]
+    fn memory_and_the_layer_of_a_container_do_not_last() {
+        let place = |file_system: &str, mounted_at: &str| Place {
+            folder: PathBuf::from("/data"),
+            file_system: Some(file_system.to_owned()),
+            mounted_at: Some(mounted_at.to_owned()),
+            free: 0,
+            writable: true,
+            read_only: false,
+        };
+        assert_eq!(place("tmpfs", "/data").gone_when(), Some("the machine restarts"));
+        assert_eq!(place("overlay", "/").gone_when(), Some("this container is replaced"));
+        assert_eq!(place("overlay", "/data").gone_when(), None);
+        assert_eq!(place("ext4", "/").gone_when(), None);
     }
 
     #[test]

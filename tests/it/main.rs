@@ -23,6 +23,14 @@ mod check;
 mod command_line;
 /// How servers are reached: strings and files, TLS, logins, several hosts, poolers.
 mod connections;
+/// One revision in the place of many: gate, proof, exchange.
+mod consolidate;
+/// Killed and failed at every file operation of the exchange.
+mod consolidate_crash;
+/// Some revisions stay, and the others fold into them.
+mod consolidate_keep;
+/// Projects of every shape, with every driver.
+mod consolidate_shapes;
 /// Killed, failed and interrupted at every file operation.
 mod crash;
 /// Roles that the server lacks, made by a restore.
@@ -33,6 +41,8 @@ mod damage;
 mod data_only;
 /// Settings, default privileges, tablespaces, labels, and what a new database is.
 mod database;
+/// Start commands that need an archive before the application.
+mod deploy;
 /// The example application is what it says.
 mod example;
 /// Extensions, and what is built on them.
@@ -58,12 +68,16 @@ mod listing;
 /// The migration project inside the archive.
 mod loading;
 mod migrations_bundle;
+/// After a consolidation: the checklist, and the way back.
+mod migrations_checked;
 /// Files against the database: status, backup --require-migrations, restore.
 mod migrations_status;
 /// Databases as they should not be: names, values, sizes, encodings.
 mod odd_databases;
 /// The twenty pitfalls of logical backups: the naive form fails, pgark does not.
 mod pitfalls;
+/// Every way in which scripts for consolidation have lost data.
+mod plan_defects;
 /// One moment: backups while others TRUNCATE, ALTER, CREATE and DROP.
 mod race;
 /// Restores into empty and new databases.

@@ -2,8 +2,12 @@
 
 use clap::{Args, Subcommand};
 
+mod checked;
+mod consolidate;
 mod status;
 
+pub use checked::{MigrationsVerify, Rollback};
+pub use consolidate::{Consolidate, Reference};
 pub use status::Status;
 
 /// Keep migration files and the database in step.
@@ -22,12 +26,18 @@ pub struct Migrations {
 #[allow(missing_docs)]
 pub enum MigrationsVerb {
     Status(Status),
+    Consolidate(Box<Consolidate>),
+    Verify(Box<MigrationsVerify>),
+    Rollback(Box<Rollback>),
 }
 
 impl Migrations {
     /// What all verbs share.
     pub fn common(&self) -> &super::Common {
         match &self.verb {
+            MigrationsVerb::Consolidate(args) => &args.common,
+            MigrationsVerb::Verify(args) => &args.common,
+            MigrationsVerb::Rollback(args) => &args.common,
             MigrationsVerb::Status(args) => &args.common,
         }
     }

@@ -29,12 +29,8 @@ pub fn check(report: &mut Report, options: &backup::Options) -> Result<Place> {
     if repository.is_being_written()? {
         let text = "another pgark is writing to it now: a backup would be refused";
         report.add("repository", State::Failed(Kind::Locked), text);
-    } else if place.is_volatile() {
-        report.add(
-            "repository",
-            State::Warning,
-            format!("{place}: gone when the machine restarts"),
-        );
+    } else if let Some(when) = place.gone_when() {
+        report.add("repository", State::Warning, format!("{place}: gone when {when}"));
     } else {
         report.add("repository", State::Fine, format!("{place}, can be written to"));
     }

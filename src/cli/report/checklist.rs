@@ -1,0 +1,114 @@
+//! The results of `pgark migrations verify` and `rollback`.
+
+use super::{print_json, to_stdout, took};
+use crate::cli::exit::ExitCode;
+use crate::error::Result;
+use crate::model::name::Printable;
+use crate::ops::migrations::rollback::{Summary, Version};
+use crate::ops::migrations::verify::{Check, State};
+use serde_json::{Value, json};
+
+/// How many findings of one check are shown.
+const SHOWN: usize = 20;
+
+/// The list with ticks and crosses.
+pub fn checklist(checks: &[Check], as_json: bool, quiet: bool) -> Result<ExitCode> {
+    let bad = checks.iter().filter(|check| check.state == State::Bad).count();
+    let code = if bad == 0 { ExitCode::Done } else { ExitCode::Differs };
+    if as_json {
+        let list: Vec<Value> = checks
+            .iter()
+            .map(|check| {
+                let state = match check.state {
+                    State::Good => "good",
+                    State::Bad => "bad",
+                    State::Skipped => "skipped",
+                };
+                json!({"check": check.name, "what": check.what, "state": state, "findings": check.findings})
+            })
+            .collect();
+        let result = if bad == 0 { "done" } else { "differs" };
+        print_json(json!({"result": result, "exit_code": code.number(), "checks": list}))?;
+        return Ok(code);
+    }
+    let mut lines = Vec::new();
+    for check in checks {
+        let sign = match check.state {
+            State::Good => "✓",
+            State::Bad => "✗",
+            State::Skipped => "–",
+        };
+        if quiet && check.state != State::Bad {
+            continue;
+        }
+        lines.push(format!("{sign} {:<12}{}", check.name, Printable(&check.what)));
+        for finding in check.findings.iter().take(SHOWN) {
+            lines.extend(finding.lines().map(|line| format!("    {}", Printable(line))));
+        }
+        if let Some(more @ 1..) = check.findings.len().checked_sub(SHOWN) {
+            lines.push(format!("    and {more} more"));
+        }
+    }
+    if !quiet {
+        lines.push(match bad {
+            0 => format!("all {} checks are good, but for what was left out", checks.len()),
+            _ => format!("{bad} of {} checks are not good", checks.len()),
+        });
+    }
+    if !lines.is_empty() {
+        to_stdout(&lines.join("\n"))?;
+    }
+    Ok(code)
+}
+
+/// What a rollback did, or would do.
+pub fn rollback(summary: &Summary, as_json: bool, quiet: bool) -> Result<()> {
+    let version = match &summary.version {
+        Version::NotSeen => Value::Null,
+        Version::Kept(rows) => json!({"kept": rows}),
+        Version::Changed { from, to } => json!({"from": from, "to": to}),
+    };
+    if as_json {
+        return print_json(json!({
+            "result": "done",
+            "exit_code": ExitCode::Done.number(),
+            "dry_run": summary.dry_run,
+            "archive": summary.archive,
+            "revisions": summary.revisions,
+            "carried": summary.carried,
+            "parked": summary.parked,
+            "version": version,
+            "rows_restored": summary.data.as_ref().map(|data| data.rows),
+            "seconds": summary.elapsed.as_secs_f64(),
+        }));
+    }
+    if quiet {
+        return Ok(());
+    }
+    let mut lines = Vec::new();
+    match &summary.parked {
+        Some(parked) => {
+            let done = if summary.dry_run { "would bring back" } else { "brought back" };
+            lines.push(format!("{done} {} revisions of {}", summary.revisions, summary.archive));
+            lines.push(format!("what was there: {parked}"));
+        }
+        None => lines.push(format!("the files are those of {} already", summary.archive)),
+    }
+    lines
+        .extend(summary.carried.iter().map(|path| format!("newer, and kept: {}", Printable(path))));
+    lines.push(match &summary.version {
+        Version::NotSeen => String::from("no database was looked at"),
+        Version::Kept(rows) => {
+            format!("the version table says {}, which the files know", rows.join(", "))
+        }
+        Version::Changed { from, to } => format!("the version table's one row: {from} → {to}"),
+    });
+    if let Some(data) = &summary.data {
+        lines.push(format!("{} rows of {} tables came back, proved", data.rows, data.tables));
+    }
+    lines.push(match summary.dry_run {
+        true => format!("a dry run: nothing was written, {}", took(summary.elapsed)),
+        false => took(summary.elapsed),
+    });
+    to_stdout(&lines.join("\n"))
+}

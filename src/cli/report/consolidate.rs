@@ -1,0 +1,152 @@
+//! The result of `pgark migrations consolidate`.
+
+use super::{print_json, to_stdout, took};
+use crate::cli::exit::ExitCode;
+use crate::error::Result;
+use crate::model::name::{Printable, enumerate};
+use crate::ops::migrations::consolidate::Summary;
+use crate::ops::migrations::proof::Compared;
+use serde_json::{Value, json};
+
+/// Shows what was done, or would be.
+pub fn consolidate(summary: &Summary, as_json: bool, quiet: bool) -> Result<()> {
+    if as_json {
+        return print_json(as_value(summary));
+    }
+    if quiet {
+        return Ok(());
+    }
+    let mut lines = Vec::new();
+    let done = match summary.dry_run {
+        true => "would put",
+        false => "put",
+    };
+    lines.push(format!(
+        "{done} {} in the place of {} revisions of \"{}\"; the newest is {} as before",
+        match summary.written.len() {
+            1 => String::from("one revision"),
+            several => format!("{several} revisions"),
+        },
+        summary.replaced.len() + summary.written.len(),
+        Printable(&summary.database),
+        summary.heads.join(", ")
+    ));
+    for kept in &summary.fold {
+        lines.push(match kept.folds.as_slice() {
+            [] => format!("  {} stays as it is", kept.id),
+            folds => format!("  {} takes in {}", kept.id, folds.join(", ")),
+        });
+    }
+    lines.extend(summary.written.iter().map(|written| format!("new: {}", written.path)));
+    for (table, rows) in &summary.seeds {
+        lines.push(format!("with {rows} rows of {}", Printable(table)));
+    }
+    lines.extend(summary.compared.iter().map(compared));
+    lines.extend(summary.uncompared.iter().map(|what| format!("not compared: {what}")));
+    if !summary.left_out.is_empty() {
+        lines.push(format!("not in the new revision: {}", enumerate(&summary.left_out)));
+    }
+    if let Some(archive) = &summary.archive {
+        lines.push(format!("archive, verified: {}", archive.display()));
+    }
+    lines.push(format!("old revisions: {}", summary.parked));
+    for database in &summary.behind {
+        lines.push(format!(
+            "left behind: {} at {}; {}",
+            Printable(&database.database),
+            database.revisions.join(", "),
+            remedy(summary)
+        ));
+    }
+    if summary.dry_run {
+        for written in &summary.written {
+            lines.push(format!("\n--- {}\n{}", written.path, written.text.trim_end()));
+        }
+    }
+    lines.push(match summary.dry_run {
+        true => format!("a dry run: nothing was written, {}", took(summary.elapsed)),
+        false => format!("exchanged, and checked again, {}", took(summary.elapsed)),
+    });
+    to_stdout(&lines.join("\n"))
+}
+
+/// What to do for a database that has not applied everything.
+fn remedy(summary: &Summary) -> String {
+    match &summary.legacy_ini {
+        Some(ini) => format!(
+            "alembic -c {ini} upgrade {}, and then alembic upgrade head",
+            summary.heads.join(" ")
+        ),
+        None => format!("bring it to {} with the parked revisions first", summary.heads.join(", ")),
+    }
+}
+
+fn compared(found: &Compared) -> String {
+    let what = match &found.rows {
+        Some(_) => "schema, rows and sequences",
+        None => "schema",
+    };
+    let ignored: usize = found.schema.ignored.values().sum();
+    let but = match ignored {
+        0 => String::new(),
+        _ => {
+            let aspects: Vec<&str> =
+                found.schema.ignored.keys().map(|aspect| aspect.name()).collect();
+            format!(", but for {}", aspects.join(", "))
+        }
+    };
+    let equal = if found.is_equal() { "equal" } else { "DIFFERENT" };
+    format!(
+        "{} and {}: {equal} in {what} ({} objects{but})",
+        found.left, found.right, found.schema.objects
+    )
+}
+
+fn as_value(summary: &Summary) -> Value {
+    let compared: Vec<Value> = summary
+        .compared
+        .iter()
+        .map(|found| {
+            json!({
+                "left": found.left,
+                "right": found.right,
+                "equal": found.is_equal(),
+                "rows_compared": found.rows.is_some(),
+                "objects": found.schema.objects,
+                "ignored": found.schema.ignored.iter().map(|(aspect, count)| (aspect.name(), count)).collect::<std::collections::BTreeMap<_, _>>(),
+                "findings": found.findings(),
+            })
+        })
+        .collect();
+    let written: Vec<Value> = summary
+        .written
+        .iter()
+        .map(|written| match summary.dry_run {
+            true => json!({"path": written.path, "text": written.text}),
+            false => json!({"path": written.path}),
+        })
+        .collect();
+    json!({
+        "result": "done",
+        "exit_code": ExitCode::Done.number(),
+        "dry_run": summary.dry_run,
+        "database": summary.database,
+        "heads": summary.heads,
+        "replaced": summary.replaced,
+        "fold": summary.fold.iter().map(|kept| json!({"kept": kept.id, "folds": kept.folds, "follows": kept.down})).collect::<Vec<_>>(),
+        "written": written,
+        "seeds": summary.seeds.iter().map(|(table, rows)| json!({"table": table, "rows": rows})).collect::<Vec<_>>(),
+        "compared": compared,
+        "not_compared": summary.uncompared,
+        "left_out": summary.left_out,
+        "archive": summary.archive,
+        "parked": summary.parked,
+        "legacy_ini": summary.legacy_ini,
+        "behind": summary.behind.iter().map(|database| json!({
+            "database": database.database,
+            "revisions": database.revisions,
+            "remedy": remedy(summary),
+        })).collect::<Vec<_>>(),
+        "seconds": summary.elapsed.as_secs_f64(),
+    })
+}

@@ -1,0 +1,197 @@
+//! The folders of a project with other revisions in them.
+
+use super::project::AlembicProject;
+use crate::archive::hashing;
+use crate::error::{Error, Result};
+use crate::rules::alembic::{override_ini, written};
+use crate::store::project_files::ProjectFile;
+use crate::store::tree_swap::NewTree;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A revision that is to be written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Path relative to the project.
+    pub path: String,
+    /// The file whose mode it gets.
+    pub like: String,
+    /// Its text, without seal.
+    pub text: String,
+}
+
+/// What the folders of revisions are to hold: what they hold now, without the files `without`, and
+/// with what was written.
+pub fn files(
+    project: &AlembicProject,
+    without: &BTreeSet<String>,
+    written: &[Written],
+) -> Vec<ProjectFile> {
+    let inside = |path: &str| project.version_locations.iter().any(|folder| is_below(path, folder));
+    let mut files: BTreeMap<String, ProjectFile> = BTreeMap::new();
+    for file in project.files.iter().filter(|file| inside(&file.path)) {
+        if !without.contains(&file.path) && !is_compiled(&file.path) {
+            files.insert(file.path.clone(), copy(file));
+        }
+    }
+    for new in written {
+        let mode = project.file(&new.like).map_or(0o644, |file| file.mode);
+        let sealed =
+            written::sealed(&new.text, &hashing::sha256(with_newline(&new.text).as_bytes()));
+        let file = ProjectFile { path: new.path.clone(), mode, content: sealed.into_bytes() };
+        files.insert(new.path.clone(), file);
+    }
+    for folder in &project.version_locations {
+        if !files.keys().any(|path| is_below(path, folder)) {
+            // Git keeps no empty folders, and Alembic is silent about one that is missing.
+            let path = format!("{folder}/.gitkeep");
+            files.insert(path.clone(), ProjectFile { path, mode: 0o644, content: Vec::new() });
+        }
+    }
+    files.into_values().collect()
+}
+
+fn with_newline(text: &str) -> String {
+    if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }
+}
+
+fn copy(file: &ProjectFile) -> ProjectFile {
+    ProjectFile { path: file.path.clone(), mode: file.mode, content: file.content.clone() }
+}
+
+/// Whether pgark has written a file, and nobody has changed it since; none if pgark has not.
+pub fn is_sealed(text: &str) -> Option<bool> {
+    written::seal(text).map(|(above, hash)| hashing::sha256(above.as_bytes()) == hash)
+}
+
+/// What to exchange so that the folders of revisions hold `files`: the one folder that they all lie
+/// in, or else each of them.
+///
+/// # Errors
+/// Revisions that lie in the project's folder itself, which cannot be exchanged as a whole.
+pub fn swaps(
+    project: &AlembicProject,
+    files: &[ProjectFile],
+    parked: &str,
+    companion: Option<(String, String)>,
+) -> Result<Vec<NewTree>> {
+    let folders = exchanged(project);
+    if folders.iter().any(String::is_empty) {
+        return Err(Error::refused(
+            "the revisions lie in the project's own folder, which cannot be exchanged as a whole",
+        )
+        .hint("move them into a folder of their own, and set version_locations"));
+    }
+    let several = folders.len() > 1;
+    let tree = |(number, folder): (usize, &String)| {
+        let kept = project.files.iter().filter(|file| {
+            is_below(&file.path, folder)
+                && !is_compiled(&file.path)
+                && !project.version_locations.iter().any(|below| is_below(&file.path, below))
+        });
+        let new = files.iter().filter(|file| is_below(&file.path, folder));
+        NewTree {
+            folder: folder.clone(),
+            files: kept.chain(new).map(copy).collect(),
+            parked: if several { format!("{parked}/{folder}") } else { parked.to_owned() },
+            companion: companion.clone().filter(|_| number == 0),
+        }
+    };
+    Ok(folders.iter().enumerate().map(tree).collect())
+}
+
+/// The folders to exchange: the one that holds all revisions, if nothing but the project's migrations
+/// can lie in it; exchanging one is a single step. Else each folder of revisions.
+fn exchanged(project: &AlembicProject) -> Vec<String> {
+    let locations = &project.version_locations;
+    match common_folder(locations) {
+        Some(folder)
+            if locations.contains(&folder)
+                || !folder.is_empty() && is_below(&folder, &project.script_location) =>
+        {
+            vec![folder]
+        }
+        _ => locations.clone(),
+    }
+}
+
+/// The deepest folder that holds all of them.
+fn common_folder(folders: &[String]) -> Option<String> {
+    let mut common: Vec<&str> = folders.first()?.split('/').collect();
+    for folder in folders {
+        let parts: Vec<&str> = folder.split('/').collect();
+        let same = common.iter().zip(&parts).take_while(|(one, other)| one == other).count();
+        common.truncate(same);
+    }
+    Some(common.join("/"))
+}
+
+/// Where the old folders go: beside the revisions, where Alembic does not look.
+pub fn parking_place(project: &AlembicProject, wanted: Option<&str>, name: &str) -> String {
+    if let Some(wanted) = wanted {
+        return wanted.trim_matches('/').to_owned();
+    }
+    let inside = match project.script_location.as_str() {
+        "" => name.to_owned(),
+        folder => format!("{folder}/{name}"),
+    };
+    let seen = |place: &str| project.version_locations.iter().any(|folder| is_below(place, folder));
+    match seen(&inside) {
+        false => inside,
+        true => format!("{}-{name}", project.script_location.replace('/', "-")),
+    }
+}
+
+/// The ini file in the parked folder by which Alembic finds the old revisions: its path below that
+/// folder, and its text. None where several folders are parked.
+pub fn legacy_ini(
+    project: &AlembicProject,
+    section: &str,
+    parked: &str,
+) -> Option<(String, String)> {
+    let folders = exchanged(project);
+    let [folder] = folders.as_slice() else { return None };
+    let above = vec![".."; parked.split('/').count()].join("/");
+    let ini = project.config_file.as_deref().and_then(|name| project.file(name));
+    let ini = ini.filter(|file| !file.path.ends_with(".toml"));
+    let ini = ini.and_then(|file| std::str::from_utf8(&file.content).ok());
+    let places: Vec<String> = project
+        .version_locations
+        .iter()
+        .map(|place| match place[folder.len()..].trim_start_matches('/') {
+            "" => String::from("%(here)s"),
+            below => format!("%(here)s/{below}"),
+        })
+        .collect();
+    let scripts = format!("%(here)s/{above}/{}", project.script_location);
+    let mut values = vec![("script_location", scripts)];
+    values.extend(override_ini::locations(ini, section, &places));
+    let here = format!("%(here)s/{above}");
+    Some((String::from("alembic.ini"), override_ini::with(ini, section, Some(&here), &values)))
+}
+
+/// Whether Python has made a file out of another: with `sourceless`, that of a revision which is gone
+/// would come back to life.
+pub fn is_compiled(path: &str) -> bool {
+    path.ends_with(".pyc") || path.ends_with(".pyo")
+}
+
+/// Whether a path lies in a folder, or is it.
+pub fn is_below(path: &str, folder: &str) -> bool {
+    folder.is_empty()
+        || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_common_folder_is_of_whole_names() {
+        let of = |folders: &[&str]| {
+            common_folder(&folders.iter().map(|f| (*f).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(of(&["m/versions"]).as_deref(), Some("m/versions"));
+        assert_eq!(of(&["m/v1", "m/v2/x"]).as_deref(), Some("m"));
+        assert_eq!(of(&["ab", "ac"]).as_deref(), Some(""));
+    }
+}

@@ -1,0 +1,202 @@
+//! Scratch databases: on a server that was named, or on one that is started for the run. They are
+//! gone when the run is.
+
+use super::alembic::Reach;
+use crate::error::{Error, Kind, Result};
+use crate::model::connection::Connection;
+use crate::model::server::ServerFacts;
+use crate::ops::interrupt::Interrupt;
+use crate::ops::observer::Observer;
+use crate::pg::connect::{Address, Encryption};
+use crate::pg::database::{self, NewDatabase};
+use crate::pg::ident::quote;
+use crate::pg::session::{Purpose, Session};
+use crate::process::postgres::{self, Server, Setup};
+use crate::store::private_folder::PrivateFolder;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long a throw-away server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where scratch databases are made.
+pub enum Place {
+    /// On a server that is started for the run, from the programs in this folder, or from those
+    /// that are found on this machine.
+    ThrowAway(Option<PathBuf>),
+    /// On the server of this connection, whose role may create databases.
+    Server(Box<Connection>),
+}
+
+/// A server on which scratch databases are made. Dropped, it drops them.
+pub struct Scratch {
+    connection: Connection,
+    like: ServerFacts,
+    server: Option<ThrowAway>,
+    made: Vec<String>,
+}
+
+/// The server ends before its folder goes.
+struct ThrowAway {
+    _server: Server,
+    _folder: PrivateFolder,
+}
+
+impl Scratch {
+    /// Finds or starts the server. Databases on it are to be like that of `like`; a throw-away
+    /// server gets the `roles` that the schema names.
+    ///
+    /// # Errors
+    /// No programs of a server here; a server that does not start or cannot be reached.
+    pub fn open(
+        place: &Place,
+        like: &ServerFacts,
+        roles: &BTreeSet<String>,
+        environment: &[(OsString, OsString)],
+        observer: &dyn Observer,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
+        let like = like.clone();
+        match place {
+            Place::Server(connection) => {
+                let connection = connection.as_ref().clone();
+                Ok(Self { connection, like, server: None, made: Vec::new() })
+            }
+            Place::ThrowAway(folder) => {
+                let binaries = postgres::find(folder.as_deref(), environment, like.major())?;
+                if binaries.major != like.major() {
+                    observer.warn(&format!(
+                        "the scratch databases are of PostgreSQL {}, and the database is of {}",
+                        binaries.major,
+                        like.major()
+                    ));
+                }
+                let (connection, server) = start(&binaries, interrupt)?;
+                let mut scratch = Self {
+                    connection,
+                    like: ServerFacts { collate: "C".into(), ctype: "C".into(), ..like },
+                    server: Some(server),
+                    made: Vec::new(),
+                };
+                scratch.like.locale_provider = 'c';
+                scratch.like.locale = None;
+                scratch.make_roles(roles)?;
+                Ok(scratch)
+            }
+        }
+    }
+
+    fn make_roles(&mut self, roles: &BTreeSet<String>) -> Result<()> {
+        let mut session = Session::open(&self.connection, None, Purpose::Write)?;
+        for role in roles.iter().filter(|role| *role != "postgres" && !role.starts_with("pg_")) {
+            session.execute(&format!("CREATE ROLE {}", quote(role)))?;
+        }
+        Ok(())
+    }
+
+    /// Makes an empty database and says how it is reached.
+    pub fn database(&mut self, purpose: &str) -> Result<Reach> {
+        let mut session = Session::open(&self.connection, None, Purpose::Write)?;
+        let number = std::process::id();
+        let name = format!("pgark_scratch_{number}_{}_{purpose}", self.made.len());
+        let new = NewDatabase {
+            name: &name,
+            like: &self.like,
+            locale: None,
+            icu_rules: None,
+            owner: None,
+            tablespace: None,
+        };
+        database::create(&mut session, &new).map_err(|error| match &self.server {
+            Some(_) => error,
+            None => error.while_doing("a scratch database cannot be made on that server").hint(
+                "the role needs CREATEDB; or let pgark start a throw-away server from local programs",
+            ),
+        })?;
+        self.made.push(name.clone());
+        let session = Session::open(&self.connection, Some(&name), Purpose::Catalog)?;
+        let target = session.target();
+        let (host, port) = match &target.address {
+            Address::Unix { folder, port } => (folder.clone(), *port),
+            Address::Tcp { host, port, .. } => (host.clone(), *port),
+        };
+        Ok(Reach {
+            connection: self.connection.clone(),
+            database: name,
+            host,
+            port,
+            user: target.user.clone(),
+            password: target.password.as_ref().map(|password| password.reveal().to_owned()),
+            encrypted: target.encryption == [Encryption::Tls],
+        })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A throw-away server takes its databases with it.
+        if self.server.is_some() || self.made.is_empty() {
+            return;
+        }
+        let Ok(mut session) = Session::open(&self.connection, None, Purpose::Write) else { return };
+        for name in &self.made {
+            // A program that was stopped may still be connected.
+            drop(database::disconnect(&mut session, name));
+            drop(database::remove(&mut session, name));
+        }
+    }
+}
+
+fn start(binaries: &postgres::Binaries, interrupt: &Interrupt) -> Result<(Connection, ThrowAway)> {
+    let folder = PrivateFolder::create()?;
+    let password = hex::encode(rand::random::<[u8; 16]>());
+    let password_file = folder.write("password", password.as_bytes())?;
+    let user = server_user()?;
+    if let Some((user, group)) = user {
+        folder.give_to(user, group)?;
+    }
+    let setup = Setup { binaries, folder: folder.path(), password_file: &password_file, user };
+    let mut server = postgres::start(&setup, &mut || interrupt.check())?;
+    let connection = Connection {
+        string: format!(
+            "host=127.0.0.1 port={} user=postgres password={password} dbname=postgres sslmode=disable",
+            server.port
+        ),
+        ..Connection::default()
+    };
+    let begun = Instant::now();
+    loop {
+        interrupt.check()?;
+        match Session::open(&connection, None, Purpose::Catalog) {
+            Ok(_) => break,
+            Err(error) if begun.elapsed() > PATIENCE => {
+                return Err(error.while_doing("the throw-away server does not answer"));
+            }
+            Err(_) => {}
+        }
+        if let Some(log) = server.ended() {
+            return Err(Error::failed(format!("the throw-away server does not start: {log}")));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok((connection, ThrowAway { _server: server, _folder: folder }))
+}
+
+/// PostgreSQL refuses to run as root: another user of this machine runs it then.
+fn server_user() -> Result<Option<(u32, u32)>> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let found = ["postgres", "nobody"].iter().find_map(|name| {
+        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let mut numbers = line.split(':').skip(2);
+        Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+    });
+    found.map(Some).ok_or_else(|| {
+        Error::new(Kind::Refused, "PostgreSQL does not run as root, and there is no user postgres")
+            .hint("run pgark as another user, or name a server with --scratch URL")
+    })
+}

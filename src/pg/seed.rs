@@ -1,0 +1,74 @@
+//! Rows as INSERT statements, for the few that a migration brings along.
+
+use super::catalog::CatalogTable;
+use super::failure::server;
+use super::ident::{literal, quote, quote_qualified};
+use super::session::Session;
+use crate::error::{Error, Result};
+use crate::model::table::SequenceState;
+use std::fmt::Write;
+
+/// Rows per statement.
+const TOGETHER: usize = 100;
+
+/// More rows than this are no seed of a schema.
+const MOST: i64 = 50_000;
+
+/// Statements that put the table's rows in again, in the order in which they lie there; none for an
+/// empty table. Values travel as the text that the server writes and reads.
+///
+/// # Errors
+/// [`Refused`](crate::error::Kind::Refused) for a table of very many rows.
+pub fn inserts(session: &mut Session, table: &CatalogTable) -> Result<Vec<String>> {
+    let name = &table.name;
+    let failed = |error| server(format!("cannot read table {name}"), error);
+    let quoted = quote_qualified(name);
+    let count = format!("SELECT pg_catalog.count(*) FROM ONLY {quoted}");
+    let count: i64 = session.client.query_one(&count, &[]).map_err(failed)?.get(0);
+    if count > MOST {
+        return Err(Error::refused(format!(
+            "table {name} has {count} rows, and no more than {MOST} go into a migration"
+        ))
+        .hint("leave it to pgark restore, which loads rows of any number"));
+    }
+    if table.columns.is_empty() {
+        let one = format!("INSERT INTO {quoted} DEFAULT VALUES");
+        return Ok(vec![one; usize::try_from(count).unwrap_or_default()]);
+    }
+    // Names are doubled for the format string by %I; a value of a type without a cast to text goes
+    // through its output function.
+    let values: Vec<String> = table
+        .columns
+        .iter()
+        .map(|column| {
+            format!("pg_catalog.quote_nullable({}::pg_catalog.text)", quote(&column.name))
+        })
+        .collect();
+    let sql = format!(
+        "SELECT pg_catalog.concat_ws(', ', {}) FROM ONLY {quoted} ORDER BY ctid",
+        values.join(", ")
+    );
+    let rows = session.client.query(&sql, &[]).map_err(failed)?;
+    let columns: Vec<String> = table.columns.iter().map(|column| quote(&column.name)).collect();
+    let mut statements = Vec::new();
+    for batch in rows.chunks(TOGETHER) {
+        let mut sql =
+            format!("INSERT INTO {quoted} ({}) OVERRIDING SYSTEM VALUE VALUES", columns.join(", "));
+        for (number, row) in batch.iter().enumerate() {
+            let comma = if number == 0 { "" } else { "," };
+            let _ = write!(sql, "{comma}\n({})", row.get::<_, &str>(0));
+        }
+        statements.push(sql);
+    }
+    Ok(statements)
+}
+
+/// The statement that puts a sequence where it is.
+pub fn set_position(sequence: &SequenceState) -> String {
+    format!(
+        "SELECT pg_catalog.setval({}, {}, {})",
+        literal(&quote_qualified(&sequence.name)),
+        sequence.last_value,
+        sequence.is_called
+    )
+}

@@ -1,0 +1,126 @@
+//! Alembic's version table: held against everybody else while its project is changed, and changed
+//! itself only where exactly one row is what it was expected to be.
+
+use super::failure::server;
+use super::ident::quote_qualified;
+use super::session::Session;
+use crate::error::{Error, Kind, Result};
+use crate::model::name::QualifiedName;
+use std::time::Duration;
+
+/// `pgark mig` in ASCII: keeps a second run out of the same database.
+const ADVISORY_KEY: i64 = 0x70_67_61_72_6b_6d_69_67;
+
+/// How strongly the table is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Nobody can write to it: what an archive is read under.
+    AgainstWriters,
+    /// Nobody can read it either, which holds every run of Alembic out.
+    Alone,
+}
+
+/// Keeps every other change of migrations out of the database for as long as the session lasts.
+///
+/// # Errors
+/// [`Kind::Locked`] when another one is under way.
+pub fn lock_out_others(session: &mut Session) -> Result<()> {
+    let row = session
+        .client
+        .query_one("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&ADVISORY_KEY])
+        .map_err(|error| server("cannot lock the database against other runs", error))?;
+    match row.get(0) {
+        true => Ok(()),
+        false => Err(Error::new(
+            Kind::Locked,
+            format!("another pgark is changing the migrations of \"{}\"", session.facts.database),
+        )
+        .hint("wait until it has ended")),
+    }
+}
+
+/// Holds the table until the transaction ends, which the caller has begun.
+///
+/// # Errors
+/// [`Kind::Locked`] when it is not to be had for `patience`.
+pub fn hold(
+    session: &mut Session,
+    table: &QualifiedName,
+    hold: Hold,
+    patience: Duration,
+) -> Result<()> {
+    let mode = match hold {
+        Hold::AgainstWriters => "EXCLUSIVE",
+        Hold::Alone => "ACCESS EXCLUSIVE",
+    };
+    let patience = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX).max(1);
+    session.execute(&format!("SET LOCAL lock_timeout = {patience}"))?;
+    let sql = format!("LOCK TABLE ONLY {} IN {mode} MODE", quote_qualified(table));
+    session.client.batch_execute(&sql).map_err(|error| {
+        server(format!("cannot lock {table}"), error)
+            .hint("run as the owner of the version table, and when no migration is running")
+    })
+}
+
+/// Sessions that began after this session's clock showed `since` (as [`clock`] gives it) and wait
+/// for what this session holds; other runs of pgark, which look who is behind, do not count.
+pub fn waiting_since(session: &mut Session, since: &str) -> Result<Vec<String>> {
+    // In a transaction the view shows what it showed first, unless that is forgotten.
+    session.execute("SELECT pg_catalog.pg_stat_clear_snapshot()")?;
+    let rows = session
+        .client
+        .query(
+            "SELECT coalesce(nullif(application_name, ''), 'process ' || pid)
+             FROM pg_catalog.pg_stat_activity
+             WHERE application_name <> 'pgark' AND datname = pg_catalog.current_database() AND backend_start >= $1::text::timestamptz
+               AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(pid))",
+            &[&since],
+        )
+        .map_err(|error| server("cannot look who waits for the version table", error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// The server's clock.
+pub fn clock(session: &mut Session) -> Result<String> {
+    session
+        .client
+        .query_one("SELECT pg_catalog.clock_timestamp()::text", &[])
+        .map(|row| row.get(0))
+        .map_err(|error| server("cannot read the server's clock", error))
+}
+
+/// Changes the one row that says `from` so that it says `to`.
+///
+/// # Errors
+/// [`Kind::Refused`] when there is not exactly one such row; nothing is changed then, if the caller
+/// ends the transaction without a commit.
+pub fn change(session: &mut Session, table: &QualifiedName, from: &str, to: &str) -> Result<()> {
+    let sql = format!(
+        "UPDATE ONLY {} SET version_num = $1 WHERE version_num = $2",
+        quote_qualified(table)
+    );
+    let changed = session
+        .client
+        .execute(&sql, &[&to, &from])
+        .map_err(|error| server(format!("cannot write to {table}"), error))?;
+    match changed {
+        1 => Ok(()),
+        other => Err(Error::refused(format!(
+            "{other} rows of {table} say \"{from}\", where exactly one was expected"
+        ))),
+    }
+}
+
+/// Databases of the server that the role may look into, but for the session's own.
+pub fn other_databases(session: &mut Session) -> Result<Vec<String>> {
+    let rows = session
+        .client
+        .query(
+            "SELECT datname::text FROM pg_catalog.pg_database
+             WHERE datallowconn AND NOT datistemplate AND datname <> pg_catalog.current_database()
+               AND pg_catalog.has_database_privilege(oid, 'CONNECT') ORDER BY 1",
+            &[],
+        )
+        .map_err(|error| server("cannot list the databases", error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}

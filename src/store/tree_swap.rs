@@ -1,0 +1,614 @@
+//! Folders of a project are exchanged for new ones, whole: at every moment, and after every crash,
+//! there is the old content or the new one.
+//!
+//! New folders are written beside the old ones and synced. A journal in the project's folder says
+//! what is to be exchanged; the folders are told apart by device and inode, which renames keep. Then
+//! each pair changes names in one step, and in the end the old folders go to their parking place
+//! and the journal goes. [`recover`] ends or undoes what a killed run has begun.
+
+use super::durable;
+use super::project_files::{self, ProjectFile};
+use crate::error::{Error, Kind, Result};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The journal's name in the project's folder.
+const JOURNAL: &str = ".pgark-swap.json";
+
+/// Ends the name of a folder that waits to be exchanged. What bears it is pgark's own.
+const STAGED: &str = ".pgark-new";
+
+/// Ends the name of an old folder while two renames stand for an exchange.
+const ASIDE: &str = ".pgark-old";
+
+/// A folder and what it is to hold.
+pub struct NewTree {
+    /// Relative to the project.
+    pub folder: String,
+    /// Its files, with paths relative to the project.
+    pub files: Vec<ProjectFile>,
+    /// Where the old folder goes, relative to the project.
+    pub parked: String,
+    /// A file that the old folder gets when it is parked: its path below it, and its text.
+    pub companion: Option<(String, String)>,
+}
+
+/// What is under way.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Journal {
+    format: u32,
+    swaps: Vec<Entry>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    folder: String,
+    parked: String,
+    companion: Option<(String, String)>,
+    old: Inode,
+    new: Inode,
+}
+
+/// Device and inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Inode(u64, u64);
+
+/// Keeps other runs of pgark from exchanging folders of the same project.
+pub struct ProjectLock {
+    root: PathBuf,
+    _folder: File,
+}
+
+/// What [`recover`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovered {
+    /// The new folders stay; the old ones are parked.
+    Finished,
+    /// The old folders stay.
+    Undone,
+}
+
+/// Whether an exchange in this project was begun and has not ended.
+pub fn pending(root: &Path) -> bool {
+    root.join(JOURNAL).exists()
+}
+
+impl ProjectLock {
+    /// Locks a project.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] when another run holds it.
+    pub fn take(root: &Path) -> Result<Self> {
+        let folder = File::open(root)
+            .map_err(|error| Error::io(format!("cannot open {}", root.display()), error))?;
+        rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
+            match error {
+                rustix::io::Errno::WOULDBLOCK => Error::new(
+                    Kind::Locked,
+                    format!("another pgark is changing the migrations in {}", root.display()),
+                )
+                .hint("wait until it has ended"),
+                _ => Error::io(format!("cannot lock {}", root.display()), error.into()),
+            }
+        })?;
+        Ok(Self { root: root.to_owned(), _folder: folder })
+    }
+
+    /// Ends or undoes what a run that was killed has begun in this project.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] when the folders are no longer those that the journal speaks of.
+    pub fn recover(&self) -> Result<Option<Recovered>> {
+        let place = self.root.join(JOURNAL);
+        let json = match std::fs::read(&place) {
+            Ok(json) => json,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed("read", &place, error)),
+        };
+        let journal: Journal = serde_json::from_slice(&json).map_err(|error| {
+            Error::damaged(format!("{} cannot be read", place.display())).caused_by(error)
+        })?;
+        let exchange = Exchange { root: self.root.clone(), entries: journal.swaps };
+        let all = exchange.entries.iter().all(|entry| exchange.is_exchanged(entry));
+        let known = exchange.entries.iter().all(|entry| exchange.old_place(entry).is_some());
+        if !known {
+            return Err(Error::refused(format!(
+                "{} speaks of folders that are no longer there",
+                place.display()
+            ))
+            .hint("bring the migrations into order by hand, from the parked folder or from the archive, and remove that file"));
+        }
+        match all {
+            true => exchange.park().map(|_| Some(Recovered::Finished)),
+            false => exchange.undo().map(|()| Some(Recovered::Undone)),
+        }
+    }
+
+    /// Makes an empty folder where somebody has removed one that is to be exchanged.
+    pub fn ensure_folder(&self, folder: &str) -> Result<()> {
+        make_folders(&self.root.join(folder), &self.root, &self.root)
+    }
+
+    /// Writes the new folders beside the old ones.
+    ///
+    /// # Errors
+    /// Whatever fails, the project is as it was.
+    pub fn stage(&self, trees: Vec<NewTree>) -> Result<Staged> {
+        let mut staged = Staged { root: self.root.clone(), trees, armed: true };
+        for tree in &staged.trees {
+            let place = staged.root.join(&tree.parked);
+            if place.exists() {
+                return Err(Error::refused(format!("{} exists already", place.display()))
+                    .hint("name another place for the old migrations with --park DIR"));
+            }
+        }
+        match staged.write() {
+            Ok(()) => Ok(staged),
+            Err(error) => {
+                staged.remove();
+                staged.armed = false;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// New folders that wait beside the old ones. Dropped, they are removed.
+pub struct Staged {
+    root: PathBuf,
+    trees: Vec<NewTree>,
+    armed: bool,
+}
+
+impl Staged {
+    /// Where a path of the project lies in the folders that wait.
+    pub fn path(&self, path: &str) -> PathBuf {
+        for tree in &self.trees {
+            if let Some(below) = below(path, &tree.folder) {
+                let staged = staged_path(&self.root.join(&tree.folder));
+                return if below.is_empty() { staged } else { staged.join(below) };
+            }
+        }
+        self.root.join(path)
+    }
+
+    fn write(&self) -> Result<()> {
+        for tree in &self.trees {
+            let (old, new) = (self.root.join(&tree.folder), self.path(&tree.folder));
+            remove_tree(&new)?;
+            make_folder(&new, &old)?;
+            for file in &tree.files {
+                let Some(below) = below(&file.path, &tree.folder) else { continue };
+                let place = new.join(below);
+                let above = place.parent().unwrap_or(&new);
+                make_folders(above, &new, &old)?;
+                write_file(&place, file, &old)?;
+            }
+            sync_folders(&new)?;
+            durable::sync_folder_of(&new)?;
+        }
+        Ok(())
+    }
+
+    /// Fails when what waits is not what was written; compiled Python is swept away.
+    fn check(&self) -> Result<()> {
+        for tree in &self.trees {
+            let new = self.path(&tree.folder);
+            remove_compiled(&new)?;
+            let mut expected: Vec<(&str, &[u8])> = tree
+                .files
+                .iter()
+                .filter_map(|file| {
+                    Some((below(&file.path, &tree.folder)?, file.content.as_slice()))
+                })
+                .collect();
+            expected.sort();
+            let paths = project_files::list(&new, "", true)?;
+            let same = paths.len() == expected.len()
+                && paths.iter().zip(&expected).all(|(path, (wanted, content))| {
+                    path == wanted
+                        && project_files::read(&new, path)
+                            .is_ok_and(|file| file.content == *content)
+                });
+            if !same {
+                return Err(Error::failed(format!("somebody has changed {}", new.display())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Exchanges the folders.
+    ///
+    /// # Errors
+    /// Whatever fails, the project is as it was.
+    pub fn exchange(mut self) -> Result<Exchange> {
+        self.check()?;
+        let mut entries = Vec::new();
+        for tree in &self.trees {
+            entries.push(Entry {
+                folder: tree.folder.clone(),
+                parked: tree.parked.clone(),
+                companion: tree.companion.clone(),
+                old: inode(&self.root.join(&tree.folder))?,
+                new: inode(&self.path(&tree.folder))?,
+            });
+        }
+        let journal = Journal { format: 1, swaps: entries.clone() };
+        let json = serde_json::to_vec_pretty(&journal)
+            .map_err(|error| Error::failed("cannot write the journal").caused_by(error))?;
+        write_anew(&self.root.join(JOURNAL), &json)?;
+        // From here on the journal knows the folders that wait.
+        self.armed = false;
+        let exchange = Exchange { root: self.root.clone(), entries };
+        for entry in &exchange.entries {
+            let folder = exchange.root.join(&entry.folder);
+            if let Err(error) = swap_names(&folder) {
+                let error = failed("exchange", &folder, error);
+                return Err(exchange.undone(error));
+            }
+        }
+        Ok(exchange)
+    }
+
+    fn remove(&self) {
+        for tree in &self.trees {
+            // The next run removes what cannot be removed now.
+            drop(remove_tree(&self.path(&tree.folder)));
+        }
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if self.armed {
+            self.remove();
+        }
+    }
+}
+
+/// Folders that have been exchanged; the old ones are not parked yet.
+pub struct Exchange {
+    root: PathBuf,
+    entries: Vec<Entry>,
+}
+
+impl Exchange {
+    /// Whether the new folder has the name.
+    fn is_exchanged(&self, entry: &Entry) -> bool {
+        inode(&self.root.join(&entry.folder)).is_ok_and(|found| found == entry.new)
+    }
+
+    /// Where the old folder is.
+    fn old_place(&self, entry: &Entry) -> Option<PathBuf> {
+        let folder = self.root.join(&entry.folder);
+        let places = [
+            folder.clone(),
+            staged_path(&folder),
+            aside_path(&folder),
+            self.root.join(&entry.parked),
+        ];
+        places.into_iter().find(|place| inode(place).is_ok_and(|found| found == entry.old))
+    }
+
+    /// Gives the old folders their names back, and removes the new ones.
+    ///
+    /// # Errors
+    /// The journal stays, and the next run tries again.
+    pub fn undo(self) -> Result<()> {
+        for entry in &self.entries {
+            let folder = self.root.join(&entry.folder);
+            let failed = |error| failed("put back", &folder, error);
+            let Some(old) = self.old_place(entry) else {
+                return Err(Error::failed(format!("the old {} is not there", folder.display())));
+            };
+            if old != folder {
+                match folder.exists() {
+                    true => exchange_names(&folder, &old).map_err(failed)?,
+                    false => {
+                        durable::rename_without_replacing_folder(&old, &folder).map_err(failed)?;
+                    }
+                }
+                durable::sync_folder_of(&folder)?;
+            }
+            for new in [staged_path(&folder), aside_path(&folder), self.root.join(&entry.parked)] {
+                if inode(&new).is_ok_and(|found| found == entry.new) {
+                    remove_tree(&new)?;
+                }
+            }
+        }
+        self.forget()
+    }
+
+    /// The reason for which the exchange is undone, and what became of that.
+    pub fn undone(self, error: Error) -> Error {
+        match self.undo() {
+            Ok(()) => error,
+            Err(second) => error
+                .while_doing(format!("the old migrations could not be put back ({second})"))
+                .hint(
+                    "run pgark migrations consolidate or rollback again: it puts them back first",
+                ),
+        }
+    }
+
+    /// Parks the old folders, without compiled Python, and gives their places.
+    ///
+    /// # Errors
+    /// The new folders stay. The journal stays too, and the next run tries again.
+    pub fn park(self) -> Result<Vec<PathBuf>> {
+        let mut places = Vec::new();
+        for entry in &self.entries {
+            let parked = self.root.join(&entry.parked);
+            let Some(old) = self.old_place(entry) else {
+                return Err(Error::failed(format!("the old {} is not there", entry.folder)));
+            };
+            if old != parked {
+                remove_compiled(&old)?;
+                if let Some((name, text)) = &entry.companion {
+                    let place = old.join(name);
+                    if !place.exists() {
+                        write_anew(&place, text.as_bytes())?;
+                    }
+                    let mode = PermissionsExt::from_mode(0o644);
+                    std::fs::set_permissions(&place, mode)
+                        .map_err(|error| failed("write", &place, error))?;
+                }
+                let above = parked.parent().unwrap_or(&self.root);
+                make_folders(above, &self.root, &self.root)?;
+                durable::rename_without_replacing_folder(&old, &parked)
+                    .map_err(|error| failed("park", &old, error))?;
+                durable::sync_folder_of(&parked)?;
+                durable::sync_folder_of(&old)?;
+            }
+            places.push(parked);
+        }
+        self.forget()?;
+        Ok(places)
+    }
+
+    fn forget(&self) -> Result<()> {
+        let journal = self.root.join(JOURNAL);
+        match std::fs::remove_file(&journal) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(failed("remove", &journal, error))
+            }
+            _ => durable::sync_folder_of(&journal),
+        }
+    }
+}
+
+/// The folder and the one that waits beside it change names.
+fn swap_names(folder: &Path) -> io::Result<()> {
+    exchange_names(folder, &staged_path(folder))?;
+    durable::sync_folder_of(folder).map_err(io::Error::other)
+}
+
+/// One step where the file system knows it; else three renames, of which the journal tells after a
+/// crash how far they came.
+fn exchange_names(folder: &Path, other: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, folder, CWD, other, RenameFlags::EXCHANGE) {
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            let aside = aside_path(folder);
+            rustix::fs::rename(folder, &aside)?;
+            if let Err(error) = rustix::fs::rename(other, folder) {
+                rustix::fs::rename(&aside, folder)?;
+                return Err(error.into());
+            }
+            rustix::fs::rename(&aside, other)?;
+            Ok(())
+        }
+        result => Ok(result?),
+    }
+}
+
+/// Writes a file durably, whatever a run that was killed has left of it.
+fn write_anew(place: &Path, content: &[u8]) -> Result<()> {
+    drop(std::fs::remove_file(durable::staged_path(place)));
+    durable::stage_whole(place, content)?.publish()
+}
+
+/// What `path` is below `folder`; empty for the folder itself.
+fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
+    match path.strip_prefix(folder)? {
+        "" => Some(""),
+        rest => rest.strip_prefix('/'),
+    }
+}
+
+fn staged_path(folder: &Path) -> PathBuf {
+    beside(folder, STAGED)
+}
+
+fn aside_path(folder: &Path) -> PathBuf {
+    beside(folder, ASIDE)
+}
+
+fn beside(folder: &Path, ending: &str) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(folder.file_name().unwrap_or_default());
+    name.push(ending);
+    folder.with_file_name(name)
+}
+
+fn inode(path: &Path) -> Result<Inode> {
+    let metadata = std::fs::symlink_metadata(path).map_err(|error| failed("find", path, error))?;
+    if !metadata.is_dir() {
+        return Err(Error::refused(format!("{} is not a folder", path.display())));
+    }
+    Ok(Inode(metadata.dev(), metadata.ino()))
+}
+
+/// Makes a folder with the permissions and, where that is allowed, the owner of another.
+fn make_folder(folder: &Path, like: &Path) -> Result<()> {
+    let metadata = std::fs::metadata(like).map_err(|error| failed("find", like, error))?;
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| failed("make", folder, error))?;
+    give_like(folder, &metadata);
+    let mode = PermissionsExt::from_mode(metadata.mode() & 0o7777);
+    std::fs::set_permissions(folder, mode).map_err(|error| failed("make", folder, error))
+}
+
+/// Makes the folders that are missing from `root` down to `folder`.
+fn make_folders(folder: &Path, root: &Path, like: &Path) -> Result<()> {
+    if folder == root || folder.is_dir() {
+        return Ok(());
+    }
+    make_folders(folder.parent().unwrap_or(root), root, like)?;
+    make_folder(folder, like)
+}
+
+/// Only root may give files away, and only then is it of use.
+fn give_like(path: &Path, metadata: &std::fs::Metadata) {
+    if rustix::process::geteuid().is_root() {
+        let (user, group) = (Some(metadata.uid()), Some(metadata.gid()));
+        drop(std::os::unix::fs::chown(path, user, group));
+    }
+}
+
+fn write_file(place: &Path, file: &ProjectFile, like: &Path) -> Result<()> {
+    let failed = |error| failed("write", place, error);
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut out = rustix::fs::open(place, flags, Mode::RUSR | Mode::WUSR)
+        .map(File::from)
+        .map_err(|error| failed(error.into()))?;
+    out.write_all(&file.content).map_err(failed)?;
+    if let Ok(metadata) = std::fs::metadata(like) {
+        give_like(place, &metadata);
+    }
+    let mode = PermissionsExt::from_mode(file.mode & 0o777);
+    out.set_permissions(mode).and_then(|()| out.sync_all()).map_err(failed)
+}
+
+fn sync_folders(folder: &Path) -> Result<()> {
+    let failed = |error| failed("sync", folder, error);
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() && !path.is_symlink() {
+            sync_folders(&path)?;
+        }
+    }
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
+fn remove_tree(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(failed("remove", folder, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes `__pycache__` everywhere below a folder: with `sourceless`, what was compiled of
+/// revisions that are gone would come back to life.
+fn remove_compiled(folder: &Path) -> Result<()> {
+    let failed = |error| failed("read", folder, error);
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        if !entry.file_type().map_err(failed)?.is_dir() {
+            continue;
+        }
+        match entry.file_name() == "__pycache__" {
+            true => remove_tree(&path)?,
+            false => remove_compiled(&path)?,
+        }
+    }
+    Ok(())
+}
+
+fn failed(what: &str, path: &Path, error: io::Error) -> Error {
+    Error::io(format!("cannot {what} {}", path.display()), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_owned();
+        make_folder(&root.join("m"), &root).unwrap();
+        make_folder(&root.join("m/versions"), &root).unwrap();
+        let file = ProjectFile { path: String::new(), mode: 0o640, content: b"old".to_vec() };
+        write_file(&root.join("m/versions/a.py"), &file, &root).unwrap();
+        (folder, root)
+    }
+
+    fn new_tree() -> Vec<NewTree> {
+        let path = String::from("m/versions/b.py");
+        vec![NewTree {
+            folder: String::from("m/versions"),
+            files: vec![ProjectFile { path, mode: 0o640, content: b"new".to_vec() }],
+            parked: String::from("m/legacy"),
+            companion: Some((String::from("alembic.ini"), String::from("[alembic]\n"))),
+        }]
+    }
+
+    fn paths(root: &Path) -> Vec<String> {
+        project_files::list(root, "", true).unwrap()
+    }
+
+    #[test]
+    fn the_old_folder_is_parked_and_the_new_one_has_its_name() {
+        let (_folder, root) = project();
+        let lock = ProjectLock::take(&root).unwrap();
+        let staged = lock.stage(new_tree()).unwrap();
+        assert_eq!(staged.path("m/versions/b.py"), root.join("m/.versions.pgark-new/b.py"));
+        let exchange = staged.exchange().unwrap();
+        assert!(pending(&root));
+        exchange.park().unwrap();
+        assert!(!pending(&root));
+        assert_eq!(paths(&root), ["m/legacy/a.py", "m/legacy/alembic.ini", "m/versions/b.py"]);
+        let mode = std::fs::metadata(root.join("m/versions/b.py")).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o640);
+    }
+
+    #[test]
+    fn what_is_undone_or_never_exchanged_leaves_no_trace() {
+        let (_folder, root) = project();
+        let lock = ProjectLock::take(&root).unwrap();
+        drop(lock.stage(new_tree()).unwrap());
+        assert_eq!(paths(&root), ["m/versions/a.py"]);
+        lock.stage(new_tree()).unwrap().exchange().unwrap().undo().unwrap();
+        assert_eq!(paths(&root), ["m/versions/a.py"]);
+        assert_eq!(lock.recover().unwrap(), None);
+    }
+
+    #[test]
+    fn a_run_that_was_killed_is_ended_or_undone_by_the_next() {
+        let (_folder, root) = project();
+        let lock = ProjectLock::take(&root).unwrap();
+        // Killed after the exchange.
+        drop(lock.stage(new_tree()).unwrap().exchange().unwrap());
+        assert_eq!(lock.recover().unwrap(), Some(Recovered::Finished));
+        assert_eq!(paths(&root), ["m/legacy/a.py", "m/legacy/alembic.ini", "m/versions/b.py"]);
+        // Killed between two renames that stand for an exchange.
+        let mut again = new_tree();
+        again[0].parked = String::from("m/again");
+        drop(lock.stage(again).unwrap().exchange().unwrap());
+        let folder = root.join("m/versions");
+        exchange_names(&folder, &staged_path(&folder)).unwrap();
+        rustix::fs::rename(&folder, aside_path(&folder)).unwrap();
+        assert_eq!(lock.recover().unwrap(), Some(Recovered::Undone));
+        assert_eq!(paths(&root), ["m/legacy/a.py", "m/legacy/alembic.ini", "m/versions/b.py"]);
+    }
+
+    #[test]
+    fn folders_that_are_no_longer_there_are_left_to_a_person() {
+        let (_folder, root) = project();
+        let lock = ProjectLock::take(&root).unwrap();
+        drop(lock.stage(new_tree()).unwrap().exchange().unwrap());
+        remove_tree(&root.join("m/.versions.pgark-new")).unwrap();
+        assert_eq!(lock.recover().unwrap_err().kind(), Kind::Refused);
+        assert_eq!(paths(&root), [".pgark-swap.json", "m/versions/b.py"]);
+    }
+}

@@ -1,0 +1,282 @@
+//! `consolidate` and `rollback`, killed and failed at every file operation in the project's folder:
+//! the folder of revisions is the old one or the new one, whole, and the next run needs no help.
+//! Faults are injected with strace.
+
+use crate::harness::alembic::{Project, revision};
+use crate::harness::{Database, Repo, Run};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// The system calls by which files of a project are changed. Each is swept on its own: strace counts
+/// each name separately.
+const CALLS: &[&str] = &[
+    "openat",
+    "mkdir",
+    "write",
+    "fsync",
+    "rename",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "rmdir",
+    "chmod",
+    "fchmod",
+];
+
+const VERSIONS: &str = "migrations/versions";
+const PARKED: &str = "migrations/old";
+
+/// A project of two revisions with compiled files, and its database.
+struct Bench {
+    project: Project,
+    repo: Repo,
+    live: Database,
+    old: Vec<(String, Vec<u8>)>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let first = revision("aaaa", "None", "op.execute('CREATE TABLE a (x int)')");
+        let second = revision("bbbb", "'aaaa'", "op.execute('CREATE TABLE b (x int)')");
+        let project = Project::of(&[
+            (&format!("{VERSIONS}/a.py"), &first),
+            (&format!("{VERSIONS}/b.py"), &second),
+            (&format!("{VERSIONS}/__pycache__/a.cpython-311.pyc"), "compiled"),
+        ]);
+        let live = Database::empty();
+        project.alembic(&live, &["upgrade", "head"]);
+        let old = project.files();
+        Self { project, repo: Repo::new(), live, old }
+    }
+
+    /// The project as it was in the beginning.
+    fn start_anew(&self) {
+        let root = self.project.path();
+        for entry in std::fs::read_dir(root).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => std::fs::remove_dir_all(path).unwrap(),
+                false => std::fs::remove_file(path).unwrap(),
+            }
+        }
+        for (path, content) in &self.old {
+            self.project.write(path, std::str::from_utf8(content).unwrap());
+        }
+        self.project.write(&format!("{VERSIONS}/__pycache__/a.cpython-311.pyc"), "compiled");
+    }
+
+    fn consolidate(&self) -> Command {
+        let root = self.project.path().to_str().unwrap().to_owned();
+        let arguments = [
+            "consolidate",
+            "--no-alembic",
+            "--reference",
+            "live",
+            "--scratch-here",
+            "--park",
+            PARKED,
+            "--jobs",
+            "1",
+            "--quiet",
+            "--migrations",
+            &root,
+        ];
+        self.project.command(&self.repo, &self.live, &arguments)
+    }
+
+    fn rollback(&self, archive: &str) -> Command {
+        let root = self.project.path().to_str().unwrap().to_owned();
+        let arguments =
+            ["rollback", archive, "--files-only", "--quiet", "--jobs", "1", "--migrations", &root];
+        self.project.command(&self.repo, &self.live, &arguments)
+    }
+
+    /// All paths below the project that a run may touch.
+    fn paths(&self) -> Vec<PathBuf> {
+        let new = "migrations/.versions.pgark-new";
+        let mut all = vec![
+            String::from(".pgark-swap.json"),
+            String::from("..pgark-swap.json.partial"),
+            String::from("migrations"),
+        ];
+        for folder in [VERSIONS, new, PARKED] {
+            all.push(folder.to_owned());
+            for name in [
+                "a.py",
+                "b.py",
+                "bbbb_squashed.py",
+                "__pycache__",
+                "alembic.ini",
+                ".alembic.ini.partial",
+            ] {
+                all.push(format!("{folder}/{name}"));
+            }
+        }
+        let root = self.project.path();
+        std::iter::once(root.to_owned()).chain(all.iter().map(|path| root.join(path))).collect()
+    }
+
+    /// Runs a command under strace, which does `fault` at the `number`-th `call` on a file of the
+    /// project, and whether it came to that.
+    fn faulty(&self, plain: &Command, call: &str, fault: &str, number: usize) -> (Run, bool) {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let mut traced = Command::new("strace");
+        traced.args(["-f", "-qq", "-o"]).arg(log.path());
+        for path in self.paths() {
+            traced.arg("-P").arg(path);
+        }
+        traced.arg("-e").arg(format!("trace={call}"));
+        traced.arg("-e").arg(format!("inject={call}:{fault}:when={number}"));
+        traced.arg(plain.get_program()).args(plain.get_args()).current_dir(self.project.path());
+        for (name, value) in plain.get_envs() {
+            match value {
+                Some(value) => traced.env(name, value),
+                None => traced.env_remove(name),
+            };
+        }
+        let output =
+            traced.stdin(Stdio::null()).output().expect("strace; run ./test, which installs it");
+        let log = std::fs::read_to_string(log.path()).unwrap();
+        let run = Run::from(output);
+        let came = log.contains("(INJECTED)") || run.code == 137;
+        (run, came)
+    }
+
+    /// Whether the folder of revisions is the new one; it must be one of the two, whole.
+    #[track_caller]
+    fn is_new(&self, what: &str) -> bool {
+        let mut there = self.project.files();
+        there.retain(|(path, _)| path.starts_with(&format!("{VERSIONS}/")));
+        let old: Vec<_> =
+            self.old.iter().filter(|(path, _)| path.starts_with(VERSIONS)).cloned().collect();
+        if there == old {
+            return false;
+        }
+        // The file `.keep` of the old folder is in the new one, too.
+        let names: Vec<&str> = there.iter().map(|(path, _)| path.as_str()).collect();
+        let new = [format!("{VERSIONS}/.keep"), format!("{VERSIONS}/bbbb_squashed.py")];
+        assert_eq!(names, new, "{what}");
+        let text = String::from_utf8(there[1].1.clone()).unwrap();
+        let sealed = pgark::ops::migrations::new_tree::is_sealed(&text);
+        assert_eq!(sealed, Some(true), "{what}: {text}");
+        true
+    }
+
+    #[track_caller]
+    fn no_leftovers(&self, what: &str) {
+        for (path, _) in self.project.files() {
+            assert!(!path.contains("pgark-") && !path.contains("partial"), "{what}: {path}");
+        }
+    }
+}
+
+#[test]
+fn killed_at_any_file_operation_the_project_is_the_old_one_or_the_new_one_whole() {
+    let bench = Bench::new();
+    let (mut points, mut ended) = (0, 0);
+    for call in CALLS {
+        for number in 1.. {
+            let what = format!("killed at {call} {number}");
+            bench.start_anew();
+            let (run, came) = bench.faulty(&bench.consolidate(), call, "signal=KILL", number);
+            if !came {
+                assert_eq!(run.code, 0, "{what}: {run:?}");
+                assert!(bench.is_new(&what));
+                break;
+            }
+            points += 1;
+            let new = bench.is_new(&what);
+            ended += usize::from(new);
+            // Alembic finds its way in either.
+            let history = bench.project.alembic(&bench.live, &["current"]);
+            assert!(history.contains("bbbb (head)"), "{what}: {history}");
+            // The next run ends what was begun, or begins anew.
+            let next = Run::from(bench.consolidate().output().unwrap());
+            let code = if new { 15 } else { 0 };
+            assert_eq!(next.code, code, "{what}: {next:?}");
+            assert!(bench.is_new(&what));
+            bench.no_leftovers(&what);
+            let parked: Vec<String> = bench.project.paths(PARKED);
+            let old = [".keep", "a.py", "alembic.ini", "b.py"].map(|n| format!("{PARKED}/{n}"));
+            assert_eq!(parked, old, "{what}");
+            assert!(!bench.project.path().join(PARKED).join("__pycache__").exists(), "{what}");
+        }
+    }
+    assert!(
+        points > 30 && ended > 3,
+        "{points} operations were reached, {ended} after the exchange"
+    );
+    assert_eq!(bench.live.one("SELECT version_num FROM alembic_version"), "bbbb");
+}
+
+#[test]
+fn a_file_operation_that_fails_leaves_the_old_files_or_the_new_ones_and_says_so() {
+    let bench = Bench::new();
+    let mut points = 0;
+    for (call, error) in [
+        ("openat", "EIO"),
+        ("mkdir", "ENOSPC"),
+        ("write", "ENOSPC"),
+        ("fsync", "EIO"),
+        ("renameat2", "EIO"),
+        ("rename", "EIO"),
+    ] {
+        for number in 1.. {
+            let what = format!("{error} at {call} {number}");
+            bench.start_anew();
+            let fault = format!("error={error}");
+            let (run, came) = bench.faulty(&bench.consolidate(), call, &fault, number);
+            if !came {
+                assert_eq!(run.code, 0, "{what}: {run:?}");
+                break;
+            }
+            points += 1;
+            let new = bench.is_new(&what);
+            assert!(run.code != 0 || new, "{what}: {run:?}");
+            assert!(!run.stderr.contains("panicked"), "{what}: {run:?}");
+            if run.code != 0 {
+                assert!(run.stderr.contains("pgark: error: "), "{what}: {run:?}");
+            }
+            let next = Run::from(bench.consolidate().output().unwrap());
+            assert_eq!(next.code, if new { 15 } else { 0 }, "{what}: {next:?}");
+            assert!(bench.is_new(&what));
+            bench.no_leftovers(&what);
+        }
+    }
+    assert!(points > 15, "only {points} operations were reached");
+}
+
+#[test]
+fn a_rollback_that_is_killed_at_any_file_operation_is_ended_by_the_next() {
+    let bench = Bench::new();
+    assert_eq!(Run::from(bench.consolidate().output().unwrap()).code, 0);
+    let archives = bench.repo.files();
+    let name = archives.iter().find(|(name, _)| name.ends_with(".tar")).unwrap().0.clone();
+    let archive = bench.repo.path().join(name);
+    let archive = archive.to_str().unwrap();
+    let new = bench.project.files();
+    let mut points = 0;
+    for call in CALLS {
+        for number in 1.. {
+            let what = format!("killed at {call} {number}");
+            bench.start_anew();
+            std::fs::remove_dir_all(bench.project.path().join(VERSIONS)).unwrap();
+            for (path, content) in &new {
+                bench.project.write(path, std::str::from_utf8(content).unwrap());
+            }
+            let (run, came) = bench.faulty(&bench.rollback(archive), call, "signal=KILL", number);
+            if !came {
+                assert_eq!(run.code, 0, "{what}: {run:?}");
+                assert!(!bench.is_new(&what));
+                break;
+            }
+            points += 1;
+            bench.is_new(&what);
+            let next = Run::from(bench.rollback(archive).output().unwrap());
+            assert_eq!(next.code, 0, "{what}: {next:?}");
+            assert!(!bench.is_new(&what), "{what}");
+            bench.no_leftovers(&what);
+        }
+    }
+    assert!(points > 20, "only {points} operations were reached");
+}
