@@ -207,12 +207,14 @@ fn a_part_is_said_to_be_one_wherever_it_is_met() {
     let run = repo.ok(&["restore", "latest", "--url", &url]);
     assert!(run.stdout.contains("not archived: rows of public."), "{}", run.stdout);
     run.says(&says).says(&["holds a part of its database", "rows of public.people"]);
-    let again = ["restore", "part", "--url", &url, "--data-only", "--json"];
-    let result = repo.run(&again).json();
+    let data_only = |name: &str| {
+        let restore = ["restore", name, "--url", &url, "--data-only", "--on-existing", "truncate"];
+        repo.ok(&[&restore[..], &["--json"]].concat()).json()
+    };
+    let result = data_only("part");
     assert_eq!(result["whole"], false, "{result}");
     assert!(result["not_in_archive"].as_array().unwrap().len() > 2, "{result}");
-    let whole = ["restore", "whole", "--url", &url, "--data-only", "--on-existing", "truncate"];
-    let result = repo.ok(&[&whole[..], &["--json"]].concat()).json();
+    let result = data_only("whole");
     assert_eq!(
         (&result["whole"], &result["not_in_archive"]),
         (&true.into(), &Value::Array(vec![]))

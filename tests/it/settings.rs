@@ -123,7 +123,7 @@ fn a_backup_needs_nothing_but_the_file_and_a_restore_never_takes_its_database() 
     let restore = ["restore", "latest", "--data-only", "--on-existing", "truncate"];
     let refused = run(&mut in_folder(&folder, &restore));
     assert_ne!(refused.code, 0);
-    assert!(!refused.stderr.contains(&source.name), "{}", refused.stderr);
+    assert!(!refused.stderr.contains(&format!("\"{}\"", source.name)), "{}", refused.stderr);
     assert_eq!(source.one("SELECT count(*) FROM people"), "3");
     // A flag of the pair that the file has the other one of.
     let project = crate::harness::archive::small_project(&folder);
@@ -257,7 +257,7 @@ fn a_file_that_somebody_else_could_have_written_is_not_believed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pgark.toml");
     write(&path, "jobs = 1\n");
-    let config = || run(&mut in_folder(folder.path(), &["config", "--json"]));
+    let config = || run(&mut in_folder(folder.path(), &["config"]));
     config().expect_code(0);
     for mode in [0o620, 0o602] {
         std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
