@@ -112,7 +112,7 @@ pub mod store {
 /// Other programs: the only home of child processes.
 pub mod process {
     pub mod child;
-    pub mod postgres;
+    pub mod throwaway;
 }
 
 /// The server: the only home of the `postgres` crate.

@@ -35,7 +35,7 @@ const HOMES: &[(&str, &[&str])] = &[
     (r"\be?print(ln)?!|\bstd::io::std(out|err)\b|\bio::std(out|err)\(", &["cli"]),
     (r"\bprocess::exit\b", &["cli"]),
     // A migration project has its own Alembic, and a proof needs a server: nothing else is run.
-    (r"\bCommand::new\(|process::\{?\s*(Child|Command|Stdio)\b", &["process"]),
+    (r"(?:^|[^:\w])Command::new\(|process::\{?\s*(Child|Command|Stdio)\b", &["process"]),
     (
         r"\bfs::(write|rename|copy|hard_link|remove_\w+|create_dir\w*|set_permissions)\b|\bFile::create|OpenOptions|DirBuilder",
         &["store"],

@@ -150,7 +150,7 @@ fn check(command: &Command, verbs: &[&str], setting: &Setting, values: &[String]
     };
     let typed = values.iter().map(|value| format!("--{flag}={value}"));
     let typed: Vec<String> = std::iter::once(String::from("pgark")).chain(typed).collect();
-    let alone = Command::new("pgark").arg(argument.clone());
+    let alone = clap::Command::new("pgark").arg(argument.clone());
     alone.try_get_matches_from(typed).map(drop).map_err(|error| {
         let said = error.to_string();
         let reason =

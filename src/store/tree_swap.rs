@@ -9,21 +9,22 @@
 use super::durable;
 use super::project_files::{self, ProjectFile};
 use crate::error::{Error, Kind, Result};
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+mod files;
+
+use files::{
+    Inode, aside_path, below, exchange_names, failed, inode, make_folder, make_folders,
+    remove_compiled, remove_tree, staged_path, swap_names, sync_folders, write_anew, write_file,
+};
 
 /// The journal's name in the project's folder.
 const JOURNAL: &str = ".pgark-swap.json";
-
-/// Ends the name of a folder that waits to be exchanged. What bears it is pgark's own.
-const STAGED: &str = ".pgark-new";
-
-/// Ends the name of an old folder while two renames stand for an exchange.
-const ASIDE: &str = ".pgark-old";
 
 /// A folder and what it is to hold.
 pub struct NewTree {
@@ -54,10 +55,6 @@ struct Entry {
     old: Inode,
     new: Inode,
 }
-
-/// Device and inode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Inode(u64, u64);
 
 /// Keeps other runs of pgark from exchanging folders of the same project.
 pub struct ProjectLock {
@@ -383,155 +380,10 @@ impl Exchange {
     }
 }
 
-/// The folder and the one that waits beside it change names.
-fn swap_names(folder: &Path) -> io::Result<()> {
-    exchange_names(folder, &staged_path(folder))?;
-    durable::sync_folder_of(folder).map_err(io::Error::other)
-}
-
-/// One step where the file system knows it; else three renames, of which the journal tells after a
-/// crash how far they came.
-fn exchange_names(folder: &Path, other: &Path) -> io::Result<()> {
-    match rustix::fs::renameat_with(CWD, folder, CWD, other, RenameFlags::EXCHANGE) {
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-            let aside = aside_path(folder);
-            rustix::fs::rename(folder, &aside)?;
-            if let Err(error) = rustix::fs::rename(other, folder) {
-                rustix::fs::rename(&aside, folder)?;
-                return Err(error.into());
-            }
-            rustix::fs::rename(&aside, other)?;
-            Ok(())
-        }
-        result => Ok(result?),
-    }
-}
-
-/// Writes a file durably, whatever a run that was killed has left of it.
-fn write_anew(place: &Path, content: &[u8]) -> Result<()> {
-    drop(std::fs::remove_file(durable::staged_path(place)));
-    durable::stage_whole(place, content)?.publish()
-}
-
-/// What `path` is below `folder`; empty for the folder itself.
-fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
-    match path.strip_prefix(folder)? {
-        "" => Some(""),
-        rest => rest.strip_prefix('/'),
-    }
-}
-
-fn staged_path(folder: &Path) -> PathBuf {
-    beside(folder, STAGED)
-}
-
-fn aside_path(folder: &Path) -> PathBuf {
-    beside(folder, ASIDE)
-}
-
-fn beside(folder: &Path, ending: &str) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(folder.file_name().unwrap_or_default());
-    name.push(ending);
-    folder.with_file_name(name)
-}
-
-fn inode(path: &Path) -> Result<Inode> {
-    let metadata = std::fs::symlink_metadata(path).map_err(|error| failed("find", path, error))?;
-    if !metadata.is_dir() {
-        return Err(Error::refused(format!("{} is not a folder", path.display())));
-    }
-    Ok(Inode(metadata.dev(), metadata.ino()))
-}
-
-/// Makes a folder with the permissions and, where that is allowed, the owner of another.
-fn make_folder(folder: &Path, like: &Path) -> Result<()> {
-    let metadata = std::fs::metadata(like).map_err(|error| failed("find", like, error))?;
-    std::fs::DirBuilder::new()
-        .mode(0o700)
-        .create(folder)
-        .map_err(|error| failed("make", folder, error))?;
-    give_like(folder, &metadata);
-    let mode = PermissionsExt::from_mode(metadata.mode() & 0o7777);
-    std::fs::set_permissions(folder, mode).map_err(|error| failed("make", folder, error))
-}
-
-/// Makes the folders that are missing from `root` down to `folder`.
-fn make_folders(folder: &Path, root: &Path, like: &Path) -> Result<()> {
-    if folder == root || folder.is_dir() {
-        return Ok(());
-    }
-    make_folders(folder.parent().unwrap_or(root), root, like)?;
-    make_folder(folder, like)
-}
-
-/// Only root may give files away, and only then is it of use.
-fn give_like(path: &Path, metadata: &std::fs::Metadata) {
-    if rustix::process::geteuid().is_root() {
-        let (user, group) = (Some(metadata.uid()), Some(metadata.gid()));
-        drop(std::os::unix::fs::chown(path, user, group));
-    }
-}
-
-fn write_file(place: &Path, file: &ProjectFile, like: &Path) -> Result<()> {
-    let failed = |error| failed("write", place, error);
-    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut out = rustix::fs::open(place, flags, Mode::RUSR | Mode::WUSR)
-        .map(File::from)
-        .map_err(|error| failed(error.into()))?;
-    out.write_all(&file.content).map_err(failed)?;
-    if let Ok(metadata) = std::fs::metadata(like) {
-        give_like(place, &metadata);
-    }
-    let mode = PermissionsExt::from_mode(file.mode & 0o777);
-    out.set_permissions(mode).and_then(|()| out.sync_all()).map_err(failed)
-}
-
-fn sync_folders(folder: &Path) -> Result<()> {
-    let failed = |error| failed("sync", folder, error);
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.is_dir() && !path.is_symlink() {
-            sync_folders(&path)?;
-        }
-    }
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
-}
-
-fn remove_tree(folder: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(failed("remove", folder, error))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Removes `__pycache__` everywhere below a folder: with `sourceless`, what was compiled of
-/// revisions that are gone would come back to life.
-fn remove_compiled(folder: &Path) -> Result<()> {
-    let failed = |error| failed("read", folder, error);
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let path = entry.path();
-        if !entry.file_type().map_err(failed)?.is_dir() {
-            continue;
-        }
-        match entry.file_name() == "__pycache__" {
-            true => remove_tree(&path)?,
-            false => remove_compiled(&path)?,
-        }
-    }
-    Ok(())
-}
-
-fn failed(what: &str, path: &Path, error: io::Error) -> Error {
-    Error::io(format!("cannot {what} {}", path.display()), error)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::MetadataExt;
 
     fn project() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();

@@ -60,8 +60,8 @@ pub(super) fn run(
 
 fn verify_options(args: &MigrationsVerify, person: Arc<Progress>) -> Result<verify::Options> {
     Ok(verify::Options {
+        archive: locate::archive(&args.archive, &args.common.repo, person.as_ref())?,
         connection: connection(&args.server, person),
-        archive: locate::archive(&args.archive, &args.common.repo)?,
         sought: args.project.sought(),
         version_table: args.version_table.clone(),
         ignore: args.ignore.iter().copied().collect(),
@@ -76,8 +76,8 @@ fn verify_options(args: &MigrationsVerify, person: Arc<Progress>) -> Result<veri
 
 fn rollback_options(args: &Rollback, person: Arc<Progress>) -> Result<rollback::Options> {
     Ok(rollback::Options {
+        archive: locate::archive(&args.archive, &args.common.repo, person.as_ref())?,
         connection: (!args.files_only).then(|| connection(&args.server, person)),
-        archive: locate::archive(&args.archive, &args.common.repo)?,
         sought: args.project.sought(),
         version_table: args.version_table.clone(),
         with_data: args.with_data,

@@ -11,7 +11,7 @@ use crate::pg::connect::{Address, Encryption};
 use crate::pg::database::{self, NewDatabase};
 use crate::pg::ident::quote;
 use crate::pg::session::{Purpose, Session};
-use crate::process::postgres::{self, Server, Setup};
+use crate::process::throwaway::{self, Server, Setup};
 use crate::store::private_folder::PrivateFolder;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -65,7 +65,7 @@ impl Scratch {
                 Ok(Self { connection, like, server: None, made: Vec::new() })
             }
             Place::ThrowAway(folder) => {
-                let binaries = postgres::find(folder.as_deref(), environment, like.major())?;
+                let binaries = throwaway::find(folder.as_deref(), environment, like.major())?;
                 if binaries.major != like.major() {
                     observer.warn(&format!(
                         "the scratch databases are of PostgreSQL {}, and the database is of {}",
@@ -149,7 +149,7 @@ impl Drop for Scratch {
     }
 }
 
-fn start(binaries: &postgres::Binaries, interrupt: &Interrupt) -> Result<(Connection, ThrowAway)> {
+fn start(binaries: &throwaway::Binaries, interrupt: &Interrupt) -> Result<(Connection, ThrowAway)> {
     let folder = PrivateFolder::create()?;
     let password = hex::encode(rand::random::<[u8; 16]>());
     let password_file = folder.write("password", password.as_bytes())?;
@@ -158,7 +158,7 @@ fn start(binaries: &postgres::Binaries, interrupt: &Interrupt) -> Result<(Connec
         folder.give_to(user, group)?;
     }
     let setup = Setup { binaries, folder: folder.path(), password_file: &password_file, user };
-    let mut server = postgres::start(&setup, &mut || interrupt.check())?;
+    let mut server = throwaway::start(&setup, &mut || interrupt.check())?;
     let connection = Connection {
         string: format!(
             "host=127.0.0.1 port={} user=postgres password={password} dbname=postgres sslmode=disable",

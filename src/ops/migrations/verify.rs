@@ -282,6 +282,7 @@ fn check_database(
     let with_rows = !(list.skipped("rows") && list.skipped("digests"));
     let compared = compare::run(
         &compare::Options {
+            allow_conditions: false,
             left: compare::Input::Archive(reader.path().to_owned()),
             right: compare::Input::Database(options.connection.clone()),
             rows: with_rows,
