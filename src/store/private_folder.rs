@@ -4,6 +4,8 @@
 use super::durable;
 use crate::error::{Error, Result};
 use rustix::fs::{Gid, Uid};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The folder.
@@ -16,6 +18,7 @@ impl PrivateFolder {
     pub fn create() -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("pgark-")
+            .permissions(Permissions::from_mode(0o700))
             .tempdir()
             .map_err(|error| Error::io("cannot make a temporary folder", error))?;
         Ok(Self { folder })
@@ -56,7 +59,6 @@ impl PrivateFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn only_its_owner_may_look_into_it_and_it_goes() {

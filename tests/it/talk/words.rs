@@ -85,6 +85,7 @@ fn every_summary_is_as_it_was_written() {
         (r"(?m)^(NAME .*?)  +", "$1  "),
         (r"  +", "  "),
         (r"process \d+", "process N"),
+        (r"at byte \d+", "at byte N"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", "WHEN"),
         (r"at [0-9A-F]+/[0-9A-F]+", "at LSN"),
         (r"pgark \d+\.\d+\.\d+", "pgark VERSION"),
