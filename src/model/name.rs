@@ -60,6 +60,11 @@ pub fn enumerate(names: &[String]) -> String {
     }
 }
 
+/// So many of something, in the singular or in the plural: `1 revision`, `2 revisions`.
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -140,7 +140,10 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         options.jobs.min(plan.tasks.len())
     ));
 
-    let name = given.unwrap_or_else(|| archive_name(&leader.facts.database, started));
+    let name = match given {
+        Some(name) => name,
+        None => free_name(&repository, &leader.facts.database, started, interrupt)?,
+    };
     let staged = repository.stage_archive(&lock, &name)?;
     let mtime = u64::try_from(started.timestamp()).unwrap_or_default();
     let mut archive = ArchiveWriter::new(staged.writer()?, mtime);
@@ -283,6 +286,25 @@ fn add_text<W: std::io::Write>(
     text: &str,
 ) -> Result<Member> {
     archive.add(name, text.as_bytes())
+}
+
+/// A name that no archive has: whoever comes in the same second as another waits for the next.
+fn free_name(
+    repository: &Repository,
+    database: &str,
+    started: DateTime<Utc>,
+    interrupt: &Interrupt,
+) -> Result<String> {
+    let mut moment = started;
+    loop {
+        let name = archive_name(database, moment);
+        if repository.taken(&name).is_none() {
+            return Ok(name);
+        }
+        interrupt.check()?;
+        std::thread::sleep(Duration::from_millis(200));
+        moment = Utc::now();
+    }
 }
 
 /// `<database>-<UTC time>`; a database may have any name, a file may not.

@@ -147,13 +147,16 @@ impl Repository {
         Ok(Swept { published, removed })
     }
 
+    /// The file that keeps an archive from being called `name`.
+    pub fn taken(&self, name: &str) -> Option<PathBuf> {
+        [self.archive_path(name), self.manifest_path(name)].into_iter().find(|path| path.exists())
+    }
+
     /// Begins the archive `name`.
     pub fn stage_archive(&self, _lock: &WriteLock, name: &str) -> Result<StagedFile> {
-        for taken in [self.archive_path(name), self.manifest_path(name)] {
-            if taken.exists() {
-                return Err(Error::refused(format!("{} exists already", taken.display()))
-                    .hint("wait a second, or give a name with --name"));
-            }
+        if let Some(taken) = self.taken(name) {
+            return Err(Error::refused(format!("{} exists already", taken.display()))
+                .hint("give another name with --name"));
         }
         StagedFile::create(&self.archive_path(name))
     }

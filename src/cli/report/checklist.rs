@@ -14,6 +14,7 @@ const SHOWN: usize = 20;
 /// The list with ticks and crosses.
 pub fn checklist(checks: &[Check], as_json: bool, quiet: bool) -> Result<ExitCode> {
     let bad = checks.iter().filter(|check| check.state == State::Bad).count();
+    let skipped = checks.iter().filter(|check| check.state == State::Skipped).count();
     let code = if bad == 0 { ExitCode::Done } else { ExitCode::Differs };
     if as_json {
         let list: Vec<Value> = checks
@@ -51,7 +52,11 @@ pub fn checklist(checks: &[Check], as_json: bool, quiet: bool) -> Result<ExitCod
     }
     if !quiet {
         lines.push(match bad {
-            0 => format!("all {} checks are good, but for what was left out", checks.len()),
+            0 if skipped == 0 => format!("all {} checks are good", checks.len()),
+            0 => format!(
+                "all checks are good but {skipped} of {}, which were left out",
+                checks.len()
+            ),
             _ => format!("{bad} of {} checks are not good", checks.len()),
         });
     }

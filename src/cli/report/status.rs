@@ -4,7 +4,7 @@ use super::{print_json, to_stdout};
 use crate::archive::manifest::Ledger;
 use crate::cli::exit::ExitCode;
 use crate::error::Result;
-use crate::model::name::{Printable, enumerate};
+use crate::model::name::{Printable, counted, enumerate};
 use crate::ops::migrations::status::{Position, Summary};
 use crate::rules::alembic::position::Finding;
 use serde_json::{Value, json};
@@ -19,9 +19,9 @@ pub fn status(summary: &Summary, as_json: bool, quiet: bool) -> Result<ExitCode>
     let mut lines = Vec::new();
     if let (Some(project), Some(graph), false) = (&summary.project, &summary.graph, quiet) {
         lines.push(format!(
-            "project   {}: {} revisions in {}, {}",
+            "project   {}: {} in {}, {}",
             project.root.display(),
-            graph.len(),
+            counted(graph.len(), "revision"),
             project.version_locations.join(", "),
             match graph.heads().as_slice() {
                 [] => String::from("no head"),

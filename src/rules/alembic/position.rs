@@ -1,7 +1,7 @@
 //! Where a database stands: the rows of its version table against the graph of the files.
 
 use super::graph::Graph;
-use crate::model::name::enumerate;
+use crate::model::name::{counted, enumerate};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -140,10 +140,6 @@ impl fmt::Display for Finding {
             Self::NoRevisions => write!(out, "the project holds no revision"),
         }
     }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Compares the rows of a version table, or `None` where there is none, with the files. Nothing is
