@@ -146,14 +146,16 @@ pub fn unseen(scratch: &Scratch) -> Vec<String> {
 }
 
 /// What `pg_dump` does not tell: which indexes and constraints hold, and where they come from, what
-/// fires, what is filled.
+/// fires, what is filled. The server names a NOT NULL that only parents give, after the first that
+/// has one at that moment, and `pg_dump` does not tell.
 fn states(scratch: &Scratch) -> Vec<String> {
     let sql = "SELECT text FROM (
           SELECT 'index ' || i.indexrelid::regclass || ' valid ' || i.indisvalid AS text
             FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
             WHERE i.indexrelid >= 16384 AND t.relkind <> 't'
           UNION ALL
-          SELECT 'constraint ' || c.conname || ' on ' || c.conrelid::regclass || c.contypid::regtype
+          SELECT 'constraint ' || CASE WHEN c.contype = 'n' AND NOT c.conislocal
+              THEN 'not null of ' || c.conkey[1] ELSE c.conname END || ' on ' || c.conrelid::regclass || c.contypid::regtype
               || ' valid ' || c.convalidated || ' inherited ' || c.coninhcount || ' local '
               || c.conislocal
               || CASE WHEN c.contype IN ('c', 'n', 'f') THEN ' no inherit ' || c.connoinherit ELSE '' END

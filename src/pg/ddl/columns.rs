@@ -195,6 +195,11 @@ pub(super) fn describe<'a>(
         match own {
             Some(own) if own.validated || !own.is_separate(relation) => {
                 describe_not_null(said, own);
+                // The server names what only parents give after the first that has one at that
+                // moment, and no statement changes that.
+                if own.validated && own.is_stated(relation) {
+                    said.set(Property::NotNullName, own.name.as_str());
+                }
             }
             Some(_) => {}
             None => {
@@ -204,7 +209,7 @@ pub(super) fn describe<'a>(
     }
 }
 
-/// Says what the NOT NULL of a column is, where it is a constraint.
+/// Says what the NOT NULL of a column is, where it is a constraint, but for its name.
 pub(super) fn describe_not_null(column: &mut ColumnDescription, constraint: &Constraint) {
     let what = match (constraint.validated, constraint.no_inherit) {
         (false, _) => "not valid",
@@ -212,7 +217,6 @@ pub(super) fn describe_not_null(column: &mut ColumnDescription, constraint: &Con
         (true, false) => "yes",
     };
     column.set(Property::NotNull, what);
-    column.set(Property::NotNullName, constraint.name.as_str());
 }
 
 /// Says what a column's default or generation expression is.

@@ -333,7 +333,9 @@ fn collect_check(
     match constraint.column.and_then(|number| relations.column(table.oid, number)) {
         Some(column) => {
             let table = Address::within(table.table_class(), &table.name);
-            columns::describe_not_null(out.describe(index, table).column(&column.name), constraint);
+            let said = out.describe(index, table).column(&column.name);
+            columns::describe_not_null(said, constraint);
+            said.set(Property::NotNullName, constraint.name.as_str());
         }
         None => constraint.describe(out.described(index)),
     }
