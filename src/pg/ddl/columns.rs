@@ -34,11 +34,30 @@ pub(super) fn definition(
         sql.push_str(&format!(" COLLATE {collation}"));
     }
     if let Some(sequence) = identity {
-        let when = if column.identity == 'd' { "BY DEFAULT" } else { "ALWAYS" };
-        sql.push_str(&format!(" GENERATED {when} AS IDENTITY ({})", sequence.identity_options()));
+        sql.push_str(&format!(" {}", generated_as_identity(column, sequence)));
     }
     push_rest(&mut sql, column, default, not_null);
     sql
+}
+
+fn generated_as_identity(column: &Column, sequence: &Sequence) -> String {
+    let when = if column.identity == 'd' { "BY DEFAULT" } else { "ALWAYS" };
+    format!("GENERATED {when} AS IDENTITY ({})", sequence.identity_options())
+}
+
+/// Makes a column that a child has from a parent an identity column: it inherits the parent's
+/// default, but no identity.
+pub(super) fn add_identity(
+    table: &str,
+    column: &Column,
+    sequence: &Sequence,
+    has_default: bool,
+) -> String {
+    let name = ident::quote(&column.name);
+    let drop =
+        if has_default { format!("ALTER COLUMN {name} DROP DEFAULT, ") } else { String::new() };
+    let identity = generated_as_identity(column, sequence);
+    format!("ALTER TABLE ONLY {table} {drop}ALTER COLUMN {name} ADD {identity}")
 }
 
 /// A column inside `CREATE TABLE … OF`: nothing unless there is something to say.

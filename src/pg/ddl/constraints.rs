@@ -370,11 +370,20 @@ fn validate(
         own.find(|own| own.name == name && own.validated && out.is_implied(own.key()))
     };
     let Some(own) = valid(table) else { return };
+    // A NOT NULL is found below by its column, whatever its name.
+    let column = own.column.and_then(|number| relations.column(table.oid, number));
+    let valid_below = |below: &Relation| match column {
+        Some(column) => constraints.not_nulls(below.oid).any(|own| {
+            let of = own.column.and_then(|number| relations.column(below.oid, number));
+            own.validated && of.is_some_and(|of| of.name == column.name)
+        }),
+        None => valid(below).is_some(),
+    };
     // Then it is valid from the beginning, under the other parent's name for it.
     if own.column.is_some_and(|column| comes_valid(relations, constraints, table, column)) {
         return;
     }
-    if relations.descendants(table.oid).into_iter().all(|below| valid(below).is_some()) {
+    if relations.descendants(table.oid).into_iter().all(valid_below) {
         let sql = format!("ALTER TABLE {} VALIDATE CONSTRAINT {}", table.sql(), ident::quote(name));
         out.push(draft, Statement::define(sql));
     }
