@@ -155,7 +155,8 @@ fn states(scratch: &Scratch) -> Vec<String> {
             WHERE i.indexrelid >= 16384 AND t.relkind <> 't'
           UNION ALL
           SELECT 'constraint ' || CASE WHEN c.contype = 'n' AND NOT c.conislocal
-              THEN 'not null of ' || c.conkey[1] ELSE c.conname END || ' on ' || c.conrelid::regclass || c.contypid::regtype
+              THEN 'not null of ' || (SELECT a.attname FROM pg_catalog.pg_attribute AS a
+                WHERE a.attrelid = c.conrelid AND a.attnum = c.conkey[1]) ELSE c.conname END || ' on ' || c.conrelid::regclass || c.contypid::regtype
               || ' valid ' || c.convalidated || ' inherited ' || c.coninhcount || ' local '
               || c.conislocal
               || CASE WHEN c.contype IN ('c', 'n', 'f') THEN ' no inherit ' || c.connoinherit ELSE '' END

@@ -3,6 +3,7 @@
 use super::collection::{Collection, Draft, Key};
 use super::columns::{self, Column, NotNull};
 use super::dependencies::Graph;
+use super::exclusions;
 use super::relations::{Relation, Relations};
 use super::rows::{self, since};
 use crate::error::Result;
@@ -36,6 +37,8 @@ pub(super) struct Constraint {
     pub no_inherit: bool,
     pub deferrable: bool,
     pub deferred: bool,
+    /// Whether its index excludes: what the server never attaches to another one's index.
+    pub excludes: bool,
     /// What follows the name: `CHECK (…)`.
     pub definition: String,
 }
@@ -125,6 +128,7 @@ impl Constraints {
                           ON a.attrelid = i.indrelid AND a.attnum = k.number
                         ORDER BY k.position) ELSE '{{}}' END AS columns,
                     coalesce(i.indnkeyatts, 0)::int AS keys, {overlaps} AS overlaps,
+                    con.contype = 'x' OR ({overlaps} AND con.contype IN ('p', 'u')) AS excludes,
                     coalesce({nulls}, false) AS nulls_not_distinct,
                     coalesce(ic.reloptions, '{{}}') AS options,
                     con.condeferrable AS deferrable, con.condeferred AS deferred
@@ -163,6 +167,7 @@ impl Constraints {
                 no_inherit: row.get("no_inherit")?,
                 deferrable: row.get("deferrable")?,
                 deferred: row.get("deferred")?,
+                excludes: row.get("excludes")?,
                 definition,
             };
             let position = constraints.all.len();
@@ -274,6 +279,7 @@ pub(super) fn collect(
         }
         match constraint.kind {
             'c' | 'n' => collect_check(out, relations, constraints, table, constraint)?,
+            _ if constraint.excludes && constraint.parent != 0 => {}
             'p' | 'u' | 'x' => collect_indexed(out, relations, table, constraint)?,
             'f' if constraint.parent == 0 => {
                 collect_foreign_key(out, relations, table, constraint)?;
@@ -286,10 +292,17 @@ pub(super) fn collect(
             }
         }
     }
-    for copy in constraints.all.iter().filter(|copy| copy.kind == 'f' && copy.parent != 0) {
+    for copy in constraints.all.iter().filter(|copy| copy.parent != 0) {
         let mut root = copy;
         while let Some(parent) = by_oid.get(&root.parent) {
             root = parent;
+        }
+        if copy.excludes {
+            exclusions::come_from_above(out, relations, copy, root)?;
+            continue;
+        }
+        if copy.kind != 'f' {
+            continue;
         }
         if let (Some(draft), Some(table)) = (out.maker(root.key()), relations.get(copy.relation)) {
             out.claim_implied(copy.key(), draft)?;
@@ -404,6 +417,15 @@ fn comes_valid(
     })
 }
 
+/// What a constraint with an index of its own is.
+pub(super) fn class_of_indexed(constraint: &Constraint) -> ObjectClass {
+    match constraint.kind {
+        'p' => ObjectClass::PrimaryKey,
+        'u' => ObjectClass::Unique,
+        _ => ObjectClass::Exclusion,
+    }
+}
+
 fn collect_indexed(
     out: &mut Collection,
     relations: &Relations,
@@ -415,8 +437,10 @@ fn collect_indexed(
         'u' => ObjectClass::Unique,
         _ => ObjectClass::Exclusion,
     };
+    // The server attaches no index that excludes, and makes those of partitions itself.
+    let only = if constraint.excludes && table.kind == 'p' { "" } else { "ONLY " };
     let sql = format!(
-        "ALTER TABLE ONLY {} ADD CONSTRAINT {} {}",
+        "ALTER TABLE {only}{} ADD CONSTRAINT {} {}",
         table.sql(),
         ident::quote(&constraint.name),
         constraint.definition
