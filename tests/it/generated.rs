@@ -15,7 +15,7 @@ use pgark::rules::order::restore_order;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// So many share a pair of databases: a pair takes longer to make than most schemas.
-const TOGETHER: usize = 8;
+const TOGETHER: usize = 20;
 
 /// What stands between the entries of a dump.
 const ENTRIES: &str = "\n\n\n";

@@ -27,6 +27,8 @@ pub(super) struct Constraint {
     pub index: u32,
     /// The foreign key, on a partitioned table above, that this one is a copy of; else 0.
     pub parent: u32,
+    /// What no parent gives any more is the table's own; the server forgets to say so where a
+    /// parent's column was dropped.
     pub is_local: bool,
     pub is_inherited: bool,
     pub validated: bool,
@@ -114,7 +116,8 @@ impl Constraints {
         let sql = format!(
             "SELECT con.oid, con.conname::text AS name, con.contype::text AS kind,
                     con.conrelid AS relation, con.contypid AS domain, con.conindid AS index,
-                    con.conparentid AS parent, con.conislocal AS is_local,
+                    con.conparentid AS parent,
+                    con.conislocal OR con.coninhcount = 0 AS is_local,
                     con.coninhcount > 0 AS is_inherited, con.convalidated AS validated,
                     {enforced} AS enforced, con.connoinherit AS no_inherit,
                     CASE WHEN con.contype = 'n' AND con.conrelid <> 0 THEN con.conkey[1] END
