@@ -19,6 +19,7 @@ mod database;
 mod default_privileges;
 mod dependencies;
 mod event_triggers;
+mod exclusions;
 mod extensions;
 mod extract_fields;
 mod foreign;

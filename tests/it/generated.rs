@@ -15,7 +15,10 @@ use pgark::rules::order::restore_order;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// So many share a pair of databases: a pair takes longer to make than most schemas.
-const TOGETHER: usize = 8;
+const TOGETHER: usize = 20;
+
+/// What stands between the entries of a dump.
+const ENTRIES: &str = "\n\n\n";
 
 /// One schema: by what seed it was made, and of what.
 #[derive(Clone)]
@@ -144,8 +147,9 @@ fn compare(source: &Scratch) -> Result<(), String> {
     let objects = restore_order(schema.objects.clone()).map_err(|error| error.to_string())?;
     let copy = Scratch::new("generated_copy");
     replay(&copy, &objects, major);
-    same("pg_dump", &without_column_order(&dump(source)), &without_column_order(&dump(&copy)))?;
-    same("beside pg_dump", &unseen(source).join("\n"), &unseen(&copy).join("\n"))
+    let dumps = (without_column_order(&dump(source)), without_column_order(&dump(&copy)));
+    same("pg_dump", ENTRIES, &dumps.0, &dumps.1)?;
+    same("beside pg_dump", "\n", &unseen(source).join("\n"), &unseen(&copy).join("\n"))
 }
 
 /// The columns of children come in another order (dump-correctness P3).
@@ -169,19 +173,25 @@ fn without_column_order(text: &str) -> String {
     }
     // pg_dump puts defaults in the order of columns.
     let text = sorted.join("\n");
-    let mut entries: Vec<&str> = text.split("\n\n\n").collect();
+    let mut entries: Vec<&str> = text.split(ENTRIES).collect();
     entries.sort_unstable();
-    entries.join("\n\n\n")
+    entries.join(ENTRIES)
 }
 
-fn same(what: &str, source: &str, copy: &str) -> Result<(), String> {
+/// Fails with the parts that only one of the two has.
+fn same(what: &str, between: &str, source: &str, copy: &str) -> Result<(), String> {
     if source == copy {
         return Ok(());
     }
-    let (source, copy): (Vec<&str>, Vec<&str>) = (source.lines().collect(), copy.lines().collect());
-    let common = source.iter().zip(&copy).take_while(|(one, other)| one == other).count();
-    let near = |lines: &[&str]| {
-        lines[common.saturating_sub(6).min(lines.len())..(common + 8).min(lines.len())].join("\n")
+    let (source, copy): (Vec<&str>, Vec<&str>) =
+        (source.split(between).collect(), copy.split(between).collect());
+    let alone = |these: &[&str], others: &[&str]| -> String {
+        let alone = these.iter().filter(|part| !others.contains(part)).take(5).copied();
+        alone.collect::<Vec<_>>().join("\n")
     };
-    Err(format!("{what}, line {common}\n--- source\n{}\n--- copy\n{}", near(&source), near(&copy)))
+    Err(format!(
+        "{what}\n--- source\n{}\n--- copy\n{}",
+        alone(&source, &copy),
+        alone(&copy, &source)
+    ))
 }

@@ -146,16 +146,19 @@ pub fn unseen(scratch: &Scratch) -> Vec<String> {
 }
 
 /// What `pg_dump` does not tell: which indexes and constraints hold, and where they come from, what
-/// fires, what is filled.
+/// fires, what is filled. The server names a NOT NULL that only parents give, after the first that
+/// has one at that moment, and `pg_dump` does not tell.
 fn states(scratch: &Scratch) -> Vec<String> {
     let sql = "SELECT text FROM (
           SELECT 'index ' || i.indexrelid::regclass || ' valid ' || i.indisvalid AS text
             FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
             WHERE i.indexrelid >= 16384 AND t.relkind <> 't'
           UNION ALL
-          SELECT 'constraint ' || c.conname || ' on ' || c.conrelid::regclass || c.contypid::regtype
+          SELECT 'constraint ' || CASE WHEN c.contype = 'n' AND NOT c.conislocal AND c.coninhcount > 0
+              THEN 'not null of ' || (SELECT a.attname FROM pg_catalog.pg_attribute AS a
+                WHERE a.attrelid = c.conrelid AND a.attnum = c.conkey[1]) ELSE c.conname END || ' on ' || c.conrelid::regclass || c.contypid::regtype
               || ' valid ' || c.convalidated || ' inherited ' || c.coninhcount || ' local '
-              || c.conislocal
+              || (c.conislocal OR c.coninhcount = 0)
               || CASE WHEN c.contype IN ('c', 'n', 'f') THEN ' no inherit ' || c.connoinherit ELSE '' END
               || coalesce(' enforced ' || (to_jsonb(c)->>'conenforced'), '')
             FROM pg_catalog.pg_constraint AS c WHERE c.oid >= 16384 AND c.conname !~ '^[0-9_]+_not_null$'

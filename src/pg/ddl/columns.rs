@@ -34,11 +34,30 @@ pub(super) fn definition(
         sql.push_str(&format!(" COLLATE {collation}"));
     }
     if let Some(sequence) = identity {
-        let when = if column.identity == 'd' { "BY DEFAULT" } else { "ALWAYS" };
-        sql.push_str(&format!(" GENERATED {when} AS IDENTITY ({})", sequence.identity_options()));
+        sql.push_str(&format!(" {}", generated_as_identity(column, sequence)));
     }
     push_rest(&mut sql, column, default, not_null);
     sql
+}
+
+fn generated_as_identity(column: &Column, sequence: &Sequence) -> String {
+    let when = if column.identity == 'd' { "BY DEFAULT" } else { "ALWAYS" };
+    format!("GENERATED {when} AS IDENTITY ({})", sequence.identity_options())
+}
+
+/// Makes a column that a child has from a parent an identity column: it inherits the parent's
+/// default, but no identity.
+pub(super) fn add_identity(
+    table: &str,
+    column: &Column,
+    sequence: &Sequence,
+    has_default: bool,
+) -> String {
+    let name = ident::quote(&column.name);
+    let drop =
+        if has_default { format!("ALTER COLUMN {name} DROP DEFAULT, ") } else { String::new() };
+    let identity = generated_as_identity(column, sequence);
+    format!("ALTER TABLE ONLY {table} {drop}ALTER COLUMN {name} ADD {identity}")
 }
 
 /// A column inside `CREATE TABLE … OF`: nothing unless there is something to say.
@@ -195,6 +214,11 @@ pub(super) fn describe<'a>(
         match own {
             Some(own) if own.validated || !own.is_separate(relation) => {
                 describe_not_null(said, own);
+                // The server names what only parents give after the first that has one at that
+                // moment, and no statement changes that.
+                if own.validated && own.is_stated(relation) {
+                    said.set(Property::NotNullName, own.name.as_str());
+                }
             }
             Some(_) => {}
             None => {
@@ -204,7 +228,7 @@ pub(super) fn describe<'a>(
     }
 }
 
-/// Says what the NOT NULL of a column is, where it is a constraint.
+/// Says what the NOT NULL of a column is, where it is a constraint, but for its name.
 pub(super) fn describe_not_null(column: &mut ColumnDescription, constraint: &Constraint) {
     let what = match (constraint.validated, constraint.no_inherit) {
         (false, _) => "not valid",
@@ -212,7 +236,6 @@ pub(super) fn describe_not_null(column: &mut ColumnDescription, constraint: &Con
         (true, false) => "yes",
     };
     column.set(Property::NotNull, what);
-    column.set(Property::NotNullName, constraint.name.as_str());
 }
 
 /// Says what a column's default or generation expression is.

@@ -3,6 +3,7 @@
 use super::collection::{Collection, Draft, Key};
 use super::columns::{self, Column, NotNull};
 use super::dependencies::Graph;
+use super::exclusions;
 use super::relations::{Relation, Relations};
 use super::rows::{self, since};
 use crate::error::Result;
@@ -26,6 +27,8 @@ pub(super) struct Constraint {
     pub index: u32,
     /// The foreign key, on a partitioned table above, that this one is a copy of; else 0.
     pub parent: u32,
+    /// What no parent gives any more is the table's own; the server forgets to say so where a
+    /// parent's column was dropped.
     pub is_local: bool,
     pub is_inherited: bool,
     pub validated: bool,
@@ -36,6 +39,8 @@ pub(super) struct Constraint {
     pub no_inherit: bool,
     pub deferrable: bool,
     pub deferred: bool,
+    /// Whether its index excludes: what the server never attaches to another one's index.
+    pub excludes: bool,
     /// What follows the name: `CHECK (…)`.
     pub definition: String,
 }
@@ -111,7 +116,8 @@ impl Constraints {
         let sql = format!(
             "SELECT con.oid, con.conname::text AS name, con.contype::text AS kind,
                     con.conrelid AS relation, con.contypid AS domain, con.conindid AS index,
-                    con.conparentid AS parent, con.conislocal AS is_local,
+                    con.conparentid AS parent,
+                    con.conislocal OR con.coninhcount = 0 AS is_local,
                     con.coninhcount > 0 AS is_inherited, con.convalidated AS validated,
                     {enforced} AS enforced, con.connoinherit AS no_inherit,
                     CASE WHEN con.contype = 'n' AND con.conrelid <> 0 THEN con.conkey[1] END
@@ -125,6 +131,7 @@ impl Constraints {
                           ON a.attrelid = i.indrelid AND a.attnum = k.number
                         ORDER BY k.position) ELSE '{{}}' END AS columns,
                     coalesce(i.indnkeyatts, 0)::int AS keys, {overlaps} AS overlaps,
+                    con.contype = 'x' OR ({overlaps} AND con.contype IN ('p', 'u')) AS excludes,
                     coalesce({nulls}, false) AS nulls_not_distinct,
                     coalesce(ic.reloptions, '{{}}') AS options,
                     con.condeferrable AS deferrable, con.condeferred AS deferred
@@ -163,6 +170,7 @@ impl Constraints {
                 no_inherit: row.get("no_inherit")?,
                 deferrable: row.get("deferrable")?,
                 deferred: row.get("deferred")?,
+                excludes: row.get("excludes")?,
                 definition,
             };
             let position = constraints.all.len();
@@ -274,6 +282,7 @@ pub(super) fn collect(
         }
         match constraint.kind {
             'c' | 'n' => collect_check(out, relations, constraints, table, constraint)?,
+            _ if constraint.excludes && constraint.parent != 0 => {}
             'p' | 'u' | 'x' => collect_indexed(out, relations, table, constraint)?,
             'f' if constraint.parent == 0 => {
                 collect_foreign_key(out, relations, table, constraint)?;
@@ -286,10 +295,17 @@ pub(super) fn collect(
             }
         }
     }
-    for copy in constraints.all.iter().filter(|copy| copy.kind == 'f' && copy.parent != 0) {
+    for copy in constraints.all.iter().filter(|copy| copy.parent != 0) {
         let mut root = copy;
         while let Some(parent) = by_oid.get(&root.parent) {
             root = parent;
+        }
+        if copy.excludes {
+            exclusions::come_from_above(out, relations, copy, root)?;
+            continue;
+        }
+        if copy.kind != 'f' {
+            continue;
         }
         if let (Some(draft), Some(table)) = (out.maker(root.key()), relations.get(copy.relation)) {
             out.claim_implied(copy.key(), draft)?;
@@ -333,7 +349,9 @@ fn collect_check(
     match constraint.column.and_then(|number| relations.column(table.oid, number)) {
         Some(column) => {
             let table = Address::within(table.table_class(), &table.name);
-            columns::describe_not_null(out.describe(index, table).column(&column.name), constraint);
+            let said = out.describe(index, table).column(&column.name);
+            columns::describe_not_null(said, constraint);
+            said.set(Property::NotNullName, constraint.name.as_str());
         }
         None => constraint.describe(out.described(index)),
     }
@@ -368,11 +386,20 @@ fn validate(
         own.find(|own| own.name == name && own.validated && out.is_implied(own.key()))
     };
     let Some(own) = valid(table) else { return };
+    // A NOT NULL is found below by its column, whatever its name.
+    let column = own.column.and_then(|number| relations.column(table.oid, number));
+    let valid_below = |below: &Relation| match column {
+        Some(column) => constraints.not_nulls(below.oid).any(|own| {
+            let of = own.column.and_then(|number| relations.column(below.oid, number));
+            own.validated && of.is_some_and(|of| of.name == column.name)
+        }),
+        None => valid(below).is_some(),
+    };
     // Then it is valid from the beginning, under the other parent's name for it.
     if own.column.is_some_and(|column| comes_valid(relations, constraints, table, column)) {
         return;
     }
-    if relations.descendants(table.oid).into_iter().all(|below| valid(below).is_some()) {
+    if relations.descendants(table.oid).into_iter().all(valid_below) {
         let sql = format!("ALTER TABLE {} VALIDATE CONSTRAINT {}", table.sql(), ident::quote(name));
         out.push(draft, Statement::define(sql));
     }
@@ -393,6 +420,15 @@ fn comes_valid(
     })
 }
 
+/// What a constraint with an index of its own is.
+pub(super) fn class_of_indexed(constraint: &Constraint) -> ObjectClass {
+    match constraint.kind {
+        'p' => ObjectClass::PrimaryKey,
+        'u' => ObjectClass::Unique,
+        _ => ObjectClass::Exclusion,
+    }
+}
+
 fn collect_indexed(
     out: &mut Collection,
     relations: &Relations,
@@ -404,8 +440,10 @@ fn collect_indexed(
         'u' => ObjectClass::Unique,
         _ => ObjectClass::Exclusion,
     };
+    // The server attaches no index that excludes, and makes those of partitions itself.
+    let only = if constraint.excludes && table.kind == 'p' { "" } else { "ONLY " };
     let sql = format!(
-        "ALTER TABLE ONLY {} ADD CONSTRAINT {} {}",
+        "ALTER TABLE {only}{} ADD CONSTRAINT {} {}",
         table.sql(),
         ident::quote(&constraint.name),
         constraint.definition

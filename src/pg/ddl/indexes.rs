@@ -226,7 +226,11 @@ fn set_replica_identity(
 fn attach(out: &mut Collection, relations: &Relations) -> Result<()> {
     for child in relations.of_kind(&['i', 'I']) {
         for parent in relations.parents(child.oid) {
-            if out.maker(child.key()).is_none() || out.maker(parent.key()).is_none() {
+            // What is implied is made by the parent's own statement.
+            if out.maker(child.key()).is_none()
+                || out.maker(parent.key()).is_none()
+                || out.is_implied(child.key())
+            {
                 continue;
             }
             let QualifiedName { schema, name } = &child.name;

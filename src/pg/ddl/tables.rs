@@ -166,6 +166,8 @@ impl Source<'_> {
     /// What follows `DEFAULT`, where it may stand in the column's definition.
     fn inline_default<'a>(&self, table: &Relation, column: &'a columns::Column) -> Option<&'a str> {
         match &column.default {
+            // The parent's, kept in the catalogs and never used: it comes back in the same way.
+            Some(_) if column.identity != ' ' => None,
             Some((key, expression)) => {
                 // A generation expression cannot be added later.
                 let inline =
@@ -173,7 +175,9 @@ impl Source<'_> {
                 inline.then_some(expression.as_str())
             }
             // Else the parent's default would come back (P15).
-            None if self.parent_has_default(table, column) => Some("NULL"),
+            None if column.identity == ' ' && self.parent_has_default(table, column) => {
+                Some("NULL")
+            }
             None => None,
         }
     }
@@ -181,7 +185,6 @@ impl Source<'_> {
     fn parent_has_default(&self, table: &Relation, column: &columns::Column) -> bool {
         !table.is_partition
             && column.generated == ' '
-            && column.identity == ' '
             && self
                 .relations
                 .inherited(table.oid, &column.name)
@@ -262,6 +265,9 @@ impl Source<'_> {
                     let sql = columns::set_default(&name, &column.name, "NULL");
                     out.push(index, Statement::define(sql));
                 }
+                (Some((key, _)), None) if column.identity != ' ' => {
+                    out.claim_implied(*key, index)?;
+                }
                 (Some((key, expression)), None) => {
                     let draft =
                         Draft::new(ObjectClass::Default, Some(&table.name.schema), &column.name)
@@ -288,6 +294,13 @@ impl Source<'_> {
                         ident::quote(&column.name)
                     )),
                 );
+            }
+            if let Some(sequence) = self.sequences.of_identity(table.oid, column.number)
+                && !printed
+            {
+                let has_default = self.parent_has_default(table, column);
+                let sql = columns::add_identity(&name, column, sequence, has_default);
+                out.push(index, Statement::define(sql));
             }
             let inherited: Vec<&columns::Column> = if table.is_partition {
                 Vec::new()
