@@ -6,7 +6,6 @@ use super::ident::{literal, quote, quote_qualified};
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::model::table::SequenceState;
-use std::fmt::Write;
 
 /// Rows per statement.
 const TOGETHER: usize = 100;
@@ -56,7 +55,7 @@ pub fn inserts(session: &mut Session, table: &CatalogTable) -> Result<Vec<String
             format!("INSERT INTO {quoted} ({}) OVERRIDING SYSTEM VALUE VALUES", columns.join(", "));
         for (number, row) in batch.iter().enumerate() {
             let comma = if number == 0 { "" } else { "," };
-            let _ = write!(sql, "{comma}\n({})", row.get::<_, &str>(0));
+            sql.push_str(&format!("{comma}\n({})", row.get::<_, &str>(0)));
         }
         statements.push(sql);
     }

@@ -182,7 +182,7 @@ fn files_that_do_not_fit_together_are_refused() {
             std::fs::remove_file(
                 p.path().join(format!("{versions}/1c00ade64ab5_fix_wise_tables_structure.py")),
             )
-            .unwrap()
+            .unwrap();
         },
         &["1c00ade64ab5, which no file has"],
     );
@@ -191,7 +191,7 @@ fn files_that_do_not_fit_together_are_refused() {
             p.write(
                 &format!("{versions}/x.py"),
                 "revision = 'x1'\ndown_revision = 'ffcccccc0003'\n",
-            )
+            );
         },
         &["several heads", "ffcccccc0004", "x1"],
     );
@@ -204,7 +204,7 @@ fn files_that_do_not_fit_together_are_refused() {
             p.write(
                 &format!("{versions}/x.py"),
                 &format!("revision = '{HEAD}'\ndown_revision = 'ffcccccc0003'\n"),
-            )
+            );
         },
         &["more than once"],
     );

@@ -20,14 +20,14 @@ fn loaded_into(source: &Database, target: Database, table: &str) -> Vec<String> 
     target.server.log(&format!("\"{table}\"")).into_iter().filter(into).collect()
 }
 
-fn is_binary(sql: &String) -> bool {
+fn is_binary(sql: &str) -> bool {
     sql.contains("(FORMAT binary)")
 }
 
 #[track_caller]
 fn all_binary(statements: &[String]) {
     assert!(!statements.is_empty());
-    assert!(statements.iter().all(is_binary), "{statements:?}");
+    assert!(statements.iter().all(|sql| is_binary(sql)), "{statements:?}");
 }
 
 /// Fills `all_binary` with values of every type that has a binary form: the ends of their ranges,
@@ -130,8 +130,8 @@ fn what_has_no_binary_form_goes_as_text() {
         ("odd_year", "CREATE TABLE odd_year AS SELECT '12345-01-01 00:00:00Z'::timestamptz AS x"),
     ] {
         let statements = loaded(&Database::with(rows), table);
-        assert!(statements.first().is_some_and(is_binary), "{statements:?}");
-        assert!(!statements.last().is_some_and(is_binary), "{statements:?}");
+        assert!(statements.first().is_some_and(|sql| is_binary(sql)), "{statements:?}");
+        assert!(!statements.last().is_some_and(|sql| is_binary(sql)), "{statements:?}");
     }
     // Types whose text means the same everywhere and whose binary form need not: those with an OID
     // in it, those that a user has made, whatever their names, and lists of any.

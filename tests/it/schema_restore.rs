@@ -17,6 +17,7 @@ fn rows_alone_do_not_need_the_archives_statements() {
         parts = parts.replaced(member, &nonsense);
     }
     let forged = repo.path().join("forged.tar");
+    #[allow(clippy::disallowed_methods, reason = "the test's own files")]
     std::fs::write(&forged, parts.bytes()).unwrap();
     let forged = forged.to_str().unwrap();
     let target = Database::empty();

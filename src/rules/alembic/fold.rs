@@ -9,7 +9,6 @@ use crate::rules::python::items::{Item, ItemKind};
 use crate::rules::python::tokens::TokenKind;
 use crate::rules::python::{Problem, Source};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 use std::ops::Range;
 
 /// A revision that stays.
@@ -127,11 +126,10 @@ pub fn text(
         let message = file.message.as_deref().unwrap_or_default();
         let title: String = format!("{} {message}", file.id);
         let title: String = title.trim().chars().filter(|c| !c.is_control()).collect();
-        let _ = write!(
-            functions,
+        functions.push_str(&format!(
             "\n\ndef _revision_{number}() -> None:  # {title}\n{body}\n    upgrade()\n"
-        );
-        let _ = writeln!(calls, "    _revision_{number}()");
+        ));
+        calls.push_str(&format!("    _revision_{number}()\n"));
     }
     let future = "from __future__ import annotations\n";
     let mut beginning = written::beginning(header);

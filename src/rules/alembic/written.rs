@@ -1,7 +1,5 @@
 //! The text of revisions that pgark writes.
 
-use std::fmt::Write;
-
 /// What a written revision says of itself.
 #[derive(Clone, Debug, Default)]
 pub struct Header {
@@ -45,7 +43,7 @@ pub fn of_statements(header: &Header, steps: &[Step]) -> String {
     for step in steps {
         // A comment ends with its line.
         let about: String = step.about.chars().filter(|c| !c.is_control()).collect();
-        let _ = writeln!(text, "    # {about}\n    {},", literal(&step.sql));
+        text.push_str(&format!("    # {about}\n    {},\n", literal(&step.sql)));
     }
     text.push_str("]\n\n\ndef upgrade() -> None:\n    for statement in STATEMENTS:\n");
     text.push_str("        # A colon would begin a parameter.\n");
@@ -57,23 +55,22 @@ pub fn of_statements(header: &Header, steps: &[Step]) -> String {
 /// Docstring, imports and the four variables.
 pub fn beginning(header: &Header) -> String {
     let mut text = String::from("\"\"\"");
-    let _ = writeln!(text, "{}\n", docstring(&header.message));
-    let _ = writeln!(text, "Revision ID: {}", header.revision);
-    let _ = writeln!(text, "Revises: {}", header.down_revision.join(", "));
-    let _ = writeln!(text, "Create Date: {}\n", header.created);
-    let _ = writeln!(
-        text,
-        "Written by pgark in the place of these revisions, whose files are in the archive"
+    text.push_str(&format!("{}\n\n", docstring(&header.message)));
+    text.push_str(&format!("Revision ID: {}\n", header.revision));
+    text.push_str(&format!("Revises: {}\n", header.down_revision.join(", ")));
+    text.push_str(&format!("Create Date: {}\n\n", header.created));
+    text.push_str(
+        "Written by pgark in the place of these revisions, whose files are in the archive\n",
     );
-    let _ = writeln!(text, "{}:\n", docstring(&header.archive));
+    text.push_str(&format!("{}:\n\n", docstring(&header.archive)));
     for (revision, message) in &header.replaces {
-        let _ = writeln!(text, "    {}  {}", docstring(revision), docstring(message));
+        text.push_str(&format!("    {}  {}\n", docstring(revision), docstring(message)));
     }
     text.push_str("\"\"\"\nimport sqlalchemy as sa\nfrom alembic import op\n\n");
-    let _ = writeln!(text, "revision = {}", literal(&header.revision));
-    let _ = writeln!(text, "down_revision = {}", ids(&header.down_revision));
-    let _ = writeln!(text, "branch_labels = {}", ids(&header.branch_labels));
-    let _ = writeln!(text, "depends_on = {}", ids(&header.depends_on));
+    text.push_str(&format!("revision = {}\n", literal(&header.revision)));
+    text.push_str(&format!("down_revision = {}\n", ids(&header.down_revision)));
+    text.push_str(&format!("branch_labels = {}\n", ids(&header.branch_labels)));
+    text.push_str(&format!("depends_on = {}\n", ids(&header.depends_on)));
     text
 }
 
@@ -123,7 +120,7 @@ pub fn literal(text: &str) -> String {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             c if is_special(c) => {
-                let _ = write!(out, "\\U{:08x}", u32::from(c));
+                out.push_str(&format!("\\U{:08x}", u32::from(c)));
             }
             c => out.push(c),
         }

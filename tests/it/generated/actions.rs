@@ -158,7 +158,7 @@ impl Schema {
     /// The statement that an action is now, or none where it lacks something, and what it makes.
     pub fn statement(&mut self, a: &Action) -> Option<(String, Made)> {
         match a.kind() {
-            0 | 1 | 2 | 3 | 4 => self.create_table(a),
+            0..=4 => self.create_table(a),
             5 => self.create_partitioned(a),
             6 | 7 => self.create_partition(a),
             8 | 9 => self.create_child(a),

@@ -43,7 +43,7 @@ pub(super) fn prove(work: &mut Work<'_>) -> Result<Proved> {
         ));
     }
     let chain = match chain {
-        Some(Replayed::Built(reach, state)) => Some((reach, state)),
+        Some(Replayed::Built(built)) => Some(*built),
         Some(Replayed::Failed(_)) => None,
         None => {
             uncompared.push(String::from("old revisions: no Alembic runs them"));
@@ -158,7 +158,7 @@ pub(super) fn bench<'a>(work: &Work<'a>) -> Result<Bench<'a>> {
 /// What became of the old revisions on an empty database.
 pub(super) enum Replayed {
     /// They build this.
-    Built(Reach, State),
+    Built(Box<(Reach, State)>),
     /// They fail, for this reason.
     Failed(String),
 }
@@ -172,7 +172,7 @@ pub(super) fn replay(work: &mut Work<'_>, bench: &mut Bench<'_>) -> Result<Optio
     let reach = bench.database("old")?;
     let (everything, tips) = (work.everything(), work.tips());
     match bench.upgrade(&reach, None, &everything, &tips, holder(work)) {
-        Ok(()) => Ok(Some(Replayed::Built(reach.clone(), bench.state(&reach)?))),
+        Ok(()) => Ok(Some(Replayed::Built(Box::new((reach.clone(), bench.state(&reach)?))))),
         // A signal, or an Alembic in the wrong place, says nothing of the revisions.
         Err(error) if error.kind() != Kind::Failed => Err(error),
         Err(error) => match error.next_step() {
