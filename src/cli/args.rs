@@ -206,7 +206,7 @@ pub struct Backup {
     #[arg(long, short = 'N', value_name = "PATTERN")]
     pub exclude_schema: Vec<String>,
     /// Take matching tables without their rows.
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, visible_alias = "exclude-table-data", value_name = "PATTERN")]
     pub exclude_data: Vec<String>,
     /// Take of matching tables only the rows that meet a condition; can be given several times.
     ///
@@ -275,6 +275,10 @@ pub struct Selection {
 ///
 /// The schema of an archive is SQL, and a restore runs it with all rights of the role: restore archives
 /// of people whom you trust. With --data-only nothing of the archive's SQL is run.
+///
+/// The target is named with --url, or by DATABASE_URL and PG* as for all verbs; it is said before
+/// anything is changed. What replaces a database or rows (--swap, --on-existing truncate and upsert)
+/// takes it from --url alone.
 ///
 /// The archive's revision is compared with the target's ledger, if there is one with rows, and with
 /// the files of the migration project, if one is named. Another revision is refused, both are named.
@@ -370,6 +374,9 @@ pub struct Restore {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub locks: Locks,
+    /// Whether --url was typed.
+    #[arg(skip)]
+    pub url_is_typed: bool,
 }
 
 /// What a data-only restore does with rows that are there.

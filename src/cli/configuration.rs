@@ -3,7 +3,7 @@
 //! The file's values become defaults of the arguments, so that clap itself puts flags before the
 //! environment and that before the file.
 
-use super::args::Arguments;
+use super::args::{Arguments, Verb};
 use super::environment;
 use super::settings::{Configuration, FILE, SETTINGS, Setting};
 use crate::error::{Error, Kind, Result as OurResult};
@@ -60,7 +60,7 @@ pub fn arguments() -> Result<Arguments, Refusal> {
     let file = |error| Refusal::File { error, as_json };
     // Verbs without a repository have no settings; a broken file must not keep `init` from running.
     if leaf.try_get_one::<PathBuf>("repo").is_err() {
-        return Ok(Arguments::from_arg_matches(&matches)?);
+        return of_matches(&matches, &command, None);
     }
     let Some(configuration) = find(leaf).map_err(file)? else {
         return of_matches(&matches, &command, None);
@@ -100,6 +100,9 @@ fn of_matches(
 ) -> Result<Arguments, Refusal> {
     let mut arguments = Arguments::from_arg_matches(matches)?;
     let (verbs, leaf) = leaf(matches);
+    if let Verb::Restore(restore) = &mut arguments.verb {
+        restore.url_is_typed = is_typed(leaf, "url");
+    }
     if verbs == ["config"] {
         arguments.in_force = in_force(leaf, find_command(command, &verbs), file);
     }

@@ -1,5 +1,6 @@
 //! libpq's environment variables, and the home folder.
 
+use crate::error::{Error, Kind, Result};
 use crate::model::connection::{Asking, Connection, Person, Places};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -49,7 +50,10 @@ const VARIABLES: &[(&str, &str)] = &[
 
 /// The connection that a string and the environment describe together. As in libpq, the user is
 /// the operating system's if nobody says otherwise.
-pub fn connection(string: &str, asking: Asking, person: Arc<dyn Person>) -> Connection {
+///
+/// # Errors
+/// [`Kind::Usage`] for a variable that is not UTF-8: without it, it would be another connection.
+pub fn connection(string: &str, asking: Asking, person: Arc<dyn Person>) -> Result<Connection> {
     let mut connection = Connection {
         string: string.to_owned(),
         asking,
@@ -57,9 +61,12 @@ pub fn connection(string: &str, asking: Asking, person: Arc<dyn Person>) -> Conn
         ..Connection::default()
     };
     for (variable, parameter) in VARIABLES {
-        if let Ok(value) = std::env::var(variable) {
-            connection.defaults.insert((*parameter).to_owned(), value);
-        }
+        let Some(value) = std::env::var_os(variable) else { continue };
+        let value = value.into_string().map_err(|_| {
+            Error::new(Kind::Usage, format!("the variable {variable} is not UTF-8"))
+                .hint("set it anew, or say it in the connection string")
+        })?;
+        connection.defaults.insert((*parameter).to_owned(), value);
     }
     let (user, home) = operating_system_user();
     connection.system_user = user;
@@ -71,7 +78,7 @@ pub fn connection(string: &str, asking: Asking, person: Arc<dyn Person>) -> Conn
         service_file: path("PGSERVICEFILE"),
         system_folder: path("PGSYSCONFDIR"),
     };
-    connection
+    Ok(connection)
 }
 
 /// All variables, for programs that pgark runs.
@@ -81,7 +88,9 @@ pub fn variables() -> Vec<(OsString, OsString)> {
 
 /// libpq's variables that are set, with their values.
 pub fn of_libpq() -> Vec<(&'static str, String)> {
-    let value = |(name, _): &(&'static str, _)| Some((*name, std::env::var(name).ok()?));
+    let value = |(name, _): &(&'static str, _)| {
+        Some((*name, std::env::var_os(name)?.to_string_lossy().into_owned()))
+    };
     VARIABLES.iter().filter_map(value).collect()
 }
 

@@ -10,7 +10,9 @@ use crate::model::schema::ObjectClass;
 use crate::ops::interrupt::{Interrupt, signal_name};
 use crate::ops::observer::Observer;
 use crate::ops::pace::Paced;
-use crate::ops::{backup, check, compare, extract, list, locate, restore, show, verify};
+use crate::ops::{
+    backup, check, compare, connection_string, extract, list, locate, restore, show, verify,
+};
 use crate::pg::database::Locale;
 use crate::rules::renames::Renames;
 use crate::rules::selection::nearest;
@@ -309,8 +311,9 @@ fn told(progress: &Progress, result: Result<()>) {
     }
 }
 
-fn connection(server: &args::Server, person: Arc<Progress>) -> Connection {
-    server.waits.bound(environment::connection(&server.url, server.password.into(), person))
+fn connection(server: &args::Server, person: Arc<Progress>) -> Result<Connection> {
+    let connection = environment::connection(&server.url, server.password.into(), person)?;
+    Ok(server.waits.bound(connection))
 }
 
 fn backup_options(
@@ -319,7 +322,7 @@ fn backup_options(
     interrupt: &Interrupt,
 ) -> Result<backup::Options> {
     Ok(backup::Options {
-        connection: connection(&args.server, person),
+        connection: connection(&args.server, person)?,
         repository: args.common.repo.clone(),
         name: args.name.clone(),
         jobs: usize::from(args.jobs.jobs),
@@ -332,14 +335,34 @@ fn backup_options(
     })
 }
 
+/// Fails where something would be replaced in a database that only the environment names, which may
+/// be the one that is backed up.
+fn check_target(args: &args::Restore) -> Result<()> {
+    let replaces = match args.on_existing {
+        _ if args.swap => "--swap",
+        args::Existing::Truncate => "--on-existing truncate",
+        args::Existing::Upsert => "--on-existing upsert",
+        args::Existing::Error | args::Existing::Append | args::Existing::Skip => return Ok(()),
+    };
+    if args.url_is_typed && connection_string::names_database(&args.server.url)? {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Usage,
+        format!("{replaces} replaces what is there, and --url does not say in which database"),
+    )
+    .hint("name the target on the command line: --url postgresql://user@host/database"))
+}
+
 fn restore_options(args: &args::Restore, person: Arc<Progress>) -> Result<restore::Options> {
+    check_target(args)?;
     let selection = selection::of_tables(&args.selection)?;
     if !args.data_only && !selection.is_everything() {
         return Err(Error::new(Kind::Usage, "--table and --exclude-table go with --data-only"));
     }
     Ok(restore::Options {
         archive: locate::archive(&args.archive, &args.common.repo, person.as_ref())?,
-        connection: connection(&args.server, person),
+        connection: connection(&args.server, person)?,
         mode: if args.data_only {
             restore::Mode::DataOnly(args.on_existing.into())
         } else if args.create {
@@ -397,7 +420,7 @@ fn class(name: &str) -> Result<ObjectClass> {
 fn compared(what: &str, args: &args::Compare, person: Arc<Progress>) -> Result<compare::Input> {
     let is_connection = what.contains("://") || what.contains('=');
     if is_connection && !Path::new(what).exists() {
-        let connection = environment::connection(what, args.password.into(), person);
+        let connection = environment::connection(what, args.password.into(), person)?;
         return Ok(compare::Input::Database(args.waits.bound(connection)));
     }
     Ok(compare::Input::Archive(locate::archive(what, &args.common.repo, person.as_ref())?))

@@ -27,8 +27,8 @@ pub fn of_tables(args: &args::Selection) -> Result<Selection> {
 /// be understood; those of reading a filter file, and the interruption of it.
 pub fn of_backup(args: &args::Backup, interrupt: &Interrupt) -> Result<Selection> {
     let mut selection = Selection {
-        schemas: patterns(&args.schema)?,
-        exclude_schemas: patterns(&args.exclude_schema)?,
+        schemas: of_schemas(&args.schema)?,
+        exclude_schemas: of_schemas(&args.exclude_schema)?,
         exclude_data: patterns(&args.exclude_data)?,
         filters: args.filters.iter().map(|text| RowFilter::new(text)).collect::<Result<_>>()?,
         ..of_tables(&args.selection)?
@@ -46,8 +46,8 @@ pub fn of_backup(args: &args::Backup, interrupt: &Interrupt) -> Result<Selection
         }
         selection.tables.extend(patterns(&file.tables)?);
         selection.exclude_tables.extend(patterns(&file.exclude_tables)?);
-        selection.schemas.extend(patterns(&file.schemas)?);
-        selection.exclude_schemas.extend(patterns(&file.exclude_schemas)?);
+        selection.schemas.extend(of_schemas(&file.schemas)?);
+        selection.exclude_schemas.extend(of_schemas(&file.exclude_schemas)?);
         selection.exclude_data.extend(patterns(&file.exclude_data)?);
     }
     Ok(selection)
@@ -70,4 +70,8 @@ fn text(path: &Path, interrupt: &Interrupt) -> Result<String> {
 
 fn patterns(texts: &[String]) -> Result<Vec<Pattern>> {
     texts.iter().map(|text| Pattern::new(text)).collect()
+}
+
+fn of_schemas(texts: &[String]) -> Result<Vec<Pattern>> {
+    texts.iter().map(|text| Pattern::of_schemas(text)).collect()
 }

@@ -50,7 +50,7 @@ pub struct Setting {
     pub example: &'static str,
 }
 
-/// A restore is told its target each time: the file's database is the one that is backed up.
+/// A restore has no settings here: the file's database is the one that is backed up.
 const OF_BACKUP: &[&str] = &["backup", "check", "config"];
 
 /// What looks at the database that is backed up, besides.
@@ -103,7 +103,7 @@ pub const SETTINGS: &[Setting] = &[
         OF_SOURCE,
         "The database that is backed up, as in --url. What it leaves open comes from PGHOST, .pgpass\n\
          and so on. A password here is accepted only if nobody else can read this file.\n\
-         A restore never takes it: its target is named on the command line.",
+         A restore never takes it: its target comes from --url, or from DATABASE_URL and PG*.",
         "\"postgresql://backup@db.example/shop\"",
     ),
     setting(

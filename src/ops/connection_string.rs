@@ -1,6 +1,7 @@
 //! Connection strings as they are shown: read as a connection would read them, so that no password is
 //! overlooked, however it is written.
 
+use crate::error::Result;
 use crate::pg::connect::parse;
 use crate::rules::secrets;
 use std::collections::BTreeMap;
@@ -25,6 +26,15 @@ pub fn shown(string: &str) -> String {
 /// Whether `string` holds a password, or may: it cannot be read.
 pub fn holds_password(string: &str) -> bool {
     read(string).is_none_or(|(values, masked)| values != masked)
+}
+
+/// Whether `string` itself says which database is meant.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::error::Kind::Usage) for what is no connection string.
+pub fn names_database(string: &str) -> Result<bool> {
+    let values = parse(string)?;
+    Ok(["dbname", "service"].iter().any(|name| values.get(*name).is_some_and(|v| !v.is_empty())))
 }
 
 type Values = BTreeMap<String, String>;

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::name::{Printable, enumerate};
 use crate::model::schema::ObjectClass;
 use crate::rules::pattern::Pattern;
-use crate::rules::selection::nearest;
+use crate::rules::selection;
 use crate::store::durable::StagedFile;
 use crate::store::output;
 use std::io::Write;
@@ -172,6 +172,7 @@ fn write(
 
 /// The one table that matches and whose rows are in the archive.
 fn find_table<'a>(manifest: &'a Manifest, wanted: &Pattern) -> Result<&'a TableEntry> {
+    wanted.check_database(&manifest.source.database)?;
     let found: Vec<&TableEntry> =
         manifest.tables.iter().filter(|table| wanted.matches(&table.name)).collect();
     match found.as_slice() {
@@ -205,10 +206,9 @@ fn no_table(manifest: &Manifest, wanted: &Pattern) -> Error {
             .hint("`pgark show --tables` lists the tables; extract the partitions one by one");
     }
     let text = format!("no table in the archive matches \"{}\"", Printable(wanted.text()));
-    let names = manifest.tables.iter().flat_map(|t| [t.name.name.clone(), t.name.to_string()]);
     let error = Error::new(Kind::NotFound, text);
-    match nearest(wanted.text(), names) {
-        Some(name) => error.hint(format!("did you mean \"{name}\"?")),
+    match selection::meant(wanted, manifest.tables.iter().map(|table| &table.name)) {
+        Some(meant) => error.hint(meant),
         None => error.hint("`pgark show --tables` lists the tables"),
     }
 }

@@ -9,7 +9,9 @@ use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::name::enumerate;
 use crate::model::schema::ObjectClass;
+use crate::pg::connect::Target;
 use crate::pg::database::Locale;
+use crate::pg::session::Session;
 use crate::rules::renames::Renames;
 use crate::rules::selection::Selection;
 use std::path::PathBuf;
@@ -189,6 +191,12 @@ pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) ->
     summary.elapsed = begun.elapsed();
     (summary.whole, summary.not_in_archive) = (whole, not_in_archive);
     Ok(summary)
+}
+
+/// Says which database is going to be changed.
+fn tell_target(what: &str, database: &str, session: &Session, observer: &dyn Observer) {
+    let target = Target { database: database.to_owned(), ..session.target().clone() };
+    observer.note(&format!("{what} {}", target.describe()));
 }
 
 /// What an interruption says before a restore has begun.

@@ -320,6 +320,26 @@ pub fn extension_tables_with_rows(client: &mut Client) -> Result<Vec<(QualifiedN
     Ok(found)
 }
 
+/// What has a name like a table and is none, with what it is.
+pub fn other_relations(client: &mut Client) -> Result<Vec<(QualifiedName, String)>> {
+    let rows = client
+        .query(
+            "SELECT n.nspname::text, c.relname::text, CASE c.relkind WHEN 'v' THEN 'a view'
+                    WHEN 'm' THEN 'a materialized view' WHEN 'S' THEN 'a sequence'
+                    WHEN 'f' THEN 'a foreign table' WHEN 'c' THEN 'a type' ELSE 'an index' END
+             FROM pg_catalog.pg_class AS c
+             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+             WHERE c.relkind IN ('v', 'm', 'S', 'f', 'c', 'i', 'I') AND n.nspname !~ '^pg_'
+               AND n.nspname <> 'information_schema' ORDER BY c.relkind = ANY ('{i,I}'), 1, 2",
+            &[],
+        )
+        .map_err(|error| server("cannot list the relations", error))?;
+    let relation = |row: &postgres::Row| {
+        (QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)), row.get(2))
+    };
+    Ok(rows.iter().map(relation).collect())
+}
+
 /// How many large objects there are.
 pub fn count_large_objects(client: &mut Client) -> Result<u64> {
     let row = client

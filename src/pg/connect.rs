@@ -6,6 +6,7 @@ mod driver;
 mod parameters;
 mod parse;
 mod passfile;
+mod peer;
 mod pooler;
 mod search;
 mod service;

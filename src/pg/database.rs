@@ -145,7 +145,13 @@ pub fn create(session: &mut Session, new: &NewDatabase<'_>) -> Result<()> {
     session.client.batch_execute(&sql).map_err(|error| {
         let is_locale = new.locale.is_none() && error.code() == Some(&SqlState::WRONG_OBJECT_TYPE)
             || error.as_db_error().is_some_and(|e| e.message().contains("locale"));
+        let is_right = error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)
+            && error.as_db_error().is_some_and(|e| e.message().contains("create database"));
         let failure = server(format!("cannot create database \"{}\"", new.name), error);
+        if is_right {
+            let role = quote(&session.facts.role);
+            return failure.hint(format!("ALTER ROLE {role} CREATEDB;"));
+        }
         match is_locale {
             true => failure.hint(
                 "the server does not know the archive's locale: name one that it knows with --locale; text then sorts by that",

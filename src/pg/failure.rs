@@ -157,7 +157,15 @@ fn kind(code: &str) -> Kind {
 
 fn hint(reason: &Refusal) -> Option<String> {
     let is = |state: &SqlState| reason.code == state.code();
-    let hint = if is(&SqlState::INVALID_PASSWORD) {
+    let too_many = |of: &str| {
+        is(&SqlState::TOO_MANY_CONNECTIONS)
+            && reason.message.starts_with(&format!("too many connections for {of}"))
+    };
+    let hint = if too_many("role") {
+        "use fewer workers (--jobs), end idle sessions of the role, or raise its limit: ALTER ROLE … CONNECTION LIMIT"
+    } else if too_many("database") {
+        "use fewer workers (--jobs), end idle sessions in the database, or raise its limit: ALTER DATABASE … CONNECTION LIMIT"
+    } else if is(&SqlState::INVALID_PASSWORD) {
         "check the password: PGPASSWORD, a .pgpass file, or the connection string"
     } else if is(&SqlState::INVALID_CATALOG_NAME) {
         "check the database's name in the connection string; `psql -l` lists what is there"

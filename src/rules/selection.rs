@@ -1,9 +1,9 @@
 //! Which tables a backup takes: the operator's patterns against the names that exist.
 
-use super::pattern::Pattern;
+use super::pattern::{Pattern, exactly};
 use crate::error::{Error, Kind, Result};
 use crate::model::condition::Condition;
-use crate::model::name::QualifiedName;
+use crate::model::name::{QualifiedName, enumerate};
 
 /// What the operator asked for. Empty, it is everything.
 #[derive(Clone, Debug, Default)]
@@ -173,46 +173,126 @@ impl Selection {
             }
             if !concerned {
                 let taken = tables.iter().zip(choices).filter(|(_, c)| **c == Choice::Whole);
-                let names = taken.flat_map(|(table, _)| [table.name.clone(), table.to_string()]);
-                return Err(no_match("table whose rows are taken", &filter.tables, names));
+                let taken: Vec<&QualifiedName> = taken.map(|(table, _)| table).collect();
+                return Err(no_table("table whose rows are taken", &filter.tables, &taken));
             }
         }
         Ok(conditions)
     }
 
+    /// Fails where a pattern is about another database than this one.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`].
+    pub fn check_database(&self, database: &str) -> Result<()> {
+        self.all_of_tables()
+            .chain(self.filters.iter().map(|filter| &filter.tables))
+            .chain(&self.schemas)
+            .chain(&self.exclude_schemas)
+            .try_for_each(|pattern| pattern.check_database(database))
+    }
+
+    /// The first pattern of tables that none of these matches.
+    pub fn unmatched(&self, tables: &[QualifiedName]) -> Option<&Pattern> {
+        self.all_of_tables().find(|pattern| !tables.iter().any(|table| pattern.matches(table)))
+    }
+
+    fn all_of_tables(&self) -> impl Iterator<Item = &Pattern> {
+        self.tables.iter().chain(&self.exclude_tables).chain(&self.exclude_data)
+    }
+
     fn check_matches(&self, tables: &[QualifiedName]) -> Result<()> {
-        for pattern in self.tables.iter().chain(&self.exclude_tables).chain(&self.exclude_data) {
-            if !tables.iter().any(|table| pattern.matches(table)) {
-                let names = tables.iter().flat_map(|table| [table.name.clone(), table.to_string()]);
-                return Err(no_match("table", pattern, names));
-            }
+        if let Some(pattern) = self.unmatched(tables) {
+            return Err(no_table("table", pattern, &tables.iter().collect::<Vec<_>>()));
         }
         for pattern in self.schemas.iter().chain(&self.exclude_schemas) {
             if !tables.iter().any(|table| pattern.matches_schema(&table.schema)) {
-                let names = tables.iter().map(|table| table.schema.clone());
-                return Err(no_match("schema with tables", pattern, names));
+                let mut names: Vec<&str> = tables.iter().map(|t| t.schema.as_str()).collect();
+                names.sort_unstable();
+                names.dedup();
+                let candidates =
+                    names.iter().map(|name| ((*name).to_owned(), exactly(name))).collect();
+                let there = names.iter().map(|name| exactly(name)).collect();
+                return Err(no_match("schema with tables", pattern, candidates, there));
             }
         }
         Ok(())
     }
 }
 
-fn no_match(what: &str, pattern: &Pattern, names: impl Iterator<Item = String>) -> Error {
+/// The failure of a pattern that matches none of `tables`.
+fn no_table(what: &str, pattern: &Pattern, tables: &[&QualifiedName]) -> Error {
+    let there = tables.iter().map(|table| exact(table)).collect();
+    no_match(what, pattern, candidates(tables.iter().copied()), there)
+}
+
+/// What a pattern of tables may have meant: names as they are, and as patterns.
+fn candidates<'a>(tables: impl Iterator<Item = &'a QualifiedName>) -> Vec<(String, String)> {
+    tables
+        .flat_map(|table| {
+            let full = format!("{}.{}", table.schema, table.name);
+            [(table.name.clone(), exactly(&table.name)), (full, exact(table))]
+        })
+        .collect()
+}
+
+fn exact(table: &QualifiedName) -> String {
+    format!("{}.{}", exactly(&table.schema), exactly(&table.name))
+}
+
+fn no_match(
+    what: &str,
+    pattern: &Pattern,
+    candidates: Vec<(String, String)>,
+    there: Vec<String>,
+) -> Error {
+    /// More would hide the failure itself.
+    const LISTED: usize = 8;
     let error = Error::new(Kind::NotFound, format!("no {what} matches \"{}\"", pattern.text()));
-    match nearest(pattern.text(), names) {
-        Some(name) => error.hint(format!("did you mean \"{name}\"?")),
-        None => error,
+    let plain = pattern.plain().to_lowercase();
+    let folded = candidates.into_iter().map(|(name, shown)| (name.to_lowercase(), shown));
+    match nearest_of(&plain, folded) {
+        Some(name) => error.hint(did_you_mean(&name)),
+        None if there.is_empty() => error.hint(format!("there is no {what}")),
+        None if there.len() <= LISTED => error.hint(format!("there is {}", enumerate(&there))),
+        None => error.hint(format!(
+            "there is {} and {} more",
+            there[..LISTED].join(", "),
+            there.len() - LISTED
+        )),
+    }
+}
+
+/// What to say of a pattern that matches none of `tables`, if one is near enough to be meant.
+pub fn meant<'a>(
+    pattern: &Pattern,
+    tables: impl Iterator<Item = &'a QualifiedName>,
+) -> Option<String> {
+    let folded = candidates(tables).into_iter().map(|(name, shown)| (name.to_lowercase(), shown));
+    nearest_of(&pattern.plain().to_lowercase(), folded).map(|name| did_you_mean(&name))
+}
+
+/// A pattern with double quotes stands in single ones, as a shell takes it.
+fn did_you_mean(pattern: &str) -> String {
+    match pattern.contains('"') {
+        true => format!("did you mean '{pattern}'?"),
+        false => format!("did you mean \"{pattern}\"?"),
     }
 }
 
 /// The name nearest to `wanted`, if one is near enough to be meant.
 pub fn nearest(wanted: &str, names: impl Iterator<Item = String>) -> Option<String> {
-    let distance = |name: &String| strsim::damerau_levenshtein(wanted, name);
+    nearest_of(wanted, names.map(|name| (name.clone(), name)))
+}
+
+/// The same with what each name is shown as. A third of the letters may be wrong, but never all.
+fn nearest_of(wanted: &str, names: impl Iterator<Item = (String, String)>) -> Option<String> {
+    let letters = wanted.chars().count();
     names
-        .map(|name| (distance(&name), name))
-        .filter(|(distance, _)| *distance <= wanted.chars().count().div_ceil(3))
+        .map(|(name, shown)| (strsim::damerau_levenshtein(wanted, &name), shown))
+        .filter(|(distance, _)| *distance <= letters.div_ceil(3) && *distance < letters)
         .min()
-        .map(|(_, name)| name)
+        .map(|(_, shown)| shown)
 }
 
 #[cfg(test)]
@@ -298,5 +378,25 @@ mod tests {
         let error = selection.choose(&names(), |_| None).unwrap_err();
         assert_eq!(error.kind(), Kind::NotFound);
         assert_eq!(error.next_step(), Some("did you mean \"x_2025\"?"));
+    }
+
+    #[test]
+    fn what_is_suggested_can_be_typed() {
+        let names: Vec<QualifiedName> = ["Kunde", "dot.in", "Änderungen", "p", "a\"b"]
+            .map(|name| QualifiedName::new("public", name))
+            .into();
+        let hint = |pattern: &str| {
+            let selection = Selection { tables: patterns(&[pattern]), ..Selection::default() };
+            selection.choose(&names, |_| None).unwrap_err().next_step().map(str::to_owned).unwrap()
+        };
+        assert_eq!(hint("Kunde"), "did you mean '\"Kunde\"'?");
+        assert_eq!(hint("dot.in"), "did you mean '\"dot.in\"'?");
+        assert_eq!(hint("public.kunde"), "did you mean 'public.\"Kunde\"'?");
+        assert_eq!(hint("änderungen"), "did you mean \"Änderungen\"?");
+        assert!(hint("x").starts_with("there is "), "one letter is no likeness: {}", hint("x"));
+        for suggested in ["\"Kunde\"", "\"dot.in\"", "public.\"Kunde\"", "Änderungen"] {
+            let selection = Selection { tables: patterns(&[suggested]), ..Selection::default() };
+            selection.choose(&names, |_| None).unwrap();
+        }
     }
 }

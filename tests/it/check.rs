@@ -277,3 +277,42 @@ fn a_signal_that_was_ignored_before_stays_ignored() {
     kill("-15");
     crate::harness::Run::from(backup.wait_with_output().unwrap()).expect_code(143);
 }
+
+#[test]
+fn a_role_that_may_neither_read_nor_see_all_rows_hears_of_both_at_once() {
+    role("c4_reader", "");
+    let source = Database::with(
+        "CREATE TABLE guarded (x int); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY",
+    );
+    let (repo, url) = (Repo::new(), source.url_as("c4_reader"));
+    let arguments = ["--url", &url, "--no-migrations"];
+    let report = checked(&repo, &arguments, 1);
+    let grants = [mend(&report, "privileges"), mend(&report, "row-security")].concat();
+    assert_eq!(
+        grants,
+        [
+            r#"GRANT SELECT ON TABLE "public"."guarded" TO "c4_reader";"#,
+            r#"ALTER ROLE "c4_reader" BYPASSRLS;"#
+        ]
+    );
+    for statement in grants {
+        source.execute(&statement);
+    }
+    checked(&repo, &arguments, 0);
+}
+
+#[test]
+fn a_role_that_may_not_connect_hears_what_would_let_it() {
+    role("c5_reader", "");
+    let source = Database::with("CREATE TABLE t (x int); GRANT SELECT ON t TO c5_reader");
+    let revoke = format!("REVOKE CONNECT ON DATABASE {} FROM PUBLIC", source.name);
+    source.execute(&revoke);
+    let (repo, url) = (Repo::new(), source.url_as("c5_reader"));
+    let grant = format!(r#"GRANT CONNECT ON DATABASE "{}" TO "c5_reader";"#, source.name);
+    let report = checked(&repo, &["--url", &url, "--no-migrations"], 17);
+    assert_eq!(mend(&report, "database"), [grant.clone()]);
+    let hint = format!("hint: {grant}");
+    repo.run(&["backup", "--url", &url, "--no-migrations"]).expect_code(17).says(&[&hint]);
+    source.execute(&grant);
+    checked(&repo, &["--url", &url, "--no-migrations"], 0);
+}

@@ -1,6 +1,6 @@
 //! `pgark restore` into empty and new databases, and what it refuses.
 
-use crate::harness::{Database, Repo, admin, connect, role, server};
+use crate::harness::{Database, Repo, Run, admin, connect, role, server};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -347,4 +347,63 @@ fn an_object_that_claims_a_lost_connection_does_not_throw_the_rows_away() {
         .expect_code(1)
         .says(&["all rows", "no remote server"]);
     assert_eq!(target.one("SELECT count(*) FROM t"), "1");
+}
+
+#[test]
+fn a_role_that_may_not_create_databases_hears_what_would_let_it() {
+    role("r9_restorer", "");
+    let (repo, source) = (Repo::new(), crate::harness::archive::small_database());
+    repo.backup(&source, &["--no-migrations", "--name", "a"]);
+    let url = source.server.url(&format!("{}_new", source.name), "r9_restorer");
+    let restore = ["restore", "a", "--url", &url, "--create", "--no-owner"];
+    repo.run(&restore).expect_code(1).says(&[r#"hint: ALTER ROLE "r9_restorer" CREATEDB;"#]);
+}
+
+#[test]
+fn what_replaces_something_wants_its_target_on_the_command_line_and_every_restore_names_it() {
+    let (repo, source) = (Repo::new(), crate::harness::archive::small_database());
+    repo.backup(&source, &["--no-migrations", "--name", "a"]);
+    let (name, url) = (source.name.as_str(), source.url());
+    let of_environment = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = repo.command(&[&["restore", "a"][..], arguments].concat());
+        command.envs(variables.iter().copied());
+        Run::from(command.output().unwrap())
+    };
+    let folder = source.server.folder().to_str().unwrap();
+    for variables in [
+        &[("DATABASE_URL", url.as_str())][..],
+        &[("PGHOST", folder), ("PGDATABASE", name), ("PGUSER", "postgres")],
+    ] {
+        for arguments in [
+            &["--create", "--swap"][..],
+            &["--data-only", "--on-existing", "truncate"],
+            &["--data-only", "--on-existing", "upsert"],
+            &["--create", "--swap", "--url", "sslmode=disable"],
+        ] {
+            let run = of_environment(arguments, variables).expect_code(2);
+            run.says(&[
+                "replaces what is there",
+                "hint: name the target on the command line: --url",
+            ]);
+        }
+    }
+    let exists = format!("SELECT count(*) FROM pg_database WHERE datname LIKE '{name}%'");
+    assert_eq!(source.one(&exists), "1", "nothing was swapped");
+    // What only adds takes the environment's, and says which it is.
+    let target = Database::empty();
+    let (empty, url) = (target.name.as_str(), target.url());
+    let at = |database: &str| {
+        format!("database \"{database}\" at {folder}:{} as \"postgres\"", source.server.port())
+    };
+    let run = of_environment(&[], &[("DATABASE_URL", &url)]).expect_code(0);
+    run.says(&[&format!("pgark: restoring into {}", at(empty))]);
+    let more = ["--data-only", "--on-existing", "truncate", "--url", &url];
+    let run = of_environment(&more, &[]).expect_code(0);
+    run.says(&[&format!("pgark: loading rows into {}", at(empty))]);
+    let run = of_environment(&["--create", "--swap", "--url", &url], &[]).expect_code(0);
+    let says =
+        format!("restoring into a new database, which then takes the place of {}", at(empty));
+    run.says(&[&says]);
+    let kept = format!("(SELECT datname FROM pg_database WHERE datname LIKE '{empty}\\_before%')");
+    target.server.admin(&format!("DROP DATABASE {}", source.one(&kept)));
 }

@@ -179,3 +179,46 @@ fn objects_that_are_not_carried_are_refused_unless_allowed_by_class() {
     repo.ok(&["restore", "latest", "--url", &target.url()]);
     assert_eq!(target.one("SELECT x FROM t"), "1");
 }
+
+#[test]
+fn names_beyond_ascii_and_with_capitals_are_found_as_they_are_suggested() {
+    let source = Database::with(
+        "CREATE TABLE \"Änderungen\" (i int); CREATE TABLE \"Kunde\" (i int);
+         CREATE TABLE \"dot.in\" (i int); CREATE TABLE \"ta[]\" (i int);
+         CREATE VIEW seen AS SELECT 1 AS one; CREATE SEQUENCE counter",
+    );
+    let (manifest, _) = part(&source, &["--table", "Änderungen", "--table", "ta[]"]);
+    assert_eq!(tables(&manifest), ["public.ta[]", "public.Änderungen"]);
+    let (repo, url) = (Repo::new(), source.url());
+    let backup = |more: &[&str]| {
+        repo.run(&[&["backup", "--url", &url, "--no-migrations"][..], more].concat())
+    };
+    for (typed, meant) in [("Kunde", "\"Kunde\""), ("dot.in", "\"dot.in\"")] {
+        let hint = format!("hint: did you mean '{meant}'?");
+        backup(&["--table", typed]).expect_code(10).says(&[&hint]);
+        backup(&["--table", meant, "--name", &typed.replace('.', "_")]).expect_code(0);
+    }
+    backup(&["--table", "zzzz"])
+        .expect_code(10)
+        .says(&["no table matches", "hint: there is public."]);
+    backup(&["--schema", "zzzz"]).expect_code(10).says(&["hint: there is public"]);
+    for (name, kind) in [("seen", "a view"), ("counter", "a sequence")] {
+        let says = format!("no table matches \"{name}\": public.{name} is {kind}");
+        backup(&["--table", name]).expect_code(10).says(&[&says, "--schema"]);
+    }
+    let own = format!("{}.public.\"Kunde\"", source.name);
+    backup(&["--table", &own, "--name", "own"]).expect_code(0);
+    backup(&["--schema", &format!("{}.public", source.name), "--name", "schema"]).expect_code(0);
+    let run = backup(&["--table", "elsewhere.public.\"Kunde\""]).expect_code(2);
+    run.says(&["is about database \"elsewhere\"", "leave the database's name out"]);
+    repo.run(&["extract", "own", "--table", "kunde"])
+        .expect_code(10)
+        .says(&["did you mean '\"Kunde\"'?"]);
+    repo.ok(&["extract", "own", "--table", &own]);
+    // pg_dump's name for it.
+    let excluded = ["--exclude-table-data", "\"Kunde\"", "--name", "without"];
+    backup(&excluded).expect_code(0);
+    let manifest = std::fs::read(repo.path().join("manifests/without.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!(table(&manifest, "public.Kunde")["data"], false);
+}

@@ -11,6 +11,9 @@ const BAR: usize = 30;
 /// Below this it says nothing.
 const SHORTEST_BAR: usize = 6;
 
+/// Words make room for so much of it, with its brackets.
+const LEAST_BAR: usize = 12;
+
 /// The lines of a screen: the phase, and one for each worker, as far as there is room.
 pub fn screen(view: &View, width: usize, height: usize) -> Vec<String> {
     // A line that reaches the last column may wrap.
@@ -49,9 +52,9 @@ fn whole(view: &View, width: usize) -> String {
     if view.bytes > 0 {
         words.extend(amounts(view.rows, view.bytes, view.rate));
     }
-    words.extend(view.left.map(|left| format!("{} left", duration(left))));
+    let left = view.left.map(|left| format!("{} left", duration(left)));
     let bar = view.fraction.map(|fraction| move |room: usize| draw(fraction, room));
-    fit(&view.phase, words, bar, width)
+    fit(&view.phase, words, left, bar, width)
 }
 
 fn worker(busy: &Busy, width: usize) -> String {
@@ -63,8 +66,8 @@ fn worker(busy: &Busy, width: usize) -> String {
     if busy.bytes > 0 {
         words.extend(amounts(busy.rows, busy.bytes, busy.rate));
     }
-    words.extend(busy.left.map(|left| format!("{} left", duration(left))));
-    fit(&name, words, None::<fn(usize) -> Option<String>>, width)
+    let left = busy.left.map(|left| format!("{} left", duration(left)));
+    fit(&name, words, left, None::<fn(usize) -> Option<String>>, width)
 }
 
 fn amounts(rows: u64, bytes: u64, rate: u64) -> Vec<String> {
@@ -78,10 +81,12 @@ fn amounts(rows: u64, bytes: u64, rate: u64) -> Vec<String> {
     words
 }
 
-/// The name, what there is room for of the bar, and as many of the words as fit, the first first.
+/// The name, what there is room for of the bar, and as many of the words as fit, the first first; the
+/// time that is left stands last, and before all of them but the first one.
 fn fit(
     name: &str,
     mut words: Vec<String>,
+    left: Option<String>,
     bar: Option<impl Fn(usize) -> Option<String>>,
     width: usize,
 ) -> String {
@@ -92,6 +97,12 @@ fn fit(
     // Half of the line is the name's, and more where the rest leaves it.
     let name_width = measure_text_width(name);
     let least = name_width.min(width / 2);
+    let for_bar = if bar.is_some() { LEAST_BAR + GAP } else { 0 };
+    let for_left = left.as_ref().map_or(0, |left| measure_text_width(left) + GAP);
+    while words.len() > 1 && least + taken(&words) + for_left + for_bar > width {
+        words.pop();
+    }
+    words.extend(left);
     while !words.is_empty() && least + taken(&words) > width {
         words.pop();
     }
@@ -182,8 +193,13 @@ mod tests {
                 "  public.a_table_with_a_long_name_0 3/17  5.00 MiB  3.00 MiB/s  12,345 rows  4 s left",
             ]
         );
+        let usual = screen(&view(1), 80, 24);
+        assert_eq!(
+            usual[0],
+            "reading the rows  [=====>       ]   42%  3.00 GiB  85.00 MiB/s  3 min 12 s left"
+        );
         let narrow = screen(&view(1), 40, 24);
-        assert_eq!(narrow[0], "reading the rows   42%  3.00 GiB");
+        assert_eq!(narrow[0], "reading the rows   42%  3 min 12 s left");
         assert!(screen(&view(9), 80, 6).last().unwrap().ends_with("and 6 more"));
     }
 

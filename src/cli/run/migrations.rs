@@ -26,7 +26,7 @@ pub(super) fn run(
     match &args.verb {
         MigrationsVerb::Status(args) => {
             let options = status::Options {
-                connection: connection(&args.server, Arc::clone(progress)),
+                connection: connection(&args.server, Arc::clone(progress))?,
                 sought: args.project.sought(),
                 version_tables: args.version_table.clone(),
                 lock_timeout: Duration::from_secs(args.locks.lock_timeout),
@@ -61,7 +61,7 @@ pub(super) fn run(
 fn verify_options(args: &MigrationsVerify, person: Arc<Progress>) -> Result<verify::Options> {
     Ok(verify::Options {
         archive: locate::archive(&args.archive, &args.common.repo, person.as_ref())?,
-        connection: connection(&args.server, person),
+        connection: connection(&args.server, person)?,
         sought: args.project.sought(),
         version_table: args.version_table.clone(),
         ignore: args.ignore.iter().copied().collect(),
@@ -77,7 +77,7 @@ fn verify_options(args: &MigrationsVerify, person: Arc<Progress>) -> Result<veri
 fn rollback_options(args: &Rollback, person: Arc<Progress>) -> Result<rollback::Options> {
     Ok(rollback::Options {
         archive: locate::archive(&args.archive, &args.common.repo, person.as_ref())?,
-        connection: (!args.files_only).then(|| connection(&args.server, person)),
+        connection: (!args.files_only).then(|| connection(&args.server, person)).transpose()?,
         sought: args.project.sought(),
         version_table: args.version_table.clone(),
         with_data: args.with_data,
@@ -91,9 +91,10 @@ fn consolidate_options(args: &Consolidate, person: Arc<Progress>) -> Result<cons
     let asking = args.server.password;
     let waits = args.server.waits;
     let other = |url: &String| {
-        waits.bound(environment::connection(url, asking.into(), Arc::clone(&person) as _))
+        environment::connection(url, asking.into(), Arc::clone(&person) as _)
+            .map(|connection| waits.bound(connection))
     };
-    let live = connection(&args.server, Arc::clone(&person));
+    let live = connection(&args.server, Arc::clone(&person))?;
     Ok(consolidate::Options {
         repository: args.common.repo.clone(),
         sought: args.project.sought(),
@@ -106,9 +107,13 @@ fn consolidate_options(args: &Consolidate, person: Arc<Progress>) -> Result<cons
         seeds: args.seed.iter().map(|text| Pattern::new(text)).collect::<Result<_>>()?,
         with_privileges: args.with_privileges,
         ignore: args.ignore.iter().copied().collect(),
-        also: args.also.iter().map(|url| (secrets::hide(url), other(url))).collect(),
+        also: args
+            .also
+            .iter()
+            .map(|url| Ok((secrets::hide(url), other(url)?)))
+            .collect::<Result<_>>()?,
         scratch: match (&args.scratch, args.scratch_here) {
-            (Some(url), _) => scratch::Place::Server(Box::new(other(url))),
+            (Some(url), _) => scratch::Place::Server(Box::new(other(url)?)),
             (None, true) => scratch::Place::Server(Box::new(live.clone())),
             (None, false) => scratch::Place::ThrowAway(args.scratch_bin.clone()),
         },

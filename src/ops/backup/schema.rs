@@ -14,6 +14,7 @@ use crate::pg::session::{Purpose, Session};
 use crate::pg::snapshot::{self, Snapshot};
 use crate::pg::{database, ddl, names};
 use crate::rules::object_selection::Uncarried;
+use crate::rules::pattern::Pattern;
 use crate::rules::selection::{Choice, Selection};
 use crate::rules::{object_selection, order, role_names};
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,7 +107,7 @@ fn attempt(
 ) -> Result<Option<Taken>> {
     observer.phase("locking the tables", None);
     let mut choose = |tables: &[CatalogTable]| {
-        let choices = choices(tables, options)?;
+        let choices = choices(watcher, tables, options)?;
         check_readable(tables, &choices)?;
         Ok(to_lock(tables, &choices))
     };
@@ -116,7 +117,7 @@ fn attempt(
         snapshot::take(leader, options.lock_timeout, &check, &mut choose)
     })?;
     let mut tables = std::mem::take(&mut snapshot.tables);
-    let choices = choices(&tables, options)?;
+    let choices = choices(watcher, &tables, options)?;
     check_standby(&tables, &choices, leader.facts.in_recovery)?;
     filter::apply(leader, &mut tables, &choices, options)?;
 
@@ -253,9 +254,29 @@ fn gone() -> Error {
 }
 
 /// What the selection says of each table.
-pub fn choices(tables: &[CatalogTable], options: &Options) -> Result<Vec<Choice>> {
+pub fn choices(
+    session: &mut Session,
+    tables: &[CatalogTable],
+    options: &Options,
+) -> Result<Vec<Choice>> {
     let names: Vec<QualifiedName> = tables.iter().map(|table| table.name.clone()).collect();
-    options.selection.choose(&names, parents(tables))
+    let selection = &options.selection;
+    selection.check_database(&session.facts.database)?;
+    if let Some(pattern) = selection.unmatched(&names) {
+        check_is_table(session, pattern)?;
+    }
+    selection.choose(&names, parents(tables))
+}
+
+/// Fails where a pattern matches no table, but something else that has a name like one.
+fn check_is_table(session: &mut Session, pattern: &Pattern) -> Result<()> {
+    let others = catalog::other_relations(&mut session.client)?;
+    let Some((name, kind)) = others.iter().find(|(name, _)| pattern.matches(name)) else {
+        return Ok(());
+    };
+    let text = format!("no table matches \"{}\": {name} is {kind}", Printable(pattern.text()));
+    Err(Error::new(Kind::NotFound, text)
+        .hint("it goes with its schema (--schema), and a sequence with the table that owns it"))
 }
 
 /// Positions of the partitioned tables of partitions.

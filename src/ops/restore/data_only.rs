@@ -6,7 +6,9 @@
 
 use super::references::Arrangement;
 use super::targets::{self, Target};
-use super::{NOTHING_WRITTEN, OnExisting, Options, Proof, Summary, load, preflight, rows};
+use super::{
+    NOTHING_WRITTEN, OnExisting, Options, Proof, Summary, load, preflight, rows, tell_target,
+};
 use crate::archive::manifest::Manifest;
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
@@ -32,7 +34,7 @@ pub fn run(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Summary> {
-    let mut session = prepare(reader, options, interrupt)
+    let mut session = prepare(reader, options, observer, interrupt)
         .map_err(|error| interrupt.leaving(error, NOTHING_WRITTEN))?;
     session.execute("BEGIN")?;
     session.execute(&format!("SET LOCAL lock_timeout = {}", options.lock_timeout.as_millis()))?;
@@ -47,11 +49,17 @@ pub fn run(
 }
 
 /// A session with a database that takes rows.
-fn prepare(reader: &ArchiveReader, options: &Options, interrupt: &Interrupt) -> Result<Session> {
+fn prepare(
+    reader: &ArchiveReader,
+    options: &Options,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Session> {
     let mut session = interrupt.open(&options.connection, None, Purpose::Write)?;
     session.check_not_pooled()?;
     target::lock(&mut session)?;
     target::check_unmarked(&mut session)?;
+    tell_target("loading rows into", &session.facts.database, &session, observer);
     preflight::check_roles(&mut session, reader.manifest(), &[], options)?;
     Ok(session)
 }

@@ -3,7 +3,7 @@
 
 use super::{
     NOTHING_WRITTEN, Options, Proof, Summary, adapt, analyze, finish, keys, load, preflight, prove,
-    roles,
+    roles, tell_target,
 };
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
@@ -68,6 +68,9 @@ fn prepare(
         object_selection::without(adapt::schema(reader, options)?, &options.leave_out)?;
     let mut session = interrupt.open(&options.connection, database, session::Purpose::Write)?;
     session.check_not_pooled()?;
+    if database.is_none() {
+        tell_target("restoring into", &session.facts.database, &session, observer);
+    }
     target::lock(&mut session)?;
     if target::is_marked(&mut session.client)? {
         observer.note("an earlier restore into this database has not ended: emptying it first");

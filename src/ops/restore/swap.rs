@@ -2,7 +2,7 @@
 //! the target's name in one transaction. There is no moment of half a database.
 
 use super::full::{self, Failure};
-use super::{Options, Summary, adapt, finish, revisions, roles};
+use super::{Options, Summary, adapt, finish, revisions, roles, tell_target};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::server::DatabaseProperties;
@@ -40,10 +40,15 @@ pub fn run(
         ))
         .hint("name another with --maintenance-db"));
     }
+    let doing = match how.swap {
+        true => "restoring into a new database, which then takes the place of",
+        false => "restoring into a new database, which then becomes",
+    };
     let before = |error| interrupt.leaving(error, "no database was created or changed");
     let mut session = interrupt
         .open(&options.connection, Some(how.maintenance), Purpose::Write)
         .map_err(before)?;
+    tell_target(doing, &target, &session, observer);
     let replaced = database::properties(&mut session, &target).map_err(before)?;
     if replaced.is_some() {
         check_swap(&mut session, &target, how).map_err(before)?;

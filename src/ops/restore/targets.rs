@@ -39,7 +39,7 @@ pub fn find<'a>(
     session.execute("SET LOCAL quote_all_identifiers = on")?;
     let there = catalog::tables(&mut session.client)?;
     session.execute("SET LOCAL quote_all_identifiers = off")?;
-    let mut chosen = choose(manifest, &there, options)?;
+    let mut chosen = choose(manifest, &there, &session.facts.database, options)?;
     let stay = revisions::compare(session, manifest, &there, options, observer)?;
     chosen.retain(|entry| !stay.contains(&entry.name));
     let by_name: BTreeMap<&QualifiedName, &CatalogTable> =
@@ -116,6 +116,7 @@ pub fn check_no_rows(session: &mut Session, targets: &[Target<'_>]) -> Result<()
 fn choose<'a>(
     manifest: &'a Manifest,
     there: &[CatalogTable],
+    database: &str,
     options: &Options,
 ) -> Result<Vec<&'a TableEntry>> {
     let mut names: Vec<QualifiedName> = there.iter().map(|table| table.name.clone()).collect();
@@ -131,6 +132,7 @@ fn choose<'a>(
         let above = there.get(position)?.partition_of?;
         there.iter().position(|table| table.oid == above)
     };
+    options.selection.check_database(database)?;
     let choices = options.selection.choose(&names, parent)?;
     let chosen = |entry: &&TableEntry| {
         entry.data && positions.get(&entry.name).is_some_and(|p| choices[*p] == Choice::Whole)

@@ -2,8 +2,8 @@
 //! PostgreSQL's protocol has been said.
 
 use super::target::{Address, Encryption, Keepalives, Place, Target};
-use super::tls;
 use super::watch::{Seen, Watch};
+use super::{peer, tls};
 use crate::error::{Error, Kind, Result};
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
@@ -66,7 +66,11 @@ fn dial_at(target: &Target, place: &Place, encryption: Encryption) -> Result<Str
                 None => SocketAddr::from_pathname(path),
             };
             let stream = address.and_then(|address| UnixStream::connect_addr(&address));
-            Transport::Unix(stream.map_err(failed)?)
+            let stream = stream.map_err(failed)?;
+            if let Some(user) = &target.required_peer {
+                peer::check(&stream, user)?;
+            }
+            Transport::Unix(stream)
         }
         Place::Tcp(address) => {
             let mut stream = match target.connect_timeout {
@@ -248,7 +252,7 @@ fn encrypted(
     while session.is_handshaking() {
         bound(&stream, deadline)
             .and_then(|()| session.complete_io(&mut stream).map(|_| ()))
-            .map_err(|error| tls::explain(&timely(error)))?;
+            .map_err(|error| tls::explain(&timely(error), target.tls.direct))?;
     }
     let channel_binding = handshake.finish(&session)?;
     let transport = Transport::Tls(Box::new(StreamOwned::new(session, stream)));

@@ -249,7 +249,7 @@ impl Connector {
         let stream = tokio_rustls::TlsConnector::from(Arc::clone(&handshake.config))
             .connect(handshake.name.clone(), socket)
             .await
-            .map_err(|error| tls::explain(&error))?;
+            .map_err(|error| tls::explain(&error, self.target.tls.direct))?;
         let binding = handshake.finish(stream.get_ref().1)?;
         Ok((stream, binding))
     }

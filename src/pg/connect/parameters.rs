@@ -44,7 +44,8 @@ const KNOWN: &[(&str, Use)] = &[
     ("keepalives_interval", Taken),
     ("krbsrvname", NotConcerned),
     ("load_balance_hosts", Taken),
-    ("max_protocol_version", Refused(&["3.0", "latest"])),
+    // The highest that may be spoken; pgark speaks 3.0.
+    ("max_protocol_version", Refused(&["3.0", "3.2", "latest"])),
     ("min_protocol_version", Refused(&["3.0"])),
     ("oauth_client_id", Refused(&[])),
     ("oauth_client_secret", Refused(&[])),
@@ -56,8 +57,9 @@ const KNOWN: &[(&str, Use)] = &[
     ("port", Taken),
     ("replication", Refused(&["false", "off", "no", "0"])),
     ("require_auth", Taken),
-    ("requirepeer", Refused(&[])),
-    ("requiressl", Refused(&["0"])),
+    ("requirepeer", Taken),
+    // See `sslmode_of_old`.
+    ("requiressl", Taken),
     ("scram_client_key", Refused(&[])),
     ("scram_server_key", Refused(&[])),
     ("service", Taken),
@@ -132,12 +134,15 @@ pub fn check_name(name: &str) -> Result<()> {
 /// that is defined nowhere.
 pub fn resolve(connection: &Connection) -> Result<Values> {
     let mut values = parse::parse(&connection.string)?;
+    sslmode_of_old(&mut values);
     let said = |values: &Values, name: &str| -> Option<String> {
         values.get(name).or_else(|| connection.defaults.get(name)).cloned()
     };
     if let Some(service) = said(&values, "service").filter(|service| !service.is_empty()) {
         let file = values.get("servicefile").filter(|file| !file.is_empty()).map(Into::into);
-        for (name, value) in service::read(&service, file, &connection.places)? {
+        let mut of_service = service::read(&service, file, &connection.places)?;
+        sslmode_of_old(&mut of_service);
+        for (name, value) in of_service {
             values.entry(name).or_insert(value);
         }
     }
@@ -147,12 +152,24 @@ pub fn resolve(connection: &Connection) -> Result<Values> {
             values.entry(name.clone()).or_insert_with(|| value.clone());
         }
     }
+    // The variable says something only with a 1, and only where nobody else does.
+    if values.remove("requiressl").is_some_and(|value| value.starts_with('1')) {
+        values.entry(String::from("sslmode")).or_insert_with(|| String::from("require"));
+    }
     for (name, value) in &values {
         check_supported(name, value)?;
     }
     // An empty value is as good as none.
     values.retain(|_, value| !value.is_empty());
     Ok(values)
+}
+
+/// `requiressl` is how `sslmode` was written before PostgreSQL 7.4: libpq goes on reading it so.
+fn sslmode_of_old(values: &mut Values) {
+    if let Some(value) = values.remove("requiressl") {
+        let mode = if value.starts_with('1') { "require" } else { "prefer" };
+        values.entry(String::from("sslmode")).or_insert_with(|| mode.to_owned());
+    }
 }
 
 fn check_supported(name: &str, value: &str) -> Result<()> {
@@ -202,5 +219,45 @@ pub fn number(values: &Values, name: &str) -> Result<Option<i32>> {
     match value.trim().parse() {
         Ok(number) => Ok(Some(number)),
         Err(_) => Err(Error::new(Kind::Usage, format!("\"{value}\" is no number for {name}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(string: &str, variables: &[(&str, &str)]) -> Option<String> {
+        let defaults = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+        let connection = Connection {
+            string: string.to_owned(),
+            defaults: defaults.collect(),
+            ..Connection::default()
+        };
+        resolve(&connection).unwrap().remove("sslmode")
+    }
+
+    #[test]
+    fn the_old_word_for_encryption_is_read_as_libpq_reads_it() {
+        assert_eq!(mode("requiressl=1", &[]).as_deref(), Some("require"));
+        assert_eq!(mode("requiressl=0", &[("sslmode", "require")]).as_deref(), Some("prefer"));
+        assert_eq!(mode("requiressl=1 sslmode=disable", &[]).as_deref(), Some("disable"));
+        assert_eq!(mode("", &[("requiressl", "1")]).as_deref(), Some("require"));
+        assert_eq!(mode("", &[("requiressl", "0")]), None);
+        let both = [("requiressl", "1"), ("sslmode", "allow")];
+        assert_eq!(mode("", &both).as_deref(), Some("allow"));
+    }
+
+    #[test]
+    fn versions_of_the_protocol_are_bounds() {
+        let said = |string: &str| {
+            let connection = Connection { string: string.to_owned(), ..Connection::default() };
+            resolve(&connection)
+        };
+        for highest in ["3.0", "3.2", "latest"] {
+            said(&format!("max_protocol_version={highest}")).unwrap();
+        }
+        assert!(
+            said("min_protocol_version=3.2").is_err() && said("max_protocol_version=2").is_err()
+        );
     }
 }

@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 /// [`Kind::Usage`] for what libpq would refuse.
 pub fn parse(string: &str) -> Result<Values> {
     let text = string.trim();
+    check_pasted(text)?;
     match scheme(text)? {
         Some(rest) => url(rest),
         None => pairs(text),
@@ -19,6 +20,28 @@ pub fn parse(string: &str) -> Result<Values> {
 fn wrong(reason: impl Into<String>) -> Error {
     Error::new(Kind::Usage, format!("the connection string cannot be read: {}", reason.into()))
         .hint("it should look like postgresql://user@host:5432/database, or like host=… dbname=…")
+}
+
+/// Fails for what services print around a connection string, and people paste with it.
+fn check_pasted(text: &str) -> Result<()> {
+    if text.starts_with("psql ") {
+        return Err(wrong("it begins with \"psql\"")
+            .hint("leave out \"psql\" and the quotes: the string alone is wanted"));
+    }
+    if text.starts_with(['\'', '"', '`']) {
+        return Err(wrong("it begins with a quote").hint("leave out the quotes around it"));
+    }
+    let assigned = text.strip_prefix("export ").unwrap_or(text);
+    if let Some((name, value)) = assigned.split_once('=') {
+        let is_variable = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        let value = value.trim_start_matches(['\'', '"']);
+        let is_url = value.starts_with("postgres://") || value.starts_with("postgresql://");
+        if is_url && !name.is_empty() && name.chars().all(is_variable) {
+            return Err(wrong(format!("it begins with \"{name}=\""))
+                .hint(format!("leave out \"{name}=\": the string alone is wanted")));
+        }
+    }
+    Ok(())
 }
 
 /// What follows the scheme of a URL, or none if it is not one.
@@ -352,6 +375,22 @@ mod tests {
             let said = format!("{error} {:?}", error.next_step());
             assert!(!said.contains("gehe") && !said.contains("im@"), "{string}: {said}");
             assert_eq!(error.kind(), Kind::Usage);
+        }
+    }
+
+    #[test]
+    fn what_was_pasted_with_the_string_is_named() {
+        for (string, hint) in [
+            ("psql 'postgresql://u:geheim@h/d'", "leave out \"psql\" and the quotes"),
+            ("psql \"host=h password=geheim\"", "leave out \"psql\" and the quotes"),
+            ("DATABASE_URL=postgresql://u:geheim@h/d", "leave out \"DATABASE_URL=\""),
+            ("export PG_URL='postgres://u:geheim@h/d'", "leave out \"PG_URL=\""),
+            ("'postgresql://u:geheim@h/d'", "leave out the quotes"),
+            ("\"postgresql://u:geheim@h/d\"", "leave out the quotes"),
+        ] {
+            let error = parse(string).expect_err(string);
+            let said = error.next_step().unwrap();
+            assert!(said.contains(hint) && !format!("{error} {said}").contains("geheim"), "{said}");
         }
     }
 

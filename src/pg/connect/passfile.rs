@@ -33,7 +33,18 @@ pub fn find(file: &Path, wanted: &Wanted<'_>, connection: &Connection) -> Option
         return None;
     }
     match std::fs::read(file) {
-        Ok(bytes) => look_up(&String::from_utf8_lossy(&bytes), wanted),
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            let found = look_up(&text, wanted)?;
+            // Another line may be in any encoding, but a changed password is none.
+            if found.reveal().contains('\u{fffd}') && std::str::from_utf8(&bytes).is_err() {
+                connection.warn(&format!(
+                    "the password in the password file {name} is not used: it is not UTF-8"
+                ));
+                return None;
+            }
+            Some(found)
+        }
         Err(error) => {
             connection.warn(&format!("the password file {name} is not used: {error}"));
             None

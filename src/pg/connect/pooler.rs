@@ -116,6 +116,19 @@ fn moves(target: &Target) -> Error {
     .hint(advice(&target.address))
 }
 
+/// The error for a pooler that refuses the session for a parameter that PostgreSQL itself takes.
+pub fn takes_no_options(target: &Target, error: postgres::Error) -> Error {
+    server(
+        format!("{} is a connection pooler that takes no options for the server", target.address),
+        error,
+    )
+    .of_kind(Kind::Server)
+    .hint(format!(
+        "{}, in either case without options (PGOPTIONS) if it is a pool",
+        advice(&target.address)
+    ))
+}
+
 /// What to use instead, for the services that people have.
 fn advice(address: &Address) -> String {
     let general = "connect to PostgreSQL itself, or to a pool in session mode";

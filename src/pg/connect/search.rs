@@ -5,9 +5,10 @@ use super::driver::{Attempt, ask, attempt};
 use super::settings::Wish;
 use super::target::{Address, ChannelBinding, Encryption, Place, Target};
 use super::watch::{Method, Refusal, Seen};
-use super::{Opened, tls};
+use super::{Opened, pooler, tls};
 use crate::error::{Error, Kind};
 use crate::pg::failure::{is_servers, server};
+use crate::pg::ident;
 use postgres::Client;
 use postgres::error::SqlState;
 use std::collections::BTreeSet;
@@ -145,7 +146,10 @@ impl Search {
             )));
         }
         let asked = match &target.address {
-            Address::Unix { .. } if !self.known => ask(target).map_err(Failure::Unreachable)?,
+            // Whose process it is can be told of pgark's own connection alone.
+            Address::Unix { .. } if !self.known || target.required_peer.is_some() => {
+                ask(target).map_err(Failure::Unreachable)?
+            }
             _ => Seen::default(),
         };
         if let Some(refusal) = &asked.refused {
@@ -262,7 +266,12 @@ fn not_allowed(refusal: &Refusal) -> Failure {
     let refused = Error::new(Kind::Server, refusal.to_string());
     Failure::NotAllowed(match refusal {
         Refusal::InTheClear => refused.hint("use sslmode=require, or better verify-full"),
-        Refusal::NotAllowed(..) | Refusal::Unproved => refused,
+        Refusal::NotAllowed(..) => refused.hint(
+            "if this is the server that you mean, allow it in require_auth (PGREQUIREAUTH), or leave that out",
+        ),
+        Refusal::Unproved => {
+            refused.hint("it may be another server than you mean: check the host's name")
+        }
     })
 }
 
@@ -272,12 +281,21 @@ fn classify(target: &Target, seen: &Seen, error: postgres::Error) -> Failure {
     }
     if let Some(reason) = error.as_db_error() {
         let code = reason.code().clone();
+        if code == SqlState::PROTOCOL_VIOLATION
+            && reason.message().starts_with("unsupported startup parameter")
+        {
+            return Failure::Refused(pooler::takes_no_options(target, error));
+        }
         // Whatever its reason is.
         let mut failed = server("the server refuses the session", error).of_kind(Kind::Server);
         if code == SqlState::INVALID_PASSWORD
             && let Some(file) = &target.password_file
         {
             failed = failed.hint(format!("the password came from {}", file.display()));
+        }
+        if code == SqlState::INSUFFICIENT_PRIVILEGE {
+            let (database, user) = (ident::quote(&target.database), ident::quote(&target.user));
+            failed = failed.hint(format!("GRANT CONNECT ON DATABASE {database} TO {user};"));
         }
         return match code {
             code if code == SqlState::CANNOT_CONNECT_NOW => Failure::NotThis(failed),
@@ -304,11 +322,20 @@ fn classify(target: &Target, seen: &Seen, error: postgres::Error) -> Failure {
     };
     match source.downcast::<std::io::Error>() {
         Ok(io) if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-            Failure::Unreachable(tls::explain(&io))
+            Failure::Unreachable(tls::explain(&io, target.tls.direct))
         }
         Ok(io) => {
             Failure::Unreachable(unreachable(format!("no session at {}", target.address), *io))
         }
-        Err(login) => Failure::NotAllowed(Error::new(Kind::Server, "no login").caused_by(login)),
+        Err(login) => {
+            let binding = login.to_string().contains("channel binding");
+            let failed = Error::new(Kind::Server, "no login").caused_by(login);
+            Failure::NotAllowed(match binding {
+                true => failed.hint(
+                    "channel_binding=require (PGCHANNELBINDING) needs TLS, and a role whose password is proved by scram-sha-256",
+                ),
+                false => failed,
+            })
+        }
     }
 }

@@ -30,6 +30,7 @@ pub fn read(service: &str, named: Option<PathBuf>, places: &Places) -> Result<Va
     for file in user.into_iter().chain(system) {
         let text = std::fs::read_to_string(&file).map_err(|error| {
             Error::io(format!("cannot read the service file {}", file.display()), error)
+                .hint("PGSERVICEFILE and the parameter servicefile name it")
         })?;
         if let Some(found) = find(&text, service, &file)? {
             return Ok(found);

@@ -143,6 +143,7 @@ pub fn targets(
         tls,
         channel_binding,
         methods,
+        required_peer: values.get("requirepeer").cloned(),
     };
     let mut targets: Vec<Target> = addresses(values)?
         .into_iter()

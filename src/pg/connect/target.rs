@@ -49,6 +49,8 @@ pub struct Target {
     pub channel_binding: ChannelBinding,
     /// Which ways to prove the user the server may ask for.
     pub methods: Methods,
+    /// Which user's process must listen, where that is a socket of this machine.
+    pub required_peer: Option<String>,
 }
 
 /// Who hears the server's notices.

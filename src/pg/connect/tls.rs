@@ -199,6 +199,7 @@ impl Tls {
                     Kind::Usage,
                     format!("cannot read the revocation list {}: {error}", file.display()),
                 )
+                .hint("sslcrl (PGSSLCRL) names it: put it there, or leave the parameter out")
             };
             let lists = CertificateRevocationListDer::pem_file_iter(&file)
                 .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
@@ -389,7 +390,9 @@ impl ResolvesClientCert for Shown {
 }
 
 /// The words for a handshake that failed, and what to do next.
-pub fn explain(error: &std::io::Error) -> Error {
+///
+/// `direct`: there was no question before it whether the server encrypts.
+pub fn explain(error: &std::io::Error, direct: bool) -> Error {
     use rustls::CertificateError as C;
     let failed = |hint: Option<&str>| {
         let failed = Error::new(Kind::Server, "no encrypted connection");
@@ -399,7 +402,11 @@ pub fn explain(error: &std::io::Error) -> Error {
         }
     };
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let Some(tls) = tls else { return failed(None).caused_by(error.to_string()) };
+    let Some(tls) = tls else {
+        let hint =
+            "sslnegotiation=direct is known by PostgreSQL 17 and later: leave it out for others";
+        return failed(direct.then_some(hint)).caused_by(error.to_string());
+    };
     let (words, hint) = match tls {
         rustls::Error::InvalidCertificate(reason) => match reason {
             C::UnknownIssuer => (

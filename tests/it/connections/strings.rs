@@ -86,3 +86,98 @@ fn options_and_names_reach_the_server() {
         "host=h keepalives_idle=5 keepalives_interval=2 keepalives_count=3 tcp_user_timeout=9000";
     backup(&secure().over_tcp("scram", wide)).expect_code(0);
 }
+
+#[test]
+fn what_services_print_around_a_string_is_named() {
+    backup("psql 'postgresql://u:gehe1m@h/d'").expect_code(2).says(&["leave out \"psql\""]);
+    backup("DATABASE_URL=postgresql://h/d").expect_code(2).says(&["leave out \"DATABASE_URL=\""]);
+    backup("'postgresql://h/d'").expect_code(2).says(&["leave out the quotes"]);
+}
+
+#[test]
+fn a_variable_that_is_not_utf8_is_named_and_not_left_out() {
+    use crate::harness::{Repo, Run};
+    use std::os::unix::ffi::OsStrExt;
+    let bytes = std::ffi::OsStr::from_bytes(b"\xff");
+    for name in ["PGUSER", "PGPASSWORD", "PGHOST"] {
+        let repo = Repo::new();
+        let mut command = repo.command(&["backup", "--no-migrations"]);
+        command.env(name, bytes);
+        let run = Run::from(command.output().unwrap()).expect_code(2);
+        run.says(&[&format!("the variable {name} is not UTF-8")]);
+    }
+}
+
+#[test]
+fn a_password_file_s_password_is_taken_as_it_is_or_not_at_all() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pgpass");
+    let without = secure().over_tcp("scram", "host=h").replace("password=secret", "");
+    let variables = [("PGPASSFILE", file.to_str().unwrap())];
+    for (bytes, code) in
+        [(&b"other:*:*:*:caf\xe9\n*:*:*:*:secret\n"[..], 0), (b"*:*:*:*:caf\xe9\n", 17)]
+    {
+        #[allow(clippy::disallowed_methods, reason = "the test's own files")]
+        std::fs::write(&file, bytes).unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+        let run = backup_with(&without, &[], &variables).expect_code(code);
+        assert_eq!(run.stderr.contains("is not UTF-8"), code != 0, "{}", run.stderr);
+    }
+}
+
+#[test]
+fn what_libpq_takes_in_other_words_is_taken() {
+    let port = secure().server.port().to_string();
+    let plain = format!("host=127.0.0.1 port={port} dbname=shop password=secret user");
+    for variables in [("PGREQUIRESSL", "1"), ("PGMAXPROTOCOLVERSION", "3.2")] {
+        backup_with(&format!("{plain}=scram"), &[], &[variables]).expect_code(0);
+    }
+    backup(&format!("{plain}=scram max_protocol_version=3.2")).expect_code(0);
+    // Encrypted, or not at all.
+    backup(&format!("{plain}=only_clear")).expect_code(0);
+    backup_with(&format!("{plain}=only_clear"), &[], &[("PGREQUIRESSL", "1")]).expect_code(17);
+    backup(&format!("{plain}=only_clear requiressl=1")).expect_code(17);
+}
+
+#[test]
+fn whose_server_it_is_can_be_required_of_sockets() {
+    let server = &secure().server;
+    // Over TCP nobody can tell, and libpq does not ask.
+    backup(&secure().over_tcp("scram", "host=h requirepeer=nobody_here")).expect_code(0);
+    let uid = std::os::unix::fs::MetadataExt::uid(&server.folder().metadata().unwrap());
+    let users = std::fs::read_to_string("/etc/passwd").unwrap();
+    let named = |wanted: &dyn Fn(&str) -> bool| {
+        let user = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        user.into_iter().find(|fields| wanted(fields[2])).unwrap()[0].to_owned()
+    };
+    let (own, other) =
+        (named(&|number| number == uid.to_string()), named(&|number| number != uid.to_string()));
+    let socket = format!(
+        "host={} port={} dbname=shop user=trusted requirepeer",
+        server.folder().display(),
+        server.port()
+    );
+    backup(&format!("{socket}={own}")).expect_code(0);
+    let says = format!("asks for a server of user {other}, and the one that listens is of {own}");
+    backup(&format!("{socket}={other}")).expect_code(17).says(&[&says]);
+}
+
+#[test]
+fn what_is_missing_has_a_hint() {
+    let at = |more: &str| backup(&secure().over_tcp("scram", more));
+    at("host=127.0.0.1 sslmode=verify-full sslrootcert={files}/root.crt sslcrl={files}/gone.crl")
+        .expect_code(2)
+        .says(&["gone.crl", "hint: sslcrl (PGSSLCRL) names it"]);
+    at("host=h require_auth=md5")
+        .expect_code(17)
+        .says(&["hint: if this is the server that you mean"]);
+    let md5 = secure().over_tcp("digest", "host=h sslmode=require channel_binding=require");
+    backup(&md5).expect_code(17).says(&["channel binding", "needs TLS, and a role whose password"]);
+    at("host=h sslmode=require sslnegotiation=direct")
+        .expect_code(17)
+        .says(&["hint: sslnegotiation=direct is known by PostgreSQL 17 and later"]);
+    backup_with("service=x", &[], &[("PGSERVICEFILE", "/nonexistent/services")])
+        .expect_code(10)
+        .says(&["hint: PGSERVICEFILE and the parameter servicefile name it"]);
+}

@@ -62,6 +62,20 @@ fn a_terminal_shows_the_whole_and_each_worker_and_is_clean_in_the_end() {
 }
 
 #[test]
+fn at_the_usual_width_the_bar_stays_beside_the_time_that_is_left() {
+    let (source, repo) = (source(), Repo::new());
+    let mut terminal = Terminal::run(&slowly(&repo, &source), 24, 80);
+    let is_whole = |screen: &str| {
+        screen.lines().any(|line| line.contains(" left") && line.starts_with("reading the rows"))
+    };
+    let screen = terminal.wait_for("the time left", is_whole);
+    let line = screen.lines().find(|line| line.starts_with("reading the rows")).unwrap();
+    let inside = line.split_once('[').unwrap().1.split_once(']').unwrap().0;
+    assert!(inside.len() >= 10, "{line}");
+    assert_eq!(terminal.end().0, 0);
+}
+
+#[test]
 fn narrow_and_changing_screens_stay_clean() {
     let (source, repo) = (source(), Repo::new());
     let mut terminal = Terminal::run(&slowly(&repo, &source), 10, 40);

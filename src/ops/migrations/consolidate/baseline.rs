@@ -15,7 +15,7 @@ use crate::pg::session::{Purpose, Session};
 use crate::rules::alembic::baseline::{self, Rights};
 use crate::rules::alembic::written::{self, Header, Step};
 use crate::rules::schema_diff::Schema;
-use crate::rules::{order, role_names};
+use crate::rules::{order, role_names, selection};
 use crate::store::private_folder::PrivateFolder;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -226,17 +226,17 @@ fn wanted(work: &mut Work<'_>, chain: Option<&(Reach, State)>, live: &Schema) ->
         let mut session = Session::open(&work.options.connection, None, Purpose::Catalog)?;
         let tables = proof::tables(&mut session, &table)?;
         for pattern in &work.options.seeds {
+            pattern.check_database(&session.facts.database)?;
             let before = named.len();
             named
                 .extend(tables.iter().filter(|t| pattern.matches(&t.name)).map(|t| t.name.clone()));
             if named.len() == before {
-                let names = tables.iter().map(|t| t.name.to_string());
                 let error = Error::new(
                     Kind::NotFound,
                     format!("there is no table {} to take seed rows from", pattern.text()),
                 );
-                return Err(match crate::rules::selection::nearest(pattern.text(), names) {
-                    Some(near) => error.hint(format!("did you mean {near}?")),
+                return Err(match selection::meant(pattern, tables.iter().map(|t| &t.name)) {
+                    Some(meant) => error.hint(meant),
                     None => error,
                 });
             }
