@@ -29,6 +29,8 @@ pub mod cli {
     pub mod exit;
     pub mod ignored_signals;
     pub mod manual;
+    pub mod output;
+    pub mod private_group;
     pub mod progress;
     pub mod report;
     pub mod run;

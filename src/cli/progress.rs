@@ -2,6 +2,7 @@
 //! with `--json`, events on standard output.
 
 use super::events;
+use super::output::STDERR;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::{Password, Person};
 use crate::model::name::Printable;
@@ -10,7 +11,7 @@ use indicatif::{HumanBytes, HumanCount};
 use screen::Screen;
 use serde_json::json;
 use signal_hook::consts::SIGINT;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -139,7 +140,7 @@ fn is_screen() -> bool {
 
 /// Standard error may be closed; that is no reason for a backup to fail.
 pub fn to_stderr(line: &str) {
-    drop(writeln!(io::stderr(), "{line}"));
+    drop(STDERR.line(line));
 }
 
 impl Observer for Progress {

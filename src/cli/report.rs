@@ -3,6 +3,7 @@
 use super::configuration::Refusal;
 use super::events;
 use super::exit::ExitCode;
+use super::output::STDOUT;
 use super::progress::lines::duration;
 use super::progress::to_stderr;
 use crate::error::{Error, Kind, Result};
@@ -39,8 +40,7 @@ pub use status::status;
 
 /// Writes to standard output. A reader that went away (`| head`) is no failure.
 pub fn to_stdout(text: &str) -> Result<()> {
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    match STDOUT.line(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::io("cannot write to standard output", error))
         }

@@ -3,7 +3,7 @@
 use super::args::{self, Arguments, Verb};
 use super::exit::{self, ExitCode};
 use super::progress::{Manner, Progress};
-use super::{environment, ignored_signals, manual, report, selection, setup};
+use super::{environment, ignored_signals, manual, output, report, selection, setup};
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::schema::ObjectClass;
@@ -140,6 +140,7 @@ fn listen(
                 std::process::exit(128 + signal);
             }
             before = true;
+            output::end_soon();
             // The cancel request itself may hang, and must not keep the second signal waiting.
             let interrupt = Arc::clone(&interrupt);
             std::thread::spawn(move || interrupt.raise(signal));

@@ -1,6 +1,7 @@
 //! The settings that `pgark.toml` can hold: one table, which the file is read by, `pgark init` writes
 //! it from, and `pgark config` prints.
 
+use super::private_group;
 use crate::error::{Error, Kind, Result};
 use crate::ops::connection_string;
 use crate::rules::selection::nearest;
@@ -241,7 +242,12 @@ impl Configuration {
                 path.display()
             )));
         }
-        if file.permissions().mode() & 0o022 != 0 {
+        let mode = file.permissions().mode();
+        let others = match mode & 0o020 != 0 && !private_group::is_private(file.gid(), file.uid()) {
+            true => 0o022,
+            false => 0o002,
+        };
+        if mode & others != 0 {
             let text = format!("others than its owner can change {}", path.display());
             return Err(Error::refused(text).hint(format!("chmod go-w {}", path.display())));
         }
@@ -254,7 +260,10 @@ impl Configuration {
     /// [`Kind::Usage`] for what is not in the table of settings, [`Kind::Refused`] for a password
     /// that others can read, and the system's.
     pub fn read(path: &Path) -> Result<Self> {
-        let failed = |error| Error::io(format!("cannot read {}", path.display()), error);
+        let failed = |error| {
+            Error::io(format!("cannot read {}", path.display()), error)
+                .hint("--config or PGARK_CONFIG names it; an empty name is no file")
+        };
         let text = std::fs::read_to_string(path).map_err(failed)?;
         let values = parse(&text, path.parent().unwrap_or(Path::new("")))
             .map_err(|error| error.while_doing(format!("cannot use {}", path.display())))?;

@@ -128,7 +128,8 @@ fn fill(staged: StagedFile, content: &[u8]) -> Result<StagedFile> {
     Ok(staged)
 }
 
-fn flock(file: &File) -> rustix::io::Result<()> {
+/// The lock of whoever writes a staged file or folder.
+pub fn flock(file: &File) -> rustix::io::Result<()> {
     rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 

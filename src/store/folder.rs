@@ -6,12 +6,15 @@ use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// A folder in the making, beside its place. Dropped unpublished, it is removed.
+///
+/// It is locked as long as it is written: what a run that was killed has left is begun anew.
 pub struct StagedFolder {
     staged: PathBuf,
+    _lock: File,
     place: PathBuf,
     folders: BTreeSet<PathBuf>,
     published: bool,
@@ -38,12 +41,20 @@ impl StagedFolder {
                 .hint("name a new folder, or an empty one"));
         }
         let staged = durable::staged_path(place);
+        if staged.symlink_metadata().is_ok() {
+            remove_abandoned(&staged)?;
+        }
         make(&staged).map_err(|error| match error.kind() {
             Kind::NotFound => durable::no_folder(place),
             _ => error,
         })?;
+        let lock = open(&staged).map_err(|error| failed("open", &staged, error))?;
+        // A file system without locks keeps nobody from writing.
+        if durable::flock(&lock) == Err(rustix::io::Errno::WOULDBLOCK) {
+            return Err(durable::left_over(&staged));
+        }
         let folders = BTreeSet::from([staged.clone()]);
-        Ok(Self { staged, place: place.to_owned(), folders, published: false })
+        Ok(Self { staged, _lock: lock, place: place.to_owned(), folders, published: false })
     }
 
     /// Adds a file at `path`, which is relative and `/`-separated, with these permission bits.
@@ -96,10 +107,33 @@ impl StagedFolder {
 impl Drop for StagedFolder {
     fn drop(&mut self) {
         if !self.published {
-            // What cannot be removed is named when somebody wants the place again.
+            // What cannot be removed is begun anew when somebody wants the place again.
             drop(std::fs::remove_dir_all(&self.staged));
         }
     }
+}
+
+fn open(folder: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(folder, flags, Mode::empty())?))
+}
+
+/// Removes a folder that nobody writes any more: the lock of whoever began it is gone with the process.
+/// It must be this user's own, and nobody else's to write in.
+fn remove_abandoned(staged: &Path) -> Result<()> {
+    let left_over = || durable::left_over(staged);
+    let folder = open(staged).map_err(|_| left_over())?;
+    let opened = folder.metadata().map_err(|error| failed("look at", staged, error))?;
+    let own = opened.uid() == rustix::process::geteuid().as_raw() && opened.mode() & 0o077 == 0;
+    if !own || durable::flock(&folder).is_err() {
+        return Err(left_over());
+    }
+    // Between opening and locking it may have been published, and another one begun.
+    let named = staged.symlink_metadata();
+    if !named.is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino())) {
+        return Err(left_over());
+    }
+    std::fs::remove_dir_all(staged).map_err(|error| failed("remove", staged, error))
 }
 
 fn make(folder: &Path) -> Result<()> {
@@ -147,6 +181,16 @@ mod tests {
         assert_eq!(StagedFolder::create(&place).err().unwrap().kind(), Kind::Locked);
         drop(staged);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let abandoned = durable::staged_path(&place);
+        DirBuilder::new().mode(0o700).create(&abandoned).unwrap();
+        std::fs::create_dir(abandoned.join("deep")).unwrap();
+        let staged = StagedFolder::create(&place).unwrap();
+        assert!(!abandoned.join("deep").exists(), "begun anew");
+        drop(staged);
+        DirBuilder::new().mode(0o777).create(&abandoned).unwrap();
+        std::fs::set_permissions(&abandoned, PermissionsExt::from_mode(0o777)).unwrap();
+        assert_eq!(StagedFolder::create(&place).err().unwrap().kind(), Kind::Locked);
+        std::fs::remove_dir(&abandoned).unwrap();
         std::fs::create_dir_all(place.join("mine")).unwrap();
         assert_eq!(StagedFolder::create(&place).err().unwrap().kind(), Kind::Refused);
     }

@@ -5,7 +5,7 @@ use super::durable::{self, PARTIAL_SUFFIX, StagedFile};
 use crate::error::{Error, Kind, Result};
 use rustix::fs::FlockOperation;
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A folder of archives and manifests.
@@ -33,6 +33,14 @@ impl Repository {
     /// # Errors
     /// [`Kind::NotFound`] when there is no such folder.
     pub fn at(root: &Path) -> Result<Self> {
+        // The entry of a folder that was removed stays for whoever is in it.
+        if root.metadata().is_ok_and(|folder| folder.is_dir() && folder.nlink() == 0) {
+            return Err(Error::new(
+                Kind::NotFound,
+                format!("the folder {} has been removed", root.display()),
+            )
+            .hint("go to another folder, or name the repository with --repo"));
+        }
         if !root.is_dir() {
             return Err(Error::new(
                 Kind::NotFound,
@@ -92,6 +100,7 @@ impl Repository {
             if !folder.is_dir() {
                 std::fs::DirBuilder::new().mode(0o700).create(&folder).map_err(|error| {
                     Error::io(format!("cannot make {}", folder.display()), error)
+                        .hint("name a folder that can be written to with --repo")
                 })?;
                 durable::sync_folder_of(&folder)?;
             }

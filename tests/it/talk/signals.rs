@@ -389,3 +389,79 @@ fn a_second_signal_ends_at_once_and_the_next_run_cleans_up() {
     repo.ok(&arguments);
     assert_eq!(repo.files().len(), 2, "and nothing half-written");
 }
+
+/// A pipe that is full, and that nobody reads.
+fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    let (reader, writer) = std::io::pipe().unwrap();
+    let flags = fcntl_getfl(&writer).unwrap();
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+    while rustix::io::write(&writer, b"x").is_ok() {}
+    fcntl_setfl(&writer, flags).unwrap();
+    (reader, writer)
+}
+
+#[test]
+fn a_reader_of_events_or_of_the_log_that_has_stopped_keeps_no_signal_from_being_heard() {
+    let (database, repo) = (small_database(), Repo::new());
+    let url = database.url();
+    let arguments = ["backup", "--url", &url, "--no-migrations", "-v"];
+    for (json, (signal, code, name)) in [(true, SIGNALS[2]), (false, SIGNALS[1])] {
+        let (_reader, writer) = full_pipe();
+        let mut command = repo.command(&arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        match json {
+            true => command.arg("--json").stdout(writer),
+            false => command.stderr(writer),
+        };
+        let mut backup = command.spawn().unwrap();
+        drop(command);
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(backup.try_wait().unwrap().is_none(), "it waits for its reader");
+        kill(backup.id(), signal);
+        let run = soon(backup, Duration::from_secs(4));
+        assert_eq!(run.code, code, "{name}: {run:?}");
+        assert_eq!(repo.files(), []);
+        wait_until("nobody", || is_true(&database, NOBODY));
+    }
+}
+
+#[test]
+fn what_a_killed_extract_leaves_is_begun_anew() {
+    let (database, repo) = (small_database(), Repo::new());
+    let project = crate::harness::archive::small_project(repo.path());
+    repo.backup(&database, &["--name", "a", "--migrations", &project]);
+    let place = |name: &str| repo.path().join(name).to_str().unwrap().to_owned();
+    let (rows, files) = (place("rows.copy"), place("m"));
+    for (arguments, left) in [
+        (["extract", "a", "--table", "people", "-o", &rows], place(".rows.copy.partial")),
+        (["extract", "a", "--migrations", "-q", "-o", &files], place(".m.partial")),
+    ] {
+        let plain = repo.command(&arguments);
+        let left = std::path::PathBuf::from(left);
+        // Killed while it syncs; then ended there by a second signal.
+        for signals in [&[9][..], &[15, 2]] {
+            // What is waited for is this run's.
+            std::fs::remove_file(&left).or_else(|_| std::fs::remove_dir_all(&left)).ok();
+            let traced = delayed(&plain, "fsync", 1500);
+            wait_until("something begun", || left.exists());
+            let process = child_of(&traced);
+            std::thread::sleep(Duration::from_millis(300));
+            for signal in signals {
+                kill(process, *signal);
+                std::thread::sleep(Duration::from_millis(300));
+            }
+            let run = soon(traced, Duration::from_secs(8));
+            assert_ne!(run.code, 0, "{run:?}");
+            if signals.len() == 2 {
+                assert_eq!(run.code, 130, "{run:?}");
+                run.says(&["what was half written was not removed, and ends in .partial"]);
+            }
+            assert!(left.exists());
+        }
+        let run = Run::from(repo.command(&arguments).output().unwrap()).expect_code(0);
+        assert!(!left.exists(), "{run:?}");
+        std::fs::remove_file(&rows).ok();
+    }
+    assert_eq!(std::fs::read_dir(&files).unwrap().count(), 2);
+}
