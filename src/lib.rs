@@ -37,6 +37,7 @@ pub mod cli {
     pub mod selection;
     pub mod settings;
     pub mod setup;
+    pub mod tips;
 }
 
 /// One verb per file: options in, summary out.

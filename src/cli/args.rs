@@ -33,7 +33,7 @@ pub struct Arguments {
     #[command(subcommand)]
     pub verb: Verb,
     /// File of settings, instead of pgark.toml in the current folder; an empty name is no file.
-    #[arg(long, global = true, value_name = "FILE", env = "PGARK_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "PGARK_CONFIG", display_order = 900)]
     pub config: Option<OsString>,
     /// The settings that are in force, for `pgark config`.
     #[arg(skip)]

@@ -4,8 +4,8 @@
 //! environment and that before the file.
 
 use super::args::{Arguments, Verb};
-use super::environment;
 use super::settings::{Configuration, FILE, SETTINGS, Setting};
+use super::{environment, tips};
 use crate::error::{Error, Kind, Result as OurResult};
 use crate::ops::connection_string;
 use crate::rules::secrets;
@@ -54,7 +54,11 @@ pub struct InForce {
 pub fn arguments() -> Result<Arguments, Refusal> {
     let typed: Vec<OsString> = std::env::args_os().collect();
     let mut command = without_empty_variables(Arguments::command());
-    let matches = command.clone().try_get_matches_from(&typed)?;
+    let words: Vec<String> = typed.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let matches = command
+        .clone()
+        .try_get_matches_from(&typed)
+        .map_err(|error| tips::add(error, &command, &words))?;
     let (verbs, leaf) = leaf(&matches);
     let as_json = leaf.try_get_one::<bool>("json").is_ok_and(|json| json == Some(&true));
     let file = |error| Refusal::File { error, as_json };

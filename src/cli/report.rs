@@ -7,7 +7,7 @@ use super::output::STDOUT;
 use super::progress::lines::duration;
 use super::progress::to_stderr;
 use crate::error::{Error, Kind, Result};
-use crate::model::name::{Printable, enumerate};
+use crate::model::name::{Printable, counted, enumerate};
 use crate::ops::{backup, restore, verify};
 use crate::rules::secrets::hide;
 use indicatif::{HumanBytes, HumanCount};
@@ -27,6 +27,7 @@ mod list;
 mod schema_diff;
 mod show;
 mod status;
+mod table;
 
 pub use check::check;
 pub use checklist::{checklist, rollback};
@@ -113,6 +114,11 @@ fn took(elapsed: Duration) -> String {
     }
 }
 
+/// So many of something, with commas between thousands.
+fn many(count: u64, what: &str) -> String {
+    format!("{} {what}{}", HumanCount(count), if count == 1 { "" } else { "s" })
+}
+
 /// Lines of a name and a value each, with the values below each other.
 fn facts(facts: &[(&str, String)]) -> String {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
@@ -157,11 +163,11 @@ pub fn backup(summary: &backup::Summary, code: ExitCode, as_json: bool, quiet: b
         (
             "contents",
             format!(
-                "{} tables, {} rows, {} sequences, {} large objects",
-                manifest.tables.len(),
-                HumanCount(rows),
-                manifest.sequences.len(),
-                manifest.large_objects.count
+                "{}, {}, {}, {}",
+                counted(manifest.tables.len(), "table"),
+                many(rows, "row"),
+                counted(manifest.sequences.len(), "sequence"),
+                many(manifest.large_objects.count, "large object")
             ),
         ),
         ("size", format!("{} of rows, {} on disk", HumanBytes(bytes), HumanBytes(summary.size))),
@@ -171,13 +177,16 @@ pub fn backup(summary: &backup::Summary, code: ExitCode, as_json: bool, quiet: b
         told.push(("left out", enumerate(&manifest.left_out)));
     }
     if let Some(bundle) = &manifest.migrations {
-        told.push(("with", format!("{} files of the {} project", bundle.files.len(), bundle.tool)));
+        told.push((
+            "with",
+            format!("{} of the {} project", counted(bundle.files.len(), "file"), bundle.tool),
+        ));
     }
     for ledger in &manifest.ledgers {
         told.push(("ledger", format!("{} at {}", ledger.table, ledger.position())));
     }
     told.push(("proved", String::from("written, synced, read again and verified")));
-    told.push(("manifest", format!("sha256 {}", summary.manifest_sha256)));
+    told.push(("sha256", summary.manifest_sha256.clone()));
     to_stdout(&facts(&told))
 }
 

@@ -49,6 +49,7 @@ pub fn of_backup(args: &args::Backup, interrupt: &Interrupt) -> Result<Selection
         selection.schemas.extend(of_schemas(&file.schemas)?);
         selection.exclude_schemas.extend(of_schemas(&file.exclude_schemas)?);
         selection.exclude_data.extend(patterns(&file.exclude_data)?);
+        selection.with_children.extend(patterns(&file.with_children)?);
     }
     Ok(selection)
 }

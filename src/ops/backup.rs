@@ -16,7 +16,7 @@ use crate::archive::writer::ArchiveWriter;
 use crate::archive::{descriptions, hashing, schema_text};
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
-use crate::model::name::enumerate;
+use crate::model::name::{counted, enumerate};
 use crate::model::schema::ObjectClass;
 use crate::pg::session::Purpose;
 use crate::pg::{catalog, roles, snapshot, target};
@@ -119,9 +119,13 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         let count = catalog::count_large_objects(&mut leader.client)?;
         if count > 0 {
             observer.warn(&format!(
-                "{count} large objects are left out: --table and --schema do not take them"
+                "{} left out: --table and --schema do not take large objects",
+                match count {
+                    1 => String::from("1 large object is"),
+                    count => format!("{count} large objects are"),
+                }
             ));
-            taken.left_out.push(format!("{count} large objects"));
+            taken.left_out.push(counted(count as usize, "large object"));
         }
     }
     for object in &taken.not_carried {

@@ -7,7 +7,7 @@ use super::migrations::project;
 use super::observer::Observer;
 use crate::archive::manifest::Ledger;
 use crate::error::{Error, Kind, Result};
-use crate::model::name::{Printable, enumerate};
+use crate::model::name::{Printable, counted, enumerate};
 use crate::model::table::SequenceState;
 use crate::pg::catalog::{self, CatalogTable};
 use crate::pg::connect::Encryption;
@@ -41,8 +41,10 @@ pub struct Check {
     pub state: State,
     /// What was found.
     pub what: String,
-    /// Statements or commands that mend it.
+    /// Statements that mend it, each as it is to be run.
     pub mend: Vec<String>,
+    /// What else to do about it, in words.
+    pub hint: Option<String>,
 }
 
 /// What a backup would cover.
@@ -82,7 +84,7 @@ impl Report {
     }
 
     fn add(&mut self, name: &'static str, state: State, what: impl Into<String>) {
-        self.checks.push(Check { name, state, what: what.into(), mend: Vec::new() });
+        self.checks.push(Check { name, state, what: what.into(), mend: Vec::new(), hint: None });
     }
 
     /// Notes a failure; a signal ends the whole run.
@@ -98,10 +100,18 @@ impl Report {
                 what = format!("{what}: {cause}");
             }
         }
-        let mend = error.next_step().map(str::to_owned).into_iter().collect();
+        let (mend, hint) = advice(error);
         let state = State::Failed(error.kind());
-        self.checks.push(Check { name, state, what, mend });
+        self.checks.push(Check { name, state, what, mend, hint });
         Ok(())
+    }
+}
+
+/// A failure's next step: a statement, or words.
+fn advice(error: &Error) -> (Vec<String>, Option<String>) {
+    match error.next_step().map(str::to_owned) {
+        Some(step) if step.ends_with(';') => (vec![step], None),
+        step => (Vec::new(), step),
     }
 }
 
@@ -152,9 +162,10 @@ fn migrations(
     match backup::migrations::agreement(project.as_ref(), ledgers, options.require_migrations) {
         Err(error) if options.require_migrations => report.failed("migrations", &error)?,
         Err(error) => {
-            let mend = error.next_step().map(str::to_owned).into_iter().collect();
+            let (mend, hint) = advice(&error);
             let what = error.to_string();
-            report.checks.push(Check { name: "migrations", state: State::Warning, what, mend });
+            let state = State::Warning;
+            report.checks.push(Check { name: "migrations", state, what, mend, hint });
         }
         Ok(()) => {
             if let Some(project) = project {
@@ -217,7 +228,8 @@ fn database(
                     name: "schema",
                     state: State::Warning,
                     what: String::from("definitions cannot be read while those locks are held"),
-                    mend: vec![String::from("-- check again when they are gone")],
+                    mend: Vec::new(),
+                    hint: Some(String::from("check again when they are gone")),
                 });
                 let measured = measure(&mut session, &tables, &choices, options, &locked)?;
                 report.covered = Some(measured);
@@ -251,17 +263,17 @@ fn privileges(
         missing.extend(grants::missing_large_objects(session)?);
     }
     if missing.is_empty() {
-        let what = format!("{} tables and all sequences can be read", read.len());
+        let what = format!("{} and all sequences can be read", counted(read.len(), "table"));
         report.add("privileges", State::Fine, what);
     } else {
         let names: Vec<String> = missing.iter().map(|missing| missing.what.clone()).collect();
-        let mut mend: Vec<String> = missing.into_iter().map(|missing| missing.grant).collect();
-        if let Some(one) = grants::read_all_data(session).filter(|_| of_relations > 1) {
-            mend.push(format!("-- or, for all tables and sequences, now and later: {one}"));
-        }
+        let mend: Vec<String> = missing.into_iter().map(|missing| missing.grant).collect();
+        let hint = grants::read_all_data(session)
+            .filter(|_| of_relations > 1)
+            .map(|one| format!("for all tables and sequences, now and later: {one}"));
         let what = format!("the role lacks {}", enumerate(&names));
         let state = State::Failed(Kind::Failed);
-        report.checks.push(Check { name: "privileges", state, what, mend });
+        report.checks.push(Check { name: "privileges", state, what, mend, hint });
     }
     // Whether the rows may be read at all is another question: both are to be mended at once.
     let hidden = read.iter().filter(|table| table.rows_hidden);
@@ -272,6 +284,7 @@ fn privileges(
             state: State::Failed(Kind::Refused),
             what: format!("row-level security hides rows of {}", enumerate(&hidden)),
             mend: vec![grants::bypass_row_security(session)],
+            hint: None,
         });
     }
     Ok(())
@@ -303,12 +316,14 @@ fn locks(
             name: "locks",
             state: State::Warning,
             what,
-            mend: vec![match conflict.by.process {
-                0 => String::from(
-                    "-- pg_prepared_xacts lists it; COMMIT or ROLLBACK PREPARED ends it",
-                ),
-                process => format!("SELECT pg_terminate_backend({process});  -- or wait for it"),
-            }],
+            mend: match conflict.by.process {
+                0 => Vec::new(),
+                process => vec![format!("SELECT pg_terminate_backend({process});")],
+            },
+            hint: Some(String::from(match conflict.by.process {
+                0 => "pg_prepared_xacts lists it; COMMIT or ROLLBACK PREPARED ends it",
+                _ => "or wait until it has ended",
+            })),
         });
     }
     if conflicts.is_empty() {
@@ -341,7 +356,7 @@ fn covered(
     if !selection.is_inclusive() {
         let large_objects = catalog::count_large_objects(&mut session.client)?;
         if large_objects > 0 {
-            left_out.push(format!("{large_objects} large objects"));
+            left_out.push(counted(large_objects as usize, "large object"));
         }
     }
     let chosen = coverage.sequences.as_ref();

@@ -26,6 +26,14 @@ pub fn archive(wanted: &str, repository: &Path, observer: &dyn Observer) -> Resu
     if Path::new(wanted).is_file() {
         return Ok(PathBuf::from(wanted));
     }
+    // With a folder it is no name, and whether there is a repository here is of no interest.
+    if wanted.contains('/') && Repository::existing(repository).is_err() {
+        let text = format!("there is no archive {}", Printable(wanted));
+        return Err(Error::new(Kind::NotFound, text).hint(match Path::new(wanted).is_dir() {
+            true => "it is a folder: name a file in it, or a repository with --repo",
+            false => "there is no such file",
+        }));
+    }
     let repository = Repository::existing(repository).map_err(|error| {
         error.while_doing(format!("there is no archive \"{}\"", Printable(wanted)))
     })?;
@@ -59,6 +67,7 @@ pub fn archive(wanted: &str, repository: &Path, observer: &dyn Observer) -> Resu
             };
             Err(match meant {
                 Some(name) => error.hint(format!("did you mean \"{name}\"?")),
+                None if wanted.contains('/') => error.hint("there is no such file"),
                 None => error.hint(
                     "give a path, or a name in the repository; --repo names another repository",
                 ),

@@ -340,6 +340,26 @@ pub fn other_relations(client: &mut Client) -> Result<Vec<(QualifiedName, String
     Ok(rows.iter().map(relation).collect())
 }
 
+/// Tables that others inherit from, other than as partitions, with one of those each.
+pub fn inherited(client: &mut Client) -> Result<Vec<(QualifiedName, QualifiedName)>> {
+    let rows = client
+        .query(
+            "SELECT DISTINCT ON (p.oid) pn.nspname::text, p.relname::text, cn.nspname::text, c.relname::text
+             FROM pg_catalog.pg_inherits AS i
+             JOIN pg_catalog.pg_class AS p ON p.oid = i.inhparent
+             JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.relnamespace
+             JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid
+             JOIN pg_catalog.pg_namespace AS cn ON cn.oid = c.relnamespace
+             WHERE p.relkind = 'r' ORDER BY p.oid, 3, 4",
+            &[],
+        )
+        .map_err(|error| server("cannot list the children of tables", error))?;
+    let name = |row: &postgres::Row, at: usize| {
+        QualifiedName::new(row.get::<_, String>(at), row.get::<_, String>(at + 1))
+    };
+    Ok(rows.iter().map(|row| (name(row, 0), name(row, 2))).collect())
+}
+
 /// How many large objects there are.
 pub fn count_large_objects(client: &mut Client) -> Result<u64> {
     let row = client

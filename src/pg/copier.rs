@@ -66,7 +66,7 @@ impl Copier {
 
     /// What another thread needs to cancel this session's statement.
     pub fn canceller(&self) -> Canceller {
-        Canceller::Wire(self.wire.cancel_key())
+        Canceller::Wire(Box::new(self.wire.cancel_key()))
     }
 }
 

@@ -105,7 +105,11 @@ pub fn missing_large_objects(session: &mut Session) -> Result<Vec<Missing>> {
     let role = quote(&session.facts.role);
     let oids: Vec<String> = rows.iter().map(|row| row.get::<_, u32>(0).to_string()).collect();
     let grant = |oids: &[String]| Missing {
-        what: format!("SELECT on {} large objects, the first is {}", oids.len(), oids[0]),
+        what: match oids {
+            [one] => format!("SELECT on large object {one}"),
+            [first, ..] => format!("SELECT on {} large objects, the first is {first}", oids.len()),
+            [] => String::new(),
+        },
         grant: format!("GRANT SELECT ON LARGE OBJECT {} TO {role};", oids.join(", ")),
     };
     Ok(oids.chunks(OBJECTS_PER_GRANT).map(grant).collect())

@@ -261,7 +261,7 @@ pub enum Canceller {
     /// Of a connection of the driver's.
     Driver(CancelToken, Connector),
     /// Of a connection for COPY.
-    Wire(CancelKey),
+    Wire(Box<CancelKey>),
 }
 
 impl Canceller {

@@ -15,6 +15,8 @@ pub struct FilterFile {
     pub exclude_schemas: Vec<String>,
     /// `exclude table_data`.
     pub exclude_data: Vec<String>,
+    /// Those of them that speak of children as well.
+    pub with_children: Vec<String>,
 }
 
 impl FilterFile {
@@ -41,21 +43,20 @@ impl FilterFile {
     fn take(&mut self, number: usize, line: &str) -> Result<()> {
         let (command, rest) = word(line);
         let (kind, pattern) = word(rest);
-        let pattern = pattern.trim();
+        // pg_dump takes these words in capitals as well.
+        let (command, kind) = (command.to_ascii_lowercase(), kind.to_ascii_lowercase());
+        let (command, kind) = (command.as_str(), kind.as_str());
+        let pattern = folded(pattern);
         if command.is_empty() {
             return Ok(());
         }
         let into = match (command, kind) {
-            ("include", "table") => &mut self.tables,
-            ("exclude", "table") => &mut self.exclude_tables,
+            // Partitions go with their table anyway; see `with_children` for others.
+            ("include", "table" | "table_and_children") => &mut self.tables,
+            ("exclude", "table" | "table_and_children") => &mut self.exclude_tables,
             ("include", "schema") => &mut self.schemas,
             ("exclude", "schema") => &mut self.exclude_schemas,
-            ("exclude", "table_data") => &mut self.exclude_data,
-            ("include" | "exclude", "table_and_children" | "table_data_and_children") => {
-                return Err(wrong(number, &format!("\"{kind}\" is not known here")).hint(
-                    "partitions go with their table; name other children of a table by their patterns",
-                ));
-            }
+            ("exclude", "table_data" | "table_data_and_children") => &mut self.exclude_data,
             ("include" | "exclude", _) => {
                 return Err(wrong(number, &format!("\"{command} {kind}\" is not known here"))
                     .hint(
@@ -70,7 +71,10 @@ impl FilterFile {
         if pattern.is_empty() {
             return Err(wrong(number, "there is no pattern"));
         }
-        into.push(pattern.to_owned());
+        into.push(pattern.clone());
+        if kind.ends_with("_and_children") {
+            self.with_children.push(pattern);
+        }
         Ok(())
     }
 }
@@ -92,6 +96,29 @@ fn split_line(text: &str) -> Option<(&str, &str)> {
         }
     }
     (!quoted).then(|| (&text[..content.unwrap_or(text.len())], ""))
+}
+
+/// A pattern without what pg_dump does not heed outside of quotes: spaces round dots, and runs of spaces
+/// but for one.
+fn folded(pattern: &str) -> String {
+    let (mut folded, mut quoted) = (String::new(), false);
+    for character in pattern.trim().chars() {
+        quoted ^= character == '"';
+        let space = !quoted && character.is_whitespace();
+        if space && folded.ends_with([' ', '.']) && !ends_quoted(&folded) {
+            continue;
+        }
+        if !quoted && character == '.' && folded.ends_with(' ') {
+            folded.pop();
+        }
+        folded.push(if space { ' ' } else { character });
+    }
+    folded
+}
+
+/// Whether `text` ends inside double quotes.
+fn ends_quoted(text: &str) -> bool {
+    text.matches('"').count() % 2 == 1
 }
 
 /// The first word, and what follows it.
@@ -119,13 +146,25 @@ mod tests {
     }
 
     #[test]
+    fn spaces_capitals_and_children_are_as_for_pg_dump() {
+        let file = FilterFile::read(
+            "INCLUDE TABLE public . a1\ninclude table x   y\nInclude table_and_children \"p  .  q\" .r \n\
+             exclude table_data_and_children s\nexclude table_and_children t",
+        )
+        .unwrap();
+        assert_eq!(file.tables, ["public.a1", "x y", "\"p  .  q\".r"]);
+        assert_eq!((file.exclude_data, file.exclude_tables), (vec!["s".into()], vec!["t".into()]));
+        assert_eq!(file.with_children, ["\"p  .  q\".r", "s", "t"]);
+    }
+
+    #[test]
     fn a_wrong_line_is_named_by_its_number() {
         for (text, says) in [
             ("include table \"a\nb\"\ninclud table x", "line 3 of the filter file: \"includ\""),
             ("include tabel x", "line 1 of the filter file: \"include tabel\""),
             ("\ninclude table_data x", "line 2"),
             ("exclude table # x", "there is no pattern"),
-            ("include table_and_children x", "table_and_children"),
+            ("include extension x", "\"include extension\" is not known here"),
             ("include table \"x", "does not close"),
         ] {
             let error = FilterFile::read(text).unwrap_err();

@@ -20,6 +20,9 @@ pub struct Selection {
     pub exclude_data: Vec<Pattern>,
     /// Take of these tables only some rows.
     pub filters: Vec<RowFilter>,
+    /// Those of the patterns above that speak of a table's children as well. Partitions go with their
+    /// table; a table with other children is refused, for these are tables of their own here.
+    pub with_children: Vec<Pattern>,
 }
 
 /// `TABLE=CONDITION`: which rows of some tables are taken.

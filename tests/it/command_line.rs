@@ -88,6 +88,36 @@ fn an_archive_that_is_not_there_is_named_with_the_nearest_one() {
 }
 
 #[test]
+fn a_path_that_leads_nowhere_is_said_to_and_not_its_repository() {
+    let repo = Repo::new();
+    repo.run(&["verify", "/nonexist.tar"])
+        .expect_code(10)
+        .says(&["there is no archive /nonexist.tar", "there is no such file"]);
+    let run = repo.run(&["verify", "/"]).expect_code(10);
+    run.says(&["it is a folder"]);
+    // The folder that one is in has been removed.
+    let gone = tempfile::tempdir().unwrap();
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "cd \"$1\" && rmdir \"$1\" && exec \"$0\" list"]);
+    shell.arg(pgark().get_program()).arg(gone.path());
+    let run = Run::from(shell.output().unwrap()).expect_code(10);
+    run.says(&["the folder . has been removed", "hint: go to another folder"]);
+}
+
+#[test]
+fn what_was_typed_wrongly_has_a_tip_wherever_it_stands() {
+    for (arguments, tip) in [
+        (&["-v", "check"][..], "tip: flags stand behind the verb: 'pgark check -v'"),
+        (&["help", "migrations", "statsu"], "'status'"),
+        (&["migrations", "statsu"], "'status'"),
+        (&["extract", "a", "--format", "cvs"], "'csv'"),
+        (&["backup", "--exclude-table-dat", "x"], "'--exclude-table-data'"),
+    ] {
+        bare(arguments).expect_code(2).says(&[tip]);
+    }
+}
+
+#[test]
 fn files_that_are_no_archives_are_damaged_ones_for_every_verb() {
     let (repo, target) = (Repo::new(), Database::empty());
     let url = target.url();

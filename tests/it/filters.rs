@@ -330,3 +330,26 @@ fn patterns_come_from_files_and_standard_input() {
     run.expect_code(2).says(&["\"../up\" is no name"]);
     assert_eq!(repo.files(), []);
 }
+
+#[test]
+fn children_are_taken_with_their_table_or_refused_by_name() {
+    let source = shop();
+    source.execute("CREATE TABLE base (i int); CREATE TABLE child () INHERITS (base)");
+    let repo = Repo::new();
+    let file = repo.path().join("patterns");
+    let backup = |text: &str, code: i32| {
+        #[allow(clippy::disallowed_methods, reason = "the test's own files")]
+        std::fs::write(&file, text).unwrap();
+        let url = source.url();
+        let arguments = ["backup", "--url", &url, "--no-migrations", "--name", "a", "--filter"];
+        repo.run(&[&arguments[..], &[file.to_str().unwrap()]].concat()).expect_code(code)
+    };
+    backup("INCLUDE table_and_children base", 2).says(&[
+        "\"base\" with its children is public.base with public.child",
+        "a line for each child",
+    ]);
+    backup("INCLUDE TABLE_AND_CHILDREN app . events\nexclude table_data_and_children events", 0);
+    let taken = manifest(&repo);
+    assert_eq!(taken["tables"].as_array().unwrap().len(), 2);
+    assert_eq!(table(&taken, "app.events_2025")["data"], false);
+}

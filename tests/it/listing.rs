@@ -262,3 +262,38 @@ fn quiet_shows_the_manifest_and_no_more() {
     assert!(run.stdout.contains("name          a") && run.stderr.contains("a.tar"), "{run:?}");
     assert!(!run.stderr.contains("what was shown"), "{}", run.stderr);
 }
+
+#[test]
+fn on_a_terminal_no_row_is_broken() {
+    use crate::harness::terminal::Terminal;
+    let (repo, source) = (Repo::new(), small_database());
+    let name = "shop_production-20251125T160057Z";
+    repo.backup(&source, &["--name", name, "--no-migrations"]);
+    let screen = |arguments: &[&str], columns: u16| {
+        let mut terminal = Terminal::run(&repo.command(arguments), 60, columns);
+        let (code, screen) = terminal.end();
+        assert_eq!(code, 0, "{screen}");
+        screen
+    };
+    let wide = screen(&["list"], 160);
+    assert!(wide.contains("REVISION") && wide.lines().count() == 2, "{wide}");
+    let usual = screen(&["list"], 80);
+    assert!(usual.lines().count() == 2 && !usual.contains("REVISION"), "{usual}");
+    for kept in ["NAME", "WHEN", "SIZE", "VERIFIED", name, "when written"] {
+        assert!(usual.contains(kept), "no {kept} in:\n{usual}");
+    }
+    let narrow = screen(&["list"], 40);
+    assert!(narrow.starts_with(&format!("{name}\n  database    ")), "{narrow}");
+    assert!(narrow.contains("\n  verified    when written"), "{narrow}");
+    let tables = screen(&["show", name, "--tables"], 40);
+    assert!(tables.lines().any(|line| line.starts_with("public.people")), "{tables}");
+    let config = screen(&["config"], 40);
+    assert!(config.contains("lock-timeout\n  value  60\n  from   default"), "{config}");
+    // Elsewhere a row is a line, however long.
+    assert_eq!(repo.ok(&["list"]).stdout.lines().count(), 2);
+    repo.backup(&source, &["--name", "part", "--no-migrations", "--table", "people"]);
+    for columns in [40, 60, 80, 160] {
+        let screen = screen(&["list"], columns);
+        assert!(screen.contains("A PART"), "{columns}: {screen}");
+    }
+}

@@ -308,3 +308,20 @@ fn no_password_of_a_connection_is_shown_however_it_is_written() {
         std::fs::remove_file(&path).unwrap();
     }
 }
+
+#[test]
+fn completions_work_in_a_bash_that_has_loaded_them() {
+    let script = r#"source <("$0" completions bash); complete -p pgark
+        of() { COMP_WORDS=(pgark "$@"); COMP_CWORD=$#; COMPREPLY=()
+               _pgark pgark "${!#}" "${COMP_WORDS[$(($# - 1))]}"; echo "${COMPREPLY[@]}"; }
+        of ba; of backup --exclude-t; of migrations sta; of completions zs"#;
+    let mut bash = Command::new("bash");
+    bash.args(["--norc", "-c", script]).arg(pgark().get_program());
+    let run = run(&mut bash).expect_code(0);
+    assert_eq!(run.stderr, "");
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    assert!(lines[0].contains("_pgark"), "{}", run.stdout);
+    assert_eq!(lines[1], "backup");
+    assert!(lines[2].contains("--exclude-table --exclude-table-data"), "{}", lines[2]);
+    assert_eq!(lines[3..], ["status", "zsh"]);
+}

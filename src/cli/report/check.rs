@@ -1,12 +1,12 @@
 //! The result of `pgark check`.
 
-use super::{print_json, to_stdout};
+use super::{many, print_json, to_stdout};
 use crate::cli::exit::ExitCode;
 use crate::error::Result;
-use crate::model::name::{Printable, enumerate};
+use crate::model::name::{Printable, counted, enumerate};
 use crate::ops::check::{Check, Covered, Report, State};
 use crate::rules::secrets::hide;
-use indicatif::{HumanBytes, HumanCount};
+use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 /// Prints it.
@@ -38,6 +38,7 @@ pub fn check(report: &Report, as_json: bool, quiet: bool) -> Result<ExitCode> {
         let what = hide(&Printable(&check.what).to_string());
         lines.push(format!("{:<9}{:<14}{what}", word(check.state), check.name));
         lines.extend(check.mend.iter().map(|mend| format!("{:<23}{}", "", Printable(mend))));
+        lines.extend(check.hint.iter().map(|hint| format!("{:<23}hint: {}", "", Printable(hint))));
     }
     if let Some(covered) = report.covered.as_ref().filter(|_| !quiet) {
         lines.extend(coverage(covered));
@@ -49,19 +50,20 @@ pub fn check(report: &Report, as_json: bool, quiet: bool) -> Result<ExitCode> {
 }
 
 fn coverage(covered: &Covered) -> Vec<String> {
-    let known = |count: Option<usize>| {
-        count.map_or_else(|| String::from("an unknown number of"), |count| count.to_string())
+    let known = |count: Option<usize>, what: &str| match count {
+        Some(count) => counted(count, what),
+        None => format!("an unknown number of {what}s"),
     };
     let bytes = covered.bytes.map_or_else(
         || String::from("their size is not known"),
         |bytes| format!("{} on the server", HumanBytes(bytes)),
     );
     let mut lines = vec![format!(
-        "A backup would cover {} tables ({bytes}), {} sequences, {} large objects, {} objects of the schema.",
-        HumanCount(covered.tables as u64),
-        known(covered.sequences),
-        HumanCount(covered.large_objects),
-        known(covered.objects)
+        "A backup would cover {} ({bytes}), {}, {}, {} of the schema.",
+        many(covered.tables as u64, "table"),
+        known(covered.sequences, "sequence"),
+        many(covered.large_objects, "large object"),
+        known(covered.objects, "object")
     )];
     if !covered.left_out.is_empty() {
         let names: Vec<String> =
@@ -89,5 +91,6 @@ fn as_value(check: &Check) -> Value {
         "state": word(check.state).to_lowercase(),
         "what": hide(&check.what),
         "mend": check.mend,
+        "hint": check.hint,
     })
 }

@@ -1,11 +1,11 @@
 //! The result of `pgark config`.
 
+use super::table::Rows;
 use super::{print_json, to_stdout};
 use crate::cli::configuration::InForce;
 use crate::cli::exit::ExitCode;
 use crate::error::Result;
 use crate::model::name::Printable;
-use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
 /// Prints it.
@@ -21,16 +21,15 @@ pub fn config(settings: &[InForce], as_json: bool) -> Result<()> {
             "settings": settings,
         }));
     }
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(["SETTING", "VALUE", "FROM"]);
-    for setting in settings {
-        table.add_row([
+    let row = |setting: &InForce| {
+        vec![
             setting.name.clone(),
             Printable(&setting.values.join(", ")).to_string(),
             Printable(&setting.origin).to_string(),
-        ]);
-    }
-    let lines: Vec<String> = table.to_string().lines().map(|line| line.trim().to_owned()).collect();
-    to_stdout(&lines.join("\n"))
+        ]
+    };
+    let rows = settings.iter().map(row).collect();
+    to_stdout(
+        &Rows { header: &["SETTING", "VALUE", "FROM"], rows, numbers: 0..0, spared: &[] }.lines(),
+    )
 }

@@ -1,12 +1,12 @@
 //! The result of `pgark list`.
 
+use super::table::Rows;
 use super::{print_json, shown, to_stdout};
 use crate::cli::exit::ExitCode;
 use crate::cli::progress::to_stderr;
 use crate::error::Result;
 use crate::model::name::Printable;
 use crate::ops::list::{Facts, Listed, Listing, State};
-use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -16,6 +16,9 @@ const HEADER: [&str; 9] =
 
 /// Columns of numbers.
 const NUMBERS: std::ops::Range<usize> = 3..6;
+
+/// What a narrow terminal is spared, in this order: HOLDS, TABLES, DATABASE, REVISION, ROWS.
+const SPARED: [usize; 5] = [6, 5, 1, 7, 4];
 
 /// Prints it.
 pub fn list(listing: &Listing, as_json: bool, quiet: bool) -> Result<()> {
@@ -42,19 +45,11 @@ pub fn list(listing: &Listing, as_json: bool, quiet: bool) -> Result<()> {
     if listing.archives.is_empty() {
         return Ok(());
     }
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(HEADER);
-    for archive in &listing.archives {
-        table.add_row(row(archive));
-    }
-    for column in NUMBERS {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let lines: Vec<String> = table.to_string().lines().map(|line| line.trim().to_owned()).collect();
-    to_stdout(&lines.join("\n"))?;
+    let rows = listing.archives.iter().map(row).collect();
+    // That one holds a part only is always said.
+    let all_whole = listing.archives.iter().all(|a| a.facts.as_ref().is_ok_and(|f| f.whole));
+    let spared = if all_whole { &SPARED[..] } else { &SPARED[1..] };
+    to_stdout(&Rows { header: &HEADER, rows, numbers: NUMBERS, spared }.lines())?;
     for archive in &listing.archives {
         if let Err(problem) = &archive.facts {
             to_stderr(&format!(

@@ -1,13 +1,13 @@
 //! The result of `pgark show`.
 
+use super::table::Rows;
 use super::{failure, print_json, to_stdout, took};
 use crate::archive::manifest::{Manifest, TableEntry};
 use crate::cli::exit::ExitCode;
 use crate::cli::progress::to_stderr;
 use crate::error::Result;
-use crate::model::name::{Printable, enumerate};
+use crate::model::name::{Printable, counted, enumerate};
 use crate::ops::show::Shown;
-use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -83,7 +83,12 @@ fn lines(shown: &Shown) -> Vec<String> {
     let rows: u64 = manifest.tables.iter().map(|table| table.content.rows).sum();
     line(
         "rows",
-        format!("{} in {} tables, {}", HumanCount(rows), manifest.tables.len(), HumanBytes(bytes)),
+        format!(
+            "{} in {}, {}",
+            HumanCount(rows),
+            counted(manifest.tables.len(), "table"),
+            HumanBytes(bytes)
+        ),
     );
     line("schema", objects(manifest));
     line("sequences", manifest.sequences.len().to_string());
@@ -100,7 +105,10 @@ fn lines(shown: &Shown) -> Vec<String> {
         line("not carried", enumerate(&names.collect::<Vec<_>>()));
     }
     if let Some(bundle) = &manifest.migrations {
-        line("migrations", format!("{} files of {}", bundle.files.len(), text(&bundle.tool)));
+        line(
+            "migrations",
+            format!("{} of {}", counted(bundle.files.len(), "file"), text(&bundle.tool)),
+        );
     }
     for ledger in &manifest.ledgers {
         let at = text(&ledger.position());
@@ -130,17 +138,17 @@ fn objects(manifest: &Manifest) -> String {
     let counts: Vec<String> = counts.iter().map(|(class, n)| format!("{class} {n}")).collect();
     match counts.is_empty() {
         true => String::from("no objects"),
-        false => format!("{} objects: {}", manifest.objects.len(), counts.join(", ")),
+        false => format!("{}: {}", counted(manifest.objects.len(), "object"), counts.join(", ")),
     }
 }
 
+/// What stands above the columns of `--tables`.
+const TABLES: [&str; 7] = ["TABLE", "ROWS", "BYTES", "IN FILE", "CHUNKS", "COLUMNS", "NOTE"];
+
 fn table_lines(tables: &[TableEntry]) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(["TABLE", "ROWS", "BYTES", "IN FILE", "CHUNKS", "COLUMNS", "NOTE"]);
-    for entry in tables {
+    let row = |entry: &TableEntry| {
         let in_file: u64 = entry.chunks.iter().map(|chunk| chunk.member.size).sum();
-        table.add_row([
+        vec![
             entry.name.to_string(),
             HumanCount(entry.content.rows).to_string(),
             HumanBytes(entry.content.bytes).to_string(),
@@ -148,15 +156,11 @@ fn table_lines(tables: &[TableEntry]) -> String {
             entry.chunks.len().to_string(),
             entry.columns.len().to_string(),
             note(entry),
-        ]);
-    }
-    for column in 1..6 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let lines: Vec<String> = table.to_string().lines().map(|line| line.trim().to_owned()).collect();
-    lines.join("\n")
+        ]
+    };
+    let rows = tables.iter().map(row).collect();
+    // CHUNKS, COLUMNS and what they take in the file go first.
+    Rows { header: &TABLES, rows, numbers: 1..6, spared: &[4, 5, 3] }.lines()
 }
 
 fn note(entry: &TableEntry) -> String {

@@ -265,7 +265,26 @@ pub fn choices(
     if let Some(pattern) = selection.unmatched(&names) {
         check_is_table(session, pattern)?;
     }
+    if !selection.with_children.is_empty() {
+        check_children(session, &selection.with_children)?;
+    }
     selection.choose(&names, parents(tables))
+}
+
+/// Fails for tables whose children a pattern speaks of, and does not match.
+fn check_children(session: &mut Session, patterns: &[Pattern]) -> Result<()> {
+    for (parent, child) in catalog::inherited(&mut session.client)? {
+        if let Some(pattern) = patterns.iter().find(|pattern| pattern.matches(&parent)) {
+            let text = format!(
+                "\"{}\" with its children is {parent} with {child}, which is no partition of it",
+                Printable(pattern.text())
+            );
+            return Err(Error::new(Kind::Usage, text).hint(
+                "partitions alone go with their table: write table for table_and_children, and a line for each child",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Fails where a pattern matches no table, but something else that has a name like one.

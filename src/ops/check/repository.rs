@@ -6,7 +6,7 @@ use crate::ops::backup;
 use crate::ops::list;
 use crate::store::place::{self, Place};
 use crate::store::repository::Repository;
-use bytesize::ByteSize;
+use indicatif::HumanBytes;
 
 /// Looks at the repository.
 pub fn check(report: &mut Report, options: &backup::Options) -> Result<Place> {
@@ -63,7 +63,7 @@ pub fn estimate(
         Some((bytes, name)) => Some(Estimate { bytes, from: format!("as {name}") }),
         None => tables.map(|tables| Estimate {
             bytes: tables / 2,
-            from: format!("half of the tables' {}", ByteSize(tables)),
+            from: format!("half of the tables' {}", HumanBytes(tables)),
         }),
     }
 }
@@ -71,7 +71,8 @@ pub fn estimate(
 /// Compares the free room with the estimate.
 pub fn check_room(report: &mut Report, place: &Place, estimate: Option<&Estimate>) {
     let Some(estimate) = estimate else {
-        let what = format!("{} free; how large the tables are is not known", ByteSize(place.free));
+        let what =
+            format!("{} free; how large the tables are is not known", HumanBytes(place.free));
         return report.add("room", State::Warning, what);
     };
     let state = if place.free < estimate.bytes {
@@ -83,8 +84,8 @@ pub fn check_room(report: &mut Report, place: &Place, estimate: Option<&Estimate
     };
     let what = format!(
         "{} free, an archive will have about {} ({})",
-        ByteSize(place.free),
-        ByteSize(estimate.bytes),
+        HumanBytes(place.free),
+        HumanBytes(estimate.bytes),
         estimate.from
     );
     report.add("room", state, what);

@@ -3,6 +3,7 @@
 use super::Take;
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
+use crate::model::name::counted;
 use crate::ops::verify;
 use crate::rules::large_object_digest::{Piece, PieceReader};
 use crate::rules::selection::nearest;
@@ -18,7 +19,9 @@ pub fn write(reader: &ArchiveReader, wanted: u32, take: Take<'_>) -> Result<()> 
         let oids = objects.objects.iter().map(|object| object.oid.to_string());
         return Err(match nearest(&wanted.to_string(), oids) {
             Some(oid) => error.hint(format!("did you mean {oid}?")),
-            None => error.hint(format!("it has {} large objects", objects.count)),
+            None => {
+                error.hint(format!("it has {}", counted(objects.count as usize, "large object")))
+            }
         });
     }
     let mut pieces = PieceReader::default();

@@ -7,7 +7,7 @@ use super::tls::{Check, Roots, Showing, Tls};
 use super::watch::Methods;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::{Asking, Connection, Password};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -214,12 +214,15 @@ fn addresses(values: &Values) -> Result<Vec<Address>> {
         };
         let ip = match ips.get(number).copied() {
             None | Some("") => None,
-            Some(ip) => Some(ip.parse::<IpAddr>().map_err(|error| {
-                Error::new(Kind::Usage, format!("\"{ip}\" is not an address for hostaddr"))
-                    .caused_by(error)
+            Some(ip) => Some(check_zone(ip).and_then(|()| {
+                ip.parse::<IpAddr>().map_err(|error| {
+                    Error::new(Kind::Usage, format!("\"{ip}\" is not an address for hostaddr"))
+                        .caused_by(error)
+                })
             })?),
         };
         let host = hosts.get(number).copied().unwrap_or_default();
+        check_zone(host)?;
         found.push(match (host, ip) {
             (host, Some(ip)) => {
                 let host = if host.is_empty() { ip.to_string() } else { host.to_owned() };
@@ -233,6 +236,19 @@ fn addresses(values: &Values) -> Result<Vec<Address>> {
         });
     }
     Ok(found)
+}
+
+/// Fails for an address that is one only together with a network interface: the crate that opens
+/// sessions takes none, and its own address alone leads nowhere.
+fn check_zone(address: &str) -> Result<()> {
+    match address.split_once('%') {
+        Some((ip, zone)) if ip.parse::<Ipv6Addr>().is_ok() => {
+            let text = format!("pgark cannot use the zone \"%{zone}\" of the address {ip}");
+            Err(Error::new(Kind::Usage, text)
+                .hint("name the server by a name, or by an address that is not link-local"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// `load_balance_hosts`: whether servers and their addresses are tried in any order.
@@ -428,6 +444,8 @@ mod tests {
             "host=a port=65536",
             "host=a port=x",
             "hostaddr=name",
+            "hostaddr=fe80::1%eth0",
+            "host=fe80::1%eth0",
         ] {
             let error = read(&format!("user=u {wrong}")).unwrap_err();
             assert_eq!(error.kind(), Kind::Usage, "{wrong}");

@@ -1,5 +1,7 @@
 use crate::harness::secure::{backup, secure};
-use crate::harness::server::free_port;
+use crate::harness::server::{Server, Setup, free_port};
+use crate::harness::{Repo, server};
+use std::path::Path;
 
 /// Hosts, ports and the rest, with the login of `trusted`.
 fn hosts(hosts: &str, ports: &str, more: &str) -> String {
@@ -51,4 +53,68 @@ fn which_server_is_wanted_is_looked_at() {
     }
     let more = "target_session_attrs=read-only options='-c default_transaction_read_only=on'";
     backup(&hosts("127.0.0.1", &port, more)).expect_code(0);
+}
+
+/// A server in recovery that waits for WAL for ever, at `[::1]` where this machine has that.
+fn standby(port: u16) -> Server {
+    let prepare = |_: &Path, data: &Path| {
+        crate::harness::secure::write_in_place(&data.join("standby.signal"), "");
+    };
+    let mut settings: Vec<String> =
+        ["hot_standby=on", "wal_level=replica", "max_wal_senders=10"].map(String::from).into();
+    if std::net::TcpListener::bind("[::1]:0").is_ok() {
+        settings.push(String::from("listen_addresses=::1"));
+    }
+    let setup = Setup { name: "standby", port, settings: &settings, prepare: &prepare };
+    let standby = Server::start_with(&setup);
+    // The files in a server's folder are given to its user, those in its data are not.
+    let recovering = "SELECT pg_is_in_recovery()";
+    let row = standby.connect("postgres", "postgres").query_one(recovering, &[]).unwrap();
+    assert!(row.get::<_, bool>(0), "a real standby");
+    standby
+}
+
+#[test]
+fn a_search_goes_on_past_a_server_of_the_wrong_kind() {
+    let port = free_port();
+    let (standby, primary, repo) = (standby(port), server(), Repo::new());
+    let (first, second) = (standby.folder().display(), primary.folder().display());
+    let (standby_first, primary_first) = (
+        format!("host={first},{second} port={port},{}", primary.port()),
+        format!("host={second},{first} port={},{port}", primary.port()),
+    );
+    let found = |hosts: &str, wanted: &str| {
+        let url = format!("{hosts} user=postgres dbname=postgres target_session_attrs={wanted}");
+        let run = repo.run(&["check", "--url", &url, "--no-migrations"]);
+        let line = run.stdout.lines().find(|line| line.starts_with("ok       connection"));
+        let line = line.unwrap_or_else(|| panic!("{wanted}: {run:?}"));
+        if line.contains(", a standby") { "standby" } else { "primary" }
+    };
+    for (wanted, is) in [
+        ("primary", "primary"),
+        ("read-write", "primary"),
+        ("standby", "standby"),
+        ("prefer-standby", "standby"),
+        ("read-only", "standby"),
+    ] {
+        assert_eq!(found(&standby_first, wanted), is, "{wanted}");
+        assert_eq!(found(&primary_first, wanted), is, "{wanted}");
+    }
+    assert_eq!(found(&standby_first, "any"), "standby");
+    let alone = format!("host={first} port={port} user=postgres dbname=postgres");
+    repo.run(&["backup", "--url", &format!("{alone} target_session_attrs=primary")])
+        .expect_code(17)
+        .says(&["target_session_attrs asks for another server: this one is a standby"]);
+
+    // An IPv6 address in brackets.
+    let url = format!("postgresql://postgres@[::1]:{port}/postgres?sslmode=disable");
+    let run = repo.run(&["check", "--url", &url, "--no-migrations"]);
+    match std::net::TcpListener::bind("[::1]:0") {
+        Ok(_) => assert!(run.stdout.contains(&format!("at [::1]:{port} as")), "{run:?}"),
+        Err(_) => assert!(run.stdout.contains(&format!("[::1]:{port}")) && run.code == 17),
+    }
+    let zone = "postgresql://u@[fe80::1%25eth0]/d";
+    repo.run(&["backup", "--url", zone])
+        .expect_code(2)
+        .says(&["the zone \"%eth0\" of the address fe80::1"]);
 }

@@ -65,6 +65,6 @@ fn what_is_missing_is_said_where_it_is_needed() {
         .unwrap();
     let run = Run::from(relative);
     assert!(run.code == 10 && run.stderr.contains("pgark: error: "), "{run:?}");
-    assert!(run.stderr.contains("(os error 2)"), "{run:?}");
+    assert!(run.stderr.contains("the folder . has been removed"), "{run:?}");
     assert_eq!(repo.files(), []);
 }

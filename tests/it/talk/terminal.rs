@@ -132,7 +132,7 @@ fn notes_and_warnings_stand_above_the_bar() {
     assert_eq!(code, 0, "{screen}");
     let position = |text: &str| screen.find(text).unwrap_or_else(|| panic!("no {text}: {screen}"));
     assert!(
-        position("warning: 1 large objects are left out") < position("public.first: 6,000 rows")
+        position("warning: 1 large object is left out") < position("public.first: 6,000 rows")
     );
     assert!(position("connected to database") < position("archive: "));
 }
@@ -278,4 +278,21 @@ fn a_second_signal_takes_the_bar_away_and_says_what_is_left() {
     let last = screen.lines().last().unwrap();
     assert!(last.starts_with("pgark: ended at once by a second signal (SIGINT): "), "{screen}");
     assert!(!screen.contains("reading the rows"), "{screen}");
+}
+
+#[test]
+fn the_password_is_asked_for_before_connecting_if_that_is_wanted() {
+    let repo = Repo::new();
+    for flag in ["-W", "--password"] {
+        let mut command = repo.command(&["backup", "--url", "host=127.0.0.1 port=1 user=u", flag]);
+        command.env("PGPASSWORD", "another").env("HOME", repo.path());
+        let mut terminal = Terminal::run(&command, 24, 100);
+        terminal.wait_for("a question", |screen| screen.contains("Password for user u:"));
+        assert!(!terminal.screen().contains("Connection refused"));
+        terminal.type_in("s3cret\r");
+        let (code, screen) = terminal.end();
+        assert_eq!(code, 17, "{screen}");
+        assert!(screen.contains("Connection refused") && !screen.contains("s3cret"), "{screen}");
+    }
+    repo.run(&["backup", "-W", "-w"]).expect_code(2).says(&["cannot be used with"]);
 }
