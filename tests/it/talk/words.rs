@@ -51,6 +51,9 @@ fn every_help_text_is_as_it_was_written() {
             let text = help(&[&words[..], &["--help"]].concat());
             let text = text.replace(&default_jobs(), "[default: JOBS]");
             same(&format!("help-{}", words.join("-")), &text, &[]);
+            let short =
+                help(&[&words[..], &["-h"]].concat()).replace(&default_jobs(), "[default: JOBS]");
+            same(&format!("help-short-{}", words.join("-")), &short, &[]);
             verbs.push((path.clone(), verb.clone()));
         }
     }
@@ -81,7 +84,7 @@ fn every_summary_is_as_it_was_written() {
         (r"PostgreSQL \d+\.\d+( \([^)]*\))?", "PostgreSQL N"),
         (r"\d+\.\d s\b", "T s"),
         (r"\d+(\.\d+)? (B|[KMG]iB)", "SIZE"),
-        (r"sha256 [0-9a-f]{64}", "sha256 HASH"),
+        (r"[0-9a-f]{64}", "HASH"),
         (r"(?m)^(NAME .*?)  +", "$1  "),
         (r"  +", "  "),
         (r"process \d+", "process N"),
@@ -195,6 +198,94 @@ fn every_error_is_as_it_was_written() {
     holder.batch_execute("BEGIN; LOCK TABLE people IN ACCESS EXCLUSIVE MODE").unwrap();
     let run = repo.run(&["backup", "--url", &url, "--lock-timeout", "1", "--no-migrations"]);
     same("error-lock", &said(&run.expect_code(11)), &replaced);
+}
+
+#[test]
+fn settings_and_what_is_wrong_with_files_are_said_as_they_were_written() {
+    let repo = Repo::new();
+    let repository = regex::escape(repo.path().to_str().unwrap());
+    let replaced = [(repository.as_str(), "REPO"), (r"(?m)^jobs +\d+ ", "jobs N "), (r"  +", "  ")];
+    let folder = repo.path().to_str().unwrap();
+    let init = Run::from(pgark().args(["init", folder]).output().unwrap()).expect_code(0);
+    same("summary-init", &said(&init), &replaced);
+    let settings = std::fs::read_to_string(repo.path().join("pgark.toml")).unwrap();
+    same("summary-init-file", &settings, &[]);
+    let in_folder = |arguments: &[&str]| {
+        let mut command = pgark();
+        Run::from(command.args(arguments).current_dir(repo.path()).output().unwrap())
+    };
+    same("summary-config", &said(&in_folder(&["config"]).expect_code(0)), &replaced);
+    for (name, text, code) in [
+        ("setting", "repositry = \"x\"\n", 2),
+        ("shape", "[connection]\nurl = 3\n", 2),
+        ("syntax", "jobs = \n", 2),
+        ("value", "jobs = \"many\"\n", 2),
+        ("both", "[migrations]\nnone = true\nfolder = \"x\"\n", 2),
+    ] {
+        write_in_place(&repo.path().join("pgark.toml"), text);
+        let run = in_folder(&["verify", "x"]).expect_code(code);
+        same(&format!("error-toml-{name}"), &said(&run), &replaced);
+    }
+    let gone = in_folder(&["list", "--config", "gone.toml"]).expect_code(10);
+    same("error-toml-gone", &said(&gone), &replaced);
+    std::fs::remove_file(repo.path().join("pgark.toml")).unwrap();
+    for (name, text) in [
+        ("command", "includ table x\n"),
+        ("kind", "include tabel x\n"),
+        ("pattern", "include table\n"),
+        ("quote", "include table \"x\n"),
+        ("nothing", "# nothing\n"),
+    ] {
+        write_in_place(&repo.path().join("patterns"), text);
+        let run = in_folder(&["backup", "--filter", "patterns"]).expect_code(2);
+        same(&format!("error-filter-{name}"), &said(&run), &replaced);
+    }
+}
+
+#[test]
+fn what_a_project_is_like_is_said_as_it_was_written() {
+    let (repo, source) = (Repo::new(), small_database());
+    let project = crate::harness::archive::small_project(repo.path());
+    let repository = regex::escape(repo.path().to_str().unwrap());
+    let folder = regex::escape(source.server.folder().to_str().unwrap());
+    let name = source.name.clone();
+    let replaced = [
+        (repository.as_str(), "REPO"),
+        (folder.as_str(), "SOCKET"),
+        (name.as_str(), "SOURCE"),
+        (r"  +", "  "),
+    ];
+    let url = source.url();
+    let status = ["migrations", "status", "--migrations", &project];
+    let run = |more: &[&str]| repo.run(&[&status[..], more].concat());
+    same("summary-migrations-status", &said(&run(&["--url", &url])), &replaced);
+    same("summary-migrations-status-files", &said(&run(&["--files-only"])), &replaced);
+    source.execute("UPDATE alembic_version SET version_num = 'feedfacecafe'");
+    same("summary-migrations-status-unknown", &said(&run(&["--url", &url])), &replaced);
+}
+
+#[test]
+fn what_keeps_a_connection_from_being_encrypted_is_said_as_it_was_written() {
+    let port = format!(":{}", secure().server.port());
+    let files = regex::escape(secure().file("").to_str().unwrap());
+    let replaced = [(port.as_str(), ":PORT"), (files.as_str(), "FILES/")];
+    for (name, more, code) in [
+        ("name", "host=other.example.test sslmode=verify-full sslrootcert={files}/root.crt", 17),
+        ("issuer", "host=db.example.test sslmode=verify-full sslrootcert={files}/other.crt", 17),
+        ("no-roots", "host=h sslmode=verify-full sslrootcert={files}/gone.crt", 2),
+        (
+            "no-list",
+            "host=h sslmode=verify-ca sslrootcert={files}/root.crt sslcrl={files}/gone.crl",
+            2,
+        ),
+        ("direct", "host=h sslmode=require sslnegotiation=direct", 17),
+        ("too-weak", "host=h sslnegotiation=direct", 2),
+        ("method", "host=h require_auth=md5", 17),
+    ] {
+        let run = backup(&secure().over_tcp("scram", more));
+        assert!(!said(&run).contains("secret"), "{run:?}");
+        same(&format!("error-tls-{name}"), &said(&run.expect_code(code)), &replaced);
+    }
 }
 
 /// Standard output is a disk without room, and so is the repository's, by a limit on files.
