@@ -218,8 +218,8 @@ pub struct Backup {
     pub filters: Vec<String>,
     /// Read patterns from a file, as pg_dump does; can be given several times.
     ///
-    /// Each line is `include` or `exclude`, then `table` or `schema`, or `exclude table_data`, then a
-    /// pattern. # begins a comment, and - is standard input.
+    /// Each line is `include` or `exclude`, then `table`, `table_and_children` or `schema`, or `exclude
+    /// table_data` or `table_data_and_children`, then a pattern. # begins a comment, and - is standard input.
     #[arg(long, value_name = "FILE")]
     pub filter: Vec<PathBuf>,
     /// Go on without objects of a class that this version cannot carry.

@@ -7,6 +7,7 @@ use super::failure::server;
 use super::ident::{literal, quote};
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
+use crate::model::name::counted;
 use crate::model::schema::AccessList;
 use postgres::Client;
 
@@ -170,7 +171,7 @@ pub fn user_objects(session: &mut Session) -> Result<Vec<String>> {
         .query_one("SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata", &[])
         .map_err(|error| server("cannot count the large objects", error))?;
     if let count @ 1.. = row.get::<_, i64>(0) {
-        found.push(format!("{count} large objects"));
+        found.push(counted(usize::try_from(count).unwrap_or(usize::MAX), "large object"));
     }
     Ok(found)
 }

@@ -187,6 +187,11 @@ fn a_repository_that_cannot_be_written_to_is_named_with_its_file_system() {
         let report: Value = run.json();
         let what = one(&report, "repository")["what"].as_str().unwrap().to_owned();
         assert!(what.contains("proc at /proc"), "{what}");
+        let mut command = crate::harness::pgark();
+        command.args(["backup", "--no-migrations", "--url", &source.url(), "--repo", "/proc"]);
+        let run = crate::harness::Run::from(command.current_dir(repo.path()).output().unwrap());
+        assert_ne!(run.code, 0);
+        run.says(&["/proc/backups", "hint: name a folder that can be written to with --repo"]);
         return;
     }
     let (repo, source) = (Repo::new(), Database::with("CREATE TABLE t (x int)"));

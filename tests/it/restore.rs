@@ -238,7 +238,7 @@ fn large_objects_make_a_database_not_empty_and_are_never_removed() {
     repo.backup(&source, &[]);
     repo.run(&["restore", "latest", "--url", &target.url()])
         .expect_code(15)
-        .says(&["is not empty: 1 large objects"]);
+        .says(&["is not empty: 1 large object"]);
     assert_eq!(target.one("SELECT convert_from(lo_get(7), 'UTF8')"), "precious");
 }
 

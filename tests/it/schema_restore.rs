@@ -60,7 +60,7 @@ fn entries_that_fail_for_good_are_told_with_name_code_and_hint_and_the_rest_is_t
     let (repo, target) = (Repo::new(), Database::empty());
     repo.backup(&source, &[]);
     repo.run(&["restore", "latest", "--url", &target.url()]).expect_code(1).says(&[
-        "1 objects could not be created",
+        "1 object could not be created",
         "index public.breaks",
         "wrong place",
         "P0123",

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
+use crate::model::name::counted;
 use crate::model::schema::{ObjectClass, Purpose, SchemaObject, Section};
 use crate::ops::extension_rows;
 use crate::ops::interrupt::Interrupt;
@@ -401,9 +402,9 @@ pub fn reason(error: &Error) -> String {
 
 fn report(session: &Session, failed: Vec<String>) -> Error {
     Error::failed(format!(
-        "all rows of \"{}\" are restored and proved, but {} objects could not be created: {}",
+        "all rows of \"{}\" are restored and proved, but {} could not be created: {}",
         session.facts.database,
-        failed.len(),
+        counted(failed.len(), "object"),
         failed.join("; ")
     ))
     .hint("mend and create them by hand, then DROP SCHEMA pgark_restore_unfinished CASCADE to take the database as it is")

@@ -108,7 +108,12 @@ fn too_many_connections_are_a_refusal_of_the_server() {
     refused(
         &source.url_as(&role),
         &[],
-        &["too many connections for role", "SQLSTATE 53300", "hint: use fewer workers (--jobs)"],
+        &[
+            "too many connections for role",
+            "SQLSTATE 53300",
+            "hint: use fewer workers (--jobs)",
+            "CONNECTION LIMIT",
+        ],
     );
 }
 

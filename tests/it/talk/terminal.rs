@@ -131,9 +131,7 @@ fn notes_and_warnings_stand_above_the_bar() {
     let (code, screen) = terminal.end();
     assert_eq!(code, 0, "{screen}");
     let position = |text: &str| screen.find(text).unwrap_or_else(|| panic!("no {text}: {screen}"));
-    assert!(
-        position("warning: 1 large object is left out") < position("public.first: 6,000 rows")
-    );
+    assert!(position("warning: 1 large object is left out") < position("public.first: 6,000 rows"));
     assert!(position("connected to database") < position("archive: "));
 }
 
