@@ -154,14 +154,18 @@ fn states(scratch: &Scratch) -> Vec<String> {
             FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
             WHERE i.indexrelid >= 16384 AND t.relkind <> 't'
           UNION ALL
-          SELECT 'constraint ' || CASE WHEN c.contype = 'n' AND NOT c.conislocal AND c.coninhcount > 0
-              THEN 'not null of ' || (SELECT a.attname FROM pg_catalog.pg_attribute AS a
-                WHERE a.attrelid = c.conrelid AND a.attnum = c.conkey[1]) ELSE c.conname END || ' on ' || c.conrelid::regclass || c.contypid::regtype
-              || ' valid ' || c.convalidated || ' inherited ' || c.coninhcount || ' local '
-              || (c.conislocal OR c.coninhcount = 0)
+          SELECT 'constraint ' || CASE WHEN c.contype = 'n' AND NOT c.conislocal AND n.inherited > 0
+              THEN 'not null of ' || a.attname ELSE c.conname END || ' on ' || c.conrelid::regclass || c.contypid::regtype
+              || ' valid ' || c.convalidated || ' inherited ' || n.inherited || ' local '
+              || (c.conislocal OR n.inherited = 0)
               || CASE WHEN c.contype IN ('c', 'n', 'f') THEN ' no inherit ' || c.connoinherit ELSE '' END
               || coalesce(' enforced ' || (to_jsonb(c)->>'conenforced'), '')
-            FROM pg_catalog.pg_constraint AS c WHERE c.oid >= 16384 AND c.conname !~ '^[0-9_]+_not_null$'
+            FROM pg_catalog.pg_constraint AS c
+            LEFT JOIN pg_catalog.pg_attribute AS a
+              ON c.contype = 'n' AND a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+            -- The server forgets to count down where a parent's column goes.
+            CROSS JOIN LATERAL (SELECT CASE a.attinhcount WHEN 0 THEN 0 ELSE c.coninhcount END) AS n(inherited)
+            WHERE c.oid >= 16384 AND c.conname !~ '^[0-9_]+_not_null$'
           UNION ALL
           SELECT 'trigger ' || t.tgname || ' on ' || t.tgrelid::regclass || ' ' || t.tgenabled::text
             FROM pg_catalog.pg_trigger AS t WHERE t.oid >= 16384 AND (NOT t.tgisinternal OR t.tgparentid <> 0)
