@@ -85,11 +85,11 @@ macro_rules! families {
 }
 
 families! {
-    true: functions, indexes, views, triggers, names, statistics, operators, aggregates, languages,
+    true: functions, indexes, triggers, names, statistics, operators, aggregates, languages,
     text_search,
 }
 
 // What pg_dump's script does not make whole in every version.
 families! {
-    false: types, tables, partitions, constraints, storage, rules, base_types, casts, collations,
+    false: types, tables, views, partitions, constraints, storage, rules, base_types, casts, collations,
 }

@@ -127,7 +127,7 @@ impl Constraints {
                     {enforced} AS enforced, con.connoinherit AS no_inherit,
                     CASE WHEN con.contype = 'n' AND con.conrelid <> 0 THEN con.conkey[1] END
                       AS column,
-                    CASE WHEN con.contype NOT IN ('t', 'p', 'u')
+                    CASE WHEN con.contype IN ('c', 'f', 'n', 'x')
                          THEN pg_get_constraintdef(con.oid) ELSE '' END AS definition,
                     CASE WHEN con.contype IN ('p', 'u') THEN ARRAY(
                         SELECT a.attname::text
