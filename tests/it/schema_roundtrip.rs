@@ -288,13 +288,13 @@ fn what_is_not_carried_is_named() {
 fn letters_that_nobody_knows_are_named() {
     let source = Scratch::new("unknown_letters");
     let mut session = open(&source.0, Purpose::Write);
-    let made = "CREATE TABLE kind (a int); CREATE TYPE kind_of_type AS ENUM ('a');
+    let made = "CREATE TABLE of_relation (a int); CREATE TYPE of_type AS ENUM ('a');
         CREATE TABLE of_column (a int, b int); CREATE TABLE of_trigger (a int);
         CREATE TABLE of_constraint (a int CONSTRAINT strange CHECK (a > 0));
         CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
         CREATE TRIGGER fires BEFORE INSERT ON of_trigger FOR EACH ROW EXECUTE FUNCTION act();
-        UPDATE pg_class SET relkind = 'z' WHERE oid = 'kind'::regclass;
-        UPDATE pg_type SET typtype = 'z' WHERE oid = 'kind_of_type'::regtype;
+        UPDATE pg_class SET relkind = 'z' WHERE oid = 'of_relation'::regclass;
+        UPDATE pg_type SET typtype = 'z' WHERE oid = 'of_type'::regtype;
         UPDATE pg_attribute SET attgenerated = 'z' WHERE attrelid = 'of_column'::regclass AND attname = 'a';
         UPDATE pg_attribute SET attidentity = 'z' WHERE attrelid = 'of_column'::regclass AND attname = 'b';
         UPDATE pg_trigger SET tgenabled = 'z' WHERE tgname = 'fires';
@@ -307,7 +307,7 @@ fn letters_that_nobody_knows_are_named() {
     let (schema, _) = read(&source);
     let named: Vec<String> =
         schema.not_carried.iter().map(|left| format!("{} {}", left.class, left.name)).collect();
-    for part in ["kind", "kind_of_type", "of_column.a", "of_column.b", "fires", "strange"] {
+    for part in ["of_relation", "of_type", "of_column.a", "of_column.b", "fires", "strange"] {
         let is_named = named.iter().any(|name| name.starts_with("unknown ") && name.contains(part));
         assert!(is_named, "{part} is not in {named:#?}");
     }
