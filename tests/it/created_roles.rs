@@ -166,7 +166,9 @@ fn a_role_that_may_create_roles_restores_where_postgresql_lets_it_act_for_them()
     role("cr4_maker", "CREATEROLE");
     let target = Database::empty();
     admin(&format!("ALTER DATABASE {} OWNER TO cr4_maker", target.name));
-    target.execute("ALTER SCHEMA public OWNER TO cr4_maker");
+    // PostgreSQL lets a role own a table where it may create one, and privileges come last.
+    target
+        .execute("ALTER SCHEMA public OWNER TO cr4_maker; GRANT CREATE ON SCHEMA public TO PUBLIC");
     let url = target.url_as("cr4_maker");
     let run = repo.run(&[
         "restore",

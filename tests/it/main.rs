@@ -100,3 +100,5 @@ mod settings;
 mod talk;
 /// What users add to the type system, with rows.
 mod type_system;
+/// Archives of older servers in newer ones, beside pg_dump and psql.
+mod upward;

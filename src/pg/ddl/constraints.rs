@@ -41,6 +41,8 @@ pub(super) struct Constraint {
     pub deferred: bool,
     /// Whether its index excludes: what the server never attaches to another one's index.
     pub excludes: bool,
+    /// Whether its index is valid: of a partitioned table, that all partitions have it.
+    pub is_whole: bool,
     /// What follows the name: `CHECK (…)`.
     pub definition: String,
 }
@@ -110,6 +112,8 @@ impl Constraints {
         let enforced = since(major, 18, "con.conenforced", "true");
         let overlaps = since(major, 18, "con.conperiod", "false");
         let nulls = since(major, 15, "i.indnullsnotdistinct", "false");
+        // Where a parent's column was dropped, the NOT NULL may be counted as inherited for ever.
+        let lost = "coalesce(na.attinhcount = 0, false)";
         // The text of primary keys and unique constraints is built by hand: the server's own
         // leaves out the index's options (P13). PostgreSQL keeps the columns of both in the
         // index: the key first, then what INCLUDE names.
@@ -117,12 +121,13 @@ impl Constraints {
             "SELECT con.oid, con.conname::text AS name, con.contype::text AS kind,
                     con.conrelid AS relation, con.contypid AS domain, con.conindid AS index,
                     con.conparentid AS parent,
-                    con.conislocal OR con.coninhcount = 0 AS is_local,
-                    con.coninhcount > 0 AS is_inherited, con.convalidated AS validated,
+                    con.conislocal OR con.coninhcount = 0 OR {lost} AS is_local,
+                    con.coninhcount > 0 AND NOT {lost} AS is_inherited,
+                    con.convalidated AS validated,
                     {enforced} AS enforced, con.connoinherit AS no_inherit,
                     CASE WHEN con.contype = 'n' AND con.conrelid <> 0 THEN con.conkey[1] END
                       AS column,
-                    CASE WHEN con.contype NOT IN ('t', 'p', 'u')
+                    CASE WHEN con.contype IN ('c', 'f', 'n', 'x')
                          THEN pg_get_constraintdef(con.oid) ELSE '' END AS definition,
                     CASE WHEN con.contype IN ('p', 'u') THEN ARRAY(
                         SELECT a.attname::text
@@ -132,6 +137,7 @@ impl Constraints {
                         ORDER BY k.position) ELSE '{{}}' END AS columns,
                     coalesce(i.indnkeyatts, 0)::int AS keys, {overlaps} AS overlaps,
                     con.contype = 'x' OR ({overlaps} AND con.contype IN ('p', 'u')) AS excludes,
+                    coalesce(i.indisvalid, true) AS is_whole,
                     coalesce({nulls}, false) AS nulls_not_distinct,
                     coalesce(ic.reloptions, '{{}}') AS options,
                     con.condeferrable AS deferrable, con.condeferred AS deferred
@@ -139,6 +145,8 @@ impl Constraints {
              LEFT JOIN pg_catalog.pg_index AS i
                ON i.indexrelid = con.conindid AND con.contype IN ('p', 'u', 'x')
              LEFT JOIN pg_catalog.pg_class AS ic ON ic.oid = i.indexrelid
+             LEFT JOIN pg_catalog.pg_attribute AS na
+               ON con.contype = 'n' AND na.attrelid = con.conrelid AND na.attnum = con.conkey[1]
              WHERE con.oid >= 16384
              ORDER BY con.conrelid, con.contypid, con.conname, con.oid"
         );
@@ -171,6 +179,7 @@ impl Constraints {
                 deferrable: row.get("deferrable")?,
                 deferred: row.get("deferred")?,
                 excludes: row.get("excludes")?,
+                is_whole: row.get("is_whole")?,
                 definition,
             };
             let position = constraints.all.len();
@@ -207,6 +216,11 @@ impl Constraints {
     }
 
     /// Whether NOT NULL is a constraint with a name.
+    /// Whether partitions have it from this one.
+    pub fn has_copies(&self, constraint: &Constraint) -> bool {
+        self.all.iter().any(|copy| copy.parent == constraint.oid)
+    }
+
     pub fn name_not_null(&self) -> bool {
         self.names_not_null
     }
@@ -283,7 +297,7 @@ pub(super) fn collect(
         match constraint.kind {
             'c' | 'n' => collect_check(out, relations, constraints, table, constraint)?,
             _ if constraint.excludes && constraint.parent != 0 => {}
-            'p' | 'u' | 'x' => collect_indexed(out, relations, table, constraint)?,
+            'p' | 'u' | 'x' => collect_indexed(out, relations, constraints, table, constraint)?,
             'f' if constraint.parent == 0 => {
                 collect_foreign_key(out, relations, table, constraint)?;
             }
@@ -432,16 +446,16 @@ pub(super) fn class_of_indexed(constraint: &Constraint) -> ObjectClass {
 fn collect_indexed(
     out: &mut Collection,
     relations: &Relations,
+    constraints: &Constraints,
     table: &Relation,
     constraint: &Constraint,
 ) -> Result<()> {
-    let class = match constraint.kind {
-        'p' => ObjectClass::PrimaryKey,
-        'u' => ObjectClass::Unique,
-        _ => ObjectClass::Exclusion,
+    let class = class_of_indexed(constraint);
+    let only = if exclusions::reach_partitions(out, constraints, table, constraint) {
+        ""
+    } else {
+        "ONLY "
     };
-    // The server attaches no index that excludes, and makes those of partitions itself.
-    let only = if constraint.excludes && table.kind == 'p' { "" } else { "ONLY " };
     let sql = format!(
         "ALTER TABLE {only}{} ADD CONSTRAINT {} {}",
         table.sql(),

@@ -2,15 +2,39 @@
 //! are the same to the server.
 
 use super::collection::{Collection, Key};
-use super::constraints::{Constraint, class_of_indexed};
+use super::constraints::{Constraint, Constraints, class_of_indexed};
 use super::relations::{Relation, Relations};
 use crate::error::Result;
 use crate::model::catalog::{Address, Property};
-use crate::model::schema::Statement;
+use crate::model::schema::{ObjectClass, Statement};
 use crate::pg::ident;
 
 /// The longest name, in bytes.
 const LONGEST: usize = 63;
+
+/// Whether the statement that makes the constraint makes it on the partitions too. The server attaches
+/// no index that excludes, so partitions have it from above or not at all. Where only some have it, which
+/// takes an ONLY and partitions that were made later, the restored ones all do, and that is noted.
+pub(super) fn reach_partitions(
+    out: &mut Collection,
+    constraints: &Constraints,
+    table: &Relation,
+    constraint: &Constraint,
+) -> bool {
+    if !constraint.excludes || table.kind != 'p' {
+        return false;
+    }
+    let reaches = constraint.is_whole || constraints.has_copies(constraint);
+    if reaches && !constraint.is_whole {
+        let (name, table) = (&constraint.name, &table.name);
+        out.note(
+            table,
+            ObjectClass::InvalidIndex,
+            format!("some partitions of {table} lack {name}: restored ones all have it"),
+        );
+    }
+    reaches
+}
 
 /// A copy comes with the constraint `root` of the partitioned table above: the server compares no
 /// indexes that exclude, so it would refuse to attach one that was made alone.

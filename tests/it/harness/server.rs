@@ -290,6 +290,16 @@ pub fn pg_dump() -> PathBuf {
         .unwrap_or_else(|| panic!("no pg_dump here; scripts/test-servers fetches one"))
 }
 
+/// The client that comes with [`pg_dump`].
+pub fn psql() -> PathBuf {
+    pg_dump().with_file_name("psql")
+}
+
+/// Whether there is a server of this major version to be started.
+pub fn has_major(major: u32) -> bool {
+    fetched(&major.to_string()).is_some() || installed().iter().any(|(of, _)| *of == major)
+}
+
 /// Binaries that were unpacked somewhere bring their libraries along.
 fn library_path(binaries: &Path) -> Option<(OsString, OsString)> {
     let libraries = binaries.parent()?.join("lib");
