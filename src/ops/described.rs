@@ -52,7 +52,10 @@ pub fn database(
 /// # Errors
 /// What the server says.
 pub fn through(session: &mut Session) -> Result<Schema> {
+    // As a session for the catalogs has it from its beginning.
+    session.execute("SET LOCAL quote_all_identifiers = on")?;
     let read = ddl::read(&mut session.client, &session.facts)?;
+    session.execute("SET LOCAL quote_all_identifiers = off")?;
     Ok(schema(session, read))
 }
 

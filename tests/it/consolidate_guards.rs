@@ -47,7 +47,6 @@ fn what_the_live_server_demands_of_connections_is_not_asked_of_a_scratch_server(
     for (name, value) in [
         ("PGSSLMODE", "require"),
         ("PGSSLROOTCERT", "/nowhere/root.crt"),
-        ("PGCHANNELBINDING", "require"),
         ("PGPASSFILE", "/nowhere/pgpass"),
     ] {
         command.env(name, value);
