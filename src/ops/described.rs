@@ -4,7 +4,7 @@ use super::interrupt::Interrupt;
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
-use crate::pg::session::Purpose;
+use crate::pg::session::{Purpose, Session};
 use crate::pg::{ddl, names, snapshot, target};
 use crate::rules::schema_diff::Schema;
 use std::time::Duration;
@@ -46,6 +46,29 @@ pub fn database(
     interrupt.explain(read_database(connection, database, patience, interrupt))
 }
 
+/// The schema of the session's database, read in the transaction that is open: it waits for no lock
+/// that this transaction holds. What changes while it is read may be read in part.
+///
+/// # Errors
+/// What the server says.
+pub fn through(session: &mut Session) -> Result<Schema> {
+    // As a session for the catalogs has it from its beginning.
+    session.execute("SET LOCAL quote_all_identifiers = on")?;
+    let read = ddl::read(&mut session.client, &session.facts)?;
+    session.execute("SET LOCAL quote_all_identifiers = off")?;
+    Ok(schema(session, read))
+}
+
+fn schema(session: &Session, read: ddl::DatabaseSchema) -> Schema {
+    Schema {
+        major: session.facts.major(),
+        objects: read.objects,
+        described: true,
+        not_carried: read.not_carried,
+        whole: true,
+    }
+}
+
 fn read_database(
     connection: &Connection,
     database: Option<&str>,
@@ -71,13 +94,7 @@ fn read_database(
         if before == snapshot::catalog_fingerprint(&mut watcher)? {
             let read = read?;
             session.execute("COMMIT")?;
-            return Ok(Schema {
-                major: session.facts.major(),
-                objects: read.objects,
-                described: true,
-                not_carried: read.not_carried,
-                whole: true,
-            });
+            return Ok(schema(&session, read));
         }
         session.execute("ROLLBACK")?;
     }

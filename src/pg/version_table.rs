@@ -62,8 +62,76 @@ pub fn hold(
     })
 }
 
+/// Makes `id` the only row of a version table, which it makes where there is none. The answer is for
+/// [`remove_mark`].
+///
+/// # Errors
+/// What the server says.
+pub fn put_mark(session: &mut Session, table: &QualifiedName, id: &str) -> Result<Before> {
+    let there = session
+        .client
+        .query_opt(
+            "SELECT 1 FROM pg_catalog.pg_class c
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname = $1 AND c.relname = $2",
+            &[&table.schema, &table.name],
+        )
+        .map_err(|error| server(format!("cannot look for {table}"), error))?
+        .is_some();
+    let name = quote_qualified(table);
+    let mut before = Before::Absent;
+    if there {
+        let sql = format!("DELETE FROM ONLY {name} RETURNING version_num::text");
+        let rows = session
+            .client
+            .query(&sql, &[])
+            .map_err(|error| server(format!("cannot mark {table}"), error))?;
+        before = Before::Rows(rows.iter().map(|row| row.get(0)).collect());
+    } else {
+        session.execute(&format!(
+            "CREATE TABLE {name} (version_num pg_catalog.varchar(32) NOT NULL PRIMARY KEY)"
+        ))?;
+    }
+    insert(session, table, id)?;
+    Ok(before)
+}
+
+/// What a version table was before it was marked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// Not there.
+    Absent,
+    /// There, with these rows.
+    Rows(Vec<String>),
+}
+
+/// Makes a version table what it was before it was marked.
+///
+/// # Errors
+/// What the server says.
+pub fn remove_mark(session: &mut Session, table: &QualifiedName, before: Before) -> Result<()> {
+    let name = quote_qualified(table);
+    match before {
+        Before::Absent => session.execute(&format!("DROP TABLE {name}")),
+        Before::Rows(rows) => {
+            session.execute(&format!("DELETE FROM ONLY {name}"))?;
+            rows.iter().try_for_each(|row| insert(session, table, row))
+        }
+    }
+}
+
+fn insert(session: &mut Session, table: &QualifiedName, id: &str) -> Result<()> {
+    let sql = format!("INSERT INTO {} VALUES ($1)", quote_qualified(table));
+    session
+        .client
+        .execute(&sql, &[&id])
+        .map(drop)
+        .map_err(|error| server(format!("cannot write to {table}"), error))
+}
+
 /// Sessions that began after this session's clock showed `since` (as [`clock`] gives it) and wait
-/// for what this session holds; other runs of pgark, which look who is behind, do not count.
+/// for what this session holds; other runs of pgark, which look who is behind, do not count. Of another
+/// role's sessions only few may see when they began and who they are: these count.
 pub fn waiting_since(session: &mut Session, since: &str) -> Result<Vec<String>> {
     // In a transaction the view shows what it showed first, unless that is forgotten.
     session.execute("SELECT pg_catalog.pg_stat_clear_snapshot()")?;
@@ -72,7 +140,8 @@ pub fn waiting_since(session: &mut Session, since: &str) -> Result<Vec<String>> 
         .query(
             "SELECT coalesce(nullif(application_name, ''), 'process ' || pid)
              FROM pg_catalog.pg_stat_activity
-             WHERE application_name <> 'pgark' AND datname = pg_catalog.current_database() AND backend_start >= $1::text::timestamptz
+             WHERE application_name IS DISTINCT FROM 'pgark' AND datname = pg_catalog.current_database()
+               AND coalesce(backend_start >= $1::text::timestamptz, true)
                AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(pid))",
             &[&since],
         )

@@ -87,7 +87,8 @@ pub fn run(program: &Program, watch: &mut dyn FnMut() -> Result<()>) -> Result<E
                     "{name} has not ended after {} s, and was stopped",
                     begun.elapsed().as_secs()
                 ),
-            )),
+            )
+            .hint("look what it waits for, or give it more time")),
         };
         if let Err(error) = watched {
             end(&mut child);
@@ -120,7 +121,6 @@ pub(super) fn command(program: &Program) -> Command {
 /// Ends a program and all that it has started.
 fn end(child: &mut Child) {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-        // It may be gone already.
         // It may be gone already.
         rustix::process::kill_process_group(group, rustix::process::Signal::KILL)
             .unwrap_or_default();

@@ -307,8 +307,9 @@ fn an_env_that_goes_to_another_database_is_found_out() {
     let before = project.files();
     project
         .run(&repo, &live, &["consolidate"])
-        .expect_code(1)
-        .says(&["not on the scratch database", "--alembic-env"]);
+        .expect_code(15)
+        .says(&["does not read public.alembic_version of the scratch database", "--alembic-env"]);
+    assert_eq!(other.one("SELECT count(*) FROM pg_class WHERE relname = 'dca_plans'"), "0");
     // One that goes to the live database waits for its version table, and is stopped there.
     let url = crate::harness::alembic::url(&live, "postgresql+psycopg");
     project.write(

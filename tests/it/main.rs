@@ -27,6 +27,7 @@ mod connections;
 mod consolidate;
 /// Killed and failed at every file operation of the exchange.
 mod consolidate_crash;
+mod consolidate_guards;
 /// Some revisions stay, and the others fold into them.
 mod consolidate_keep;
 /// Projects of every shape, with every driver.

@@ -5,10 +5,12 @@
 //! URL; libpq's variables. The rest is up to `--alembic` and `--alembic-env`. Whether it worked is
 //! seen in the database.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::model::connection::Connection;
+use crate::model::name::QualifiedName;
 use crate::pg::catalog;
 use crate::pg::session::{Purpose, Session};
+use crate::pg::version_table;
 use crate::process::child::{self, Ended, Program};
 use crate::rules::alembic::override_ini;
 use crate::store::private_folder::PrivateFolder;
@@ -68,7 +70,20 @@ const URL_VARIABLES: &[&str] =
     &["DATABASE_URL", "SQLALCHEMY_DATABASE_URI", "SQLALCHEMY_DATABASE_URL", "SQLALCHEMY_URL"];
 
 /// Variables that would lead libpq elsewhere.
-const MISLEADING: &[&str] = &["PGSERVICE", "PGHOSTADDR", "PGOPTIONS", "PGTARGETSESSIONATTRS"];
+const MISLEADING: &[&str] = &[
+    "PGSERVICE",
+    "PGHOSTADDR",
+    "PGOPTIONS",
+    "PGTARGETSESSIONATTRS",
+    "PGPASSFILE",
+    "PGCHANNELBINDING",
+    "PGREQUIREAUTH",
+    "PGGSSENCMODE",
+];
+
+/// Begins the names of libpq's variables for TLS: what the live server demands is not what a
+/// throw-away server has.
+const OF_TLS: &str = "PGSSL";
 
 /// Alembic as it was named, or in the project's virtual environment, or in PATH.
 pub fn find(
@@ -104,16 +119,62 @@ impl Alembic {
         arguments: &[&str],
         watch: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Ended> {
-        let folder = PrivateFolder::create()?;
-        let ini = folder.write("alembic.ini", self.adapted_ini(on, revisions).as_bytes())?;
-        let ended = child::run(&self.program(on, &ini, arguments), watch)?;
+        let ended = self.start(on, revisions, arguments, watch)?;
         if ended.status.success() {
             return Ok(ended);
         }
-        Err(Error::failed(format!(
+        Err(self.failed(on, arguments, &ended))
+    }
+
+    fn start(
+        &self,
+        on: &Reach,
+        revisions: Option<&[PathBuf]>,
+        arguments: &[&str],
+        watch: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Ended> {
+        let folder = PrivateFolder::create()?;
+        let ini = folder.write("alembic.ini", self.adapted_ini(on, revisions).as_bytes())?;
+        child::run(&self.program(on, &ini, arguments), watch)
+    }
+
+    fn failed(&self, on: &Reach, arguments: &[&str], ended: &Ended) -> Error {
+        Error::failed(format!(
             "alembic {} failed: {}",
             arguments.join(" "),
             self.without_password(on, &ended.last_words())
+        ))
+    }
+
+    /// Fails unless Alembic reads the version table of this database: one id that exists nowhere
+    /// else is put there, and `alembic current`, which writes nothing, must come upon it. So no
+    /// other database is ever migrated, wherever `env.py` takes its own from.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] when it reads another one; its last words, when it fails before that.
+    pub fn check_aim(
+        &self,
+        on: &Reach,
+        revisions: Option<&[PathBuf]>,
+        table: &QualifiedName,
+        watch: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
+        let id = format!("pgark{}", hex::encode(rand::random::<[u8; 12]>()));
+        let mut session = Session::open(&on.connection, Some(&on.database), Purpose::Write)?;
+        let before = version_table::put_mark(&mut session, table, &id)?;
+        let arguments = ["current"];
+        let ended = self.start(on, revisions, &arguments, watch)?;
+        version_table::remove_mark(&mut session, table, before)?;
+        let came_upon = |said: &str| said.contains(&id);
+        if came_upon(&ended.stdout) || came_upon(&ended.stderr) {
+            return Ok(());
+        }
+        // It failed before it had looked into any version table.
+        if !ended.status.success() && !ended.stderr.contains("Can't locate revision") {
+            return Err(self.failed(on, &arguments, &ended));
+        }
+        Err(elsewhere(&format!(
+            "alembic current does not read {table} of the scratch database; nothing was run"
         )))
     }
 
@@ -138,11 +199,9 @@ impl Alembic {
                 return Ok(());
             }
         }
-        Err(Error::new(
-            Kind::Failed,
-            format!("alembic upgrade {revision} ended well, but not on the scratch database"),
-        )
-        .hint("env.py takes its database from elsewhere: set it with --alembic-env NAME={url}, or with --alembic 'alembic -x …'"))
+        Err(elsewhere(&format!(
+            "alembic upgrade {revision} ended well, but not on the scratch database"
+        )))
     }
 
     fn program(&self, on: &Reach, ini: &Path, arguments: &[&str]) -> Program {
@@ -174,7 +233,9 @@ impl Alembic {
         let mut scheme = self.scheme();
         let mut environment: Vec<(OsString, OsString)> = Vec::new();
         for (name, value) in &self.environment {
-            if MISLEADING.iter().any(|misleading| name == misleading) {
+            let misleads = MISLEADING.iter().any(|misleading| name == misleading)
+                || name.as_encoded_bytes().starts_with(OF_TLS.as_bytes());
+            if misleads {
                 continue;
             }
             let value = match value.to_str().and_then(postgres_scheme) {
@@ -206,6 +267,7 @@ impl Alembic {
             set(short, value.clone());
             set(long, value);
         }
+        set("PGSSLMODE", String::from(if on.encrypted { "require" } else { "prefer" }));
         set("PYTHONDONTWRITEBYTECODE", String::from("1"));
         for (name, template) in &self.templates {
             let value = template
@@ -252,6 +314,10 @@ impl Alembic {
             _ => text.to_owned(),
         }
     }
+}
+
+fn elsewhere(what: &str) -> Error {
+    Error::refused(what).hint("env.py takes its database from elsewhere: set it with --alembic-env NAME={url}, or with --alembic 'alembic -x …'")
 }
 
 impl Reach {
@@ -344,7 +410,14 @@ mod tests {
     #[test]
     fn every_variable_that_holds_a_url_of_postgresql_is_led_to_the_scratch_database() {
         let alembic = alembic(
-            &[("APP_DSN", "postgresql+asyncpg://prod/x"), ("PGSERVICE", "prod"), ("HOME", "/h")],
+            &[
+                ("APP_DSN", "postgresql+asyncpg://prod/x"),
+                ("PGSERVICE", "prod"),
+                ("HOME", "/h"),
+                ("PGSSLMODE", "verify-full"),
+                ("PGSSLROOTCERT", "/x"),
+                ("PGREQUIREAUTH", "none"),
+            ],
             Some("[alembic]\nsqlalchemy.url = postgresql+psycopg2://x\n"),
         );
         let environment = alembic.surroundings(&reach("h"));
@@ -357,5 +430,7 @@ mod tests {
         assert_eq!(value("MY_DSN"), Some("h=h d=d b"));
         assert_eq!((value("PGSERVICE"), value("HOME")), (None, Some("/h")));
         assert_eq!(value("PGDATABASE"), Some("d b"));
+        assert_eq!((value("PGSSLMODE"), value("PGSSLROOTCERT")), (Some("prefer"), None));
+        assert_eq!(value("PGREQUIREAUTH"), None);
     }
 }

@@ -242,6 +242,7 @@ fn consolidate(
         true => baseline::prove(&mut work)?,
         false => keep::prove(&mut work)?,
     };
+    let (ignored, live) = (work.ignored(), work.live);
     let companion = new_tree::legacy_ini(&project, &options.sought.section, &parked);
     let legacy_ini = companion.as_ref().map(|(name, _)| format!("{parked}/{name}"));
     let summary = Summary {
@@ -268,7 +269,8 @@ fn consolidate(
         let trees = new_tree::swaps(&project, &files, &parked, companion)?;
         check_unchanged(&project, options, observer)?;
         let exchange = lock.stage(trees)?.exchange()?;
-        let checked = check_again(&summary, &graph, &rows, &mut held, options, observer);
+        let checked = check_again(&summary, &graph, &rows, &mut held, options, observer)
+            .and_then(|()| check_live(&live, &ignored, &mut held));
         if let Err(error) = checked {
             return Err(exchange.undone(error));
         }
@@ -427,6 +429,21 @@ fn check_again(
         return wrong("the version table is not as it was");
     }
     Ok(())
+}
+
+/// What was proved must still be what is live: the proof takes its time, and nobody is kept from
+/// changing other tables than the version table.
+fn check_live(live: &Schema, ignored: &BTreeSet<Aspect>, held: &mut Held) -> Result<()> {
+    let now = described::through(&mut held.session)?;
+    let found = Compared::schemas(("live before", live), ("live now", &now), ignored);
+    if found.is_equal() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Differs,
+        format!("the live schema changed meanwhile: {}", enumerate(&found.findings())),
+    )
+    .hint("run again when nobody changes it"))
 }
 
 impl Work<'_> {

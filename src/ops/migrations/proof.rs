@@ -89,7 +89,7 @@ impl Bench<'_> {
             Some(session) => Some((version_table::clock(session)?, session)),
         };
         let mut looked = Instant::now();
-        alembic.upgrade(on, revisions, revision, rows, &mut || {
+        let mut watch = || {
             self.interrupt.check()?;
             let Some((since, session)) = &mut held else { return Ok(()) };
             if looked.elapsed() < LOOK {
@@ -104,7 +104,9 @@ impl Bench<'_> {
                 ))
                 .hint("if that was env.py: it takes its database from elsewhere; set it with --alembic-env NAME={url}, or with --alembic 'alembic -x …'")),
             }
-        })
+        };
+        alembic.check_aim(on, revisions, &self.version_table, &mut watch)?;
+        alembic.upgrade(on, revisions, revision, rows, &mut watch)
     }
 
     /// Runs statements one by one in one transaction, as the revision does.

@@ -1,0 +1,76 @@
+//! What `pgark migrations consolidate` finds out before harm is done: an `env.py` that aims at another
+//! database, variables that aim at the live server, a live schema that changes meanwhile. Ids are this
+//! module's own.
+
+use crate::consolidate::assert_equal;
+use crate::harness::alembic::{Project, revision, url};
+use crate::harness::{Database, Repo, Run, pg_dump_schema};
+
+fn two(prefix: &str, first: &str) -> Project {
+    let (one, other) = (format!("{prefix}1"), format!("{prefix}2"));
+    let second = revision(&other, &format!("'{one}'"), "op.execute('CREATE TABLE b (x int)')");
+    Project::of(&[
+        ("migrations/versions/a.py", &revision(&one, "None", first)),
+        ("migrations/versions/b.py", &second),
+    ])
+}
+
+#[test]
+fn a_database_that_env_names_itself_is_never_migrated() {
+    let project = two("gd", "op.execute('CREATE TABLE a (x int)')");
+    let (repo, live, staging) = (Repo::new(), Database::empty(), Database::empty());
+    project.alembic(&live, &["upgrade", "head"]);
+    project.alembic(&staging, &["upgrade", "gd1"]);
+    let env = project.read("migrations/env.py");
+    for elsewhere in [&staging, &Database::empty(), &live] {
+        let (schema, files) = (pg_dump_schema(elsewhere), repo.files());
+        let there = format!("'{}'", url(elsewhere, "postgresql+psycopg"));
+        project
+            .write("migrations/env.py", &env.replace("os.environ.get(\"DATABASE_URL\")", &there));
+        project.run(&repo, &live, &["consolidate", "--dry-run"]).expect_code(15).says(&[
+            "does not read public.alembic_version of the scratch database",
+            "nothing was run",
+            "--alembic-env",
+        ]);
+        assert_eq!(pg_dump_schema(elsewhere), schema);
+        assert_eq!(repo.files(), files);
+    }
+    assert_eq!(staging.one("SELECT version_num FROM alembic_version"), "gd1");
+}
+
+#[test]
+fn what_the_live_server_demands_of_connections_is_not_asked_of_a_scratch_server() {
+    let project = two("gs", "op.execute('CREATE TABLE a (x int)')");
+    let (repo, live) = (Repo::new(), Database::empty());
+    project.alembic(&live, &["upgrade", "head"]);
+    let mut command = project.command(&repo, &live, &["consolidate", "--json"]);
+    for (name, value) in [
+        ("PGSSLMODE", "require"),
+        ("PGSSLROOTCERT", "/nowhere/root.crt"),
+        ("PGPASSFILE", "/nowhere/pgpass"),
+    ] {
+        command.env(name, value);
+    }
+    assert_equal(&Run::from(command.output().unwrap()).expect_code(0).json());
+}
+
+#[test]
+fn a_live_schema_that_changes_during_the_proof_is_noticed() {
+    let (repo, live) = (Repo::new(), Database::empty());
+    let project = two(
+        "gl",
+        &format!(
+            "import psycopg\nwith psycopg.connect('{}') as other:\n    other.execute('CREATE TABLE IF NOT EXISTS late (x int)')",
+            url(&live, "postgresql")
+        ),
+    );
+    project.alembic(&live, &["upgrade", "head"]);
+    live.execute("DROP TABLE late");
+    let before = project.files();
+    project.run(&repo, &live, &["consolidate"]).expect_code(4).says(&[
+        "the live schema changed meanwhile",
+        "late",
+        "run again",
+    ]);
+    assert_eq!(project.files(), before);
+}
