@@ -171,6 +171,7 @@ fn every_command_of_the_documents_is_understood() {
                 let mut shell = std::process::Command::new("/bin/sh");
                 shell.args(["-c", &script]).arg(pgark().get_program());
                 shell.env("PGHOST", "/nowhere").env("PGCONNECT_TIMEOUT", "1");
+                shell.env("DATABASE_URL", "postgresql:///app");
                 let folder = tempfile::tempdir().unwrap();
                 let output = shell.current_dir(folder.path()).output().unwrap();
                 let said = String::from_utf8_lossy(&output.stderr);
