@@ -3,9 +3,9 @@
 //! Faults are injected with strace.
 
 use crate::harness::alembic::{Project, revision};
-use crate::harness::{Database, Repo, Run};
+use crate::harness::{Database, Repo, Run, traced};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// The system calls by which files of a project are changed. Each is swept on its own: strace counts
 /// each name separately.
@@ -119,27 +119,7 @@ impl Bench {
     /// Runs a command under strace, which does `fault` at the `number`-th `call` on a file of the
     /// project, and whether it came to that.
     fn faulty(&self, plain: &Command, call: &str, fault: &str, number: usize) -> (Run, bool) {
-        let log = tempfile::NamedTempFile::new().unwrap();
-        let mut traced = Command::new("strace");
-        traced.args(["-f", "-qq", "-o"]).arg(log.path());
-        for path in self.paths() {
-            traced.arg("-P").arg(path);
-        }
-        traced.arg("-e").arg(format!("trace={call}"));
-        traced.arg("-e").arg(format!("inject={call}:{fault}:when={number}"));
-        traced.arg(plain.get_program()).args(plain.get_args()).current_dir(self.project.path());
-        for (name, value) in plain.get_envs() {
-            match value {
-                Some(value) => traced.env(name, value),
-                None => traced.env_remove(name),
-            };
-        }
-        let output =
-            traced.stdin(Stdio::null()).output().expect("strace; run ./test, which installs it");
-        let log = std::fs::read_to_string(log.path()).unwrap();
-        let run = Run::from(output);
-        let came = log.contains("(INJECTED)") || run.code == 137;
-        (run, came)
+        traced::faulty(plain, &self.paths(), call, fault, number)
     }
 
     /// Whether the folder of revisions is the new one; it must be one of the two, whole.
@@ -157,7 +137,7 @@ impl Bench {
         let new = [format!("{VERSIONS}/.keep"), format!("{VERSIONS}/bbbb_squashed.py")];
         assert_eq!(names, new, "{what}");
         let text = String::from_utf8(there[1].1.clone()).unwrap();
-        let sealed = pgark::ops::migrations::new_tree::is_sealed(&text);
+        let sealed = pgark::ops::migrations::new_tree::is_sealed(text.as_bytes());
         assert_eq!(sealed, Some(true), "{what}: {text}");
         true
     }

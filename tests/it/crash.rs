@@ -3,7 +3,7 @@
 //! help. Faults are injected with strace.
 
 use crate::harness::archive::{findings, small_database};
-use crate::harness::{Database, Repo, Run};
+use crate::harness::{Database, Repo, Run, traced};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -39,27 +39,7 @@ fn faulty(repo: &Repo, database: &Database, call: &str, fault: &str, number: usi
         "--no-migrations",
         "--quiet",
     ]);
-    let log = tempfile::NamedTempFile::new().unwrap();
-    let mut traced = Command::new("strace");
-    traced.args(["-f", "-qq", "-o"]).arg(log.path());
-    for path in paths(repo.path()) {
-        traced.arg("-P").arg(path);
-    }
-    traced.arg("-e").arg(format!("trace={call}"));
-    traced.arg("-e").arg(format!("inject={call}:{fault}:when={number}"));
-    traced.arg(plain.get_program()).args(plain.get_args()).current_dir(repo.path());
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => traced.env(name, value),
-            None => traced.env_remove(name),
-        };
-    }
-    let output =
-        traced.stdin(Stdio::null()).output().expect("strace; run ./test, which installs it");
-    let log = std::fs::read_to_string(log.path()).unwrap();
-    let run = Run::from(output);
-    let came = log.contains("(INJECTED)") || run.code == 137;
-    (run, came)
+    traced::faulty(&plain, &paths(repo.path()), call, fault, number)
 }
 
 fn paths(root: &Path) -> Vec<std::path::PathBuf> {

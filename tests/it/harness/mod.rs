@@ -7,6 +7,7 @@ pub mod proxy;
 pub mod secure;
 pub mod server;
 pub mod terminal;
+pub mod traced;
 
 use assert_cmd::cargo::CommandCargoExt;
 use postgres::Client;

@@ -1,4 +1,5 @@
 use crate::harness::archive::small_database;
+use crate::harness::traced::traced;
 use crate::harness::{Database, Repo, Run};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -67,18 +68,9 @@ fn whoever_connects_is_interrupted_at_once() {
 /// pgark under strace, which makes each call of `call` take `milliseconds`; its process is the
 /// child of the one that is given.
 fn delayed(plain: &Command, call: &str, milliseconds: u32) -> Child {
-    let mut traced = Command::new("strace");
-    traced.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
-    traced.args(["-e", &format!("inject={call}:delay_enter={milliseconds}ms")]);
-    traced.arg(plain.get_program()).args(plain.get_args());
-    traced.current_dir(plain.get_current_dir().unwrap()).stdin(Stdio::null());
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => traced.env(name, value),
-            None => traced.env_remove(name),
-        };
-    }
-    start(&mut traced)
+    let trace = format!("trace={call}");
+    let inject = format!("inject={call}:delay_enter={milliseconds}ms");
+    start(&mut traced(plain, &["-o", "/dev/null", "-e", &trace, "-e", &inject]))
 }
 
 /// The process that strace has started.
