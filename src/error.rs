@@ -112,6 +112,11 @@ impl Error {
         std::iter::successors(self.source(), |cause| (*cause).source()).map(ToString::to_string)
     }
 
+    /// The failure with its causes, on one line.
+    pub fn in_full(&self) -> String {
+        std::iter::once(self.to_string()).chain(self.causes()).collect::<Vec<_>>().join(": ")
+    }
+
     /// What to do next, as a full sentence.
     pub fn next_step(&self) -> Option<&str> {
         self.hint.as_deref()

@@ -222,17 +222,7 @@ fn checked(
     };
     let check =
         verify::check_file(&options.archive, None, depth, options.jobs, observer, interrupt)?;
-    if let Some(finding) = check.findings.first() {
-        return Err(Error::damaged(format!(
-            "{} is damaged: {finding}{}",
-            options.archive.display(),
-            match check.findings.len() {
-                1 => String::new(),
-                more => format!("; and {} more findings", more - 1),
-            }
-        ))
-        .hint(OTHER));
-    }
+    check.check_sound().map_err(|error| error.hint(OTHER))?;
     for table in &reader.manifest().tables {
         if let Some(condition) = table.chosen_rows() {
             observer.warn(&format!(

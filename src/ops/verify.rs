@@ -156,18 +156,26 @@ impl Report {
     fn unusable(archive: &Path, error: &Error) -> Self {
         let mut report = Self::of(archive);
         let hint = error.next_step().map(|hint| format!("; {hint}")).unwrap_or_default();
-        report.finding("archive", format!("{}{hint}", full(error)));
+        report.finding("archive", format!("{}{hint}", error.in_full()));
         report.unusable = (error.kind() != Kind::Damaged).then(|| error.kind());
         report
+    }
+
+    /// Fails where something was found.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`], with the first finding and how many more there are.
+    pub fn check_sound(&self) -> Result<()> {
+        let Some((first, others)) = self.findings.split_first() else { return Ok(()) };
+        let more = match others.len() {
+            0 => String::new(),
+            more => format!("; and {more} more findings"),
+        };
+        let archive = self.archive.display();
+        Err(Error::damaged(format!("{archive} is damaged: {first}{more}")))
     }
 
     fn finding(&mut self, place: impl Into<String>, problem: impl Into<String>) {
         self.findings.push(Finding { place: place.into(), problem: problem.into() });
     }
-}
-
-/// An error with its causes, on one line.
-fn full(error: &Error) -> String {
-    let words: Vec<String> = std::iter::once(error.to_string()).chain(error.causes()).collect();
-    words.join(": ")
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 const LARGEST: u64 = 64 << 20;
 
 /// One file.
+#[derive(Clone, PartialEq, Eq)]
 pub struct ProjectFile {
     /// Path relative to the project, `/`-separated.
     pub path: String,

@@ -46,7 +46,7 @@ pub fn revisions(
 ) -> (Vec<RevisionFile>, Vec<Unreadable>) {
     let (mut revisions, mut unreadable) = (Vec::new(), Vec::new());
     for file in files {
-        let inside = locations.iter().any(|folder| super::new_tree::is_below(&file.path, folder));
+        let inside = super::new_tree::is_below_any(&file.path, locations);
         let name = file.path.rsplit('/').next().unwrap_or_default();
         if !inside || !revision_file::is_revision_file(name, false) {
             continue;

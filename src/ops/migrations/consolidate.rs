@@ -384,11 +384,7 @@ fn check_unchanged(
     observer: &dyn Observer,
 ) -> Result<()> {
     let now = gate::load(&options.sought, observer)?;
-    let same = now.files.len() == project.files.len()
-        && now.files.iter().zip(&project.files).all(|(one, other)| {
-            one.path == other.path && one.mode == other.mode && one.content == other.content
-        });
-    match same {
+    match now.files == project.files {
         true => Ok(()),
         false => {
             Err(Error::new(Kind::Failed, "the project's files changed meanwhile; nothing was done")
@@ -419,9 +415,8 @@ fn check_again(
     }
     gate::check_at_head(&new, rows, &summary.database)?;
     for written in &summary.written {
-        let sealed =
-            now.file(&written.path).and_then(|file| std::str::from_utf8(&file.content).ok());
-        if sealed.and_then(new_tree::is_sealed) != Some(true) {
+        let sealed = now.file(&written.path).and_then(|file| new_tree::is_sealed(&file.content));
+        if sealed != Some(true) {
             return wrong(&format!("{} is not as it was written", written.path));
         }
     }

@@ -26,11 +26,11 @@ pub fn files(
     without: &BTreeSet<String>,
     written: &[Written],
 ) -> Vec<ProjectFile> {
-    let inside = |path: &str| project.version_locations.iter().any(|folder| is_below(path, folder));
+    let locations = &project.version_locations;
     let mut files: BTreeMap<String, ProjectFile> = BTreeMap::new();
-    for file in project.files.iter().filter(|file| inside(&file.path)) {
+    for file in project.files.iter().filter(|file| is_below_any(&file.path, locations)) {
         if !without.contains(&file.path) && !is_compiled(&file.path) {
-            files.insert(file.path.clone(), copy(file));
+            files.insert(file.path.clone(), file.clone());
         }
     }
     for new in written {
@@ -40,7 +40,7 @@ pub fn files(
         let file = ProjectFile { path: new.path.clone(), mode, content: sealed.into_bytes() };
         files.insert(new.path.clone(), file);
     }
-    for folder in &project.version_locations {
+    for folder in locations {
         if !files.keys().any(|path| is_below(path, folder)) {
             // Git keeps no empty folders, and Alembic is silent about one that is missing.
             let path = format!("{folder}/.gitkeep");
@@ -54,12 +54,9 @@ fn with_newline(text: &str) -> String {
     if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }
 }
 
-fn copy(file: &ProjectFile) -> ProjectFile {
-    ProjectFile { path: file.path.clone(), mode: file.mode, content: file.content.clone() }
-}
-
 /// Whether pgark has written a file, and nobody has changed it since; none if pgark has not.
-pub fn is_sealed(text: &str) -> Option<bool> {
+pub fn is_sealed(content: &[u8]) -> Option<bool> {
+    let text = std::str::from_utf8(content).ok()?;
     written::seal(text).map(|(above, hash)| hashing::sha256(above.as_bytes()) == hash)
 }
 
@@ -86,12 +83,12 @@ pub fn swaps(
         let kept = project.files.iter().filter(|file| {
             is_below(&file.path, folder)
                 && !is_compiled(&file.path)
-                && !project.version_locations.iter().any(|below| is_below(&file.path, below))
+                && !is_below_any(&file.path, &project.version_locations)
         });
         let new = files.iter().filter(|file| is_below(&file.path, folder));
         NewTree {
             folder: folder.clone(),
-            files: kept.chain(new).map(copy).collect(),
+            files: kept.chain(new).cloned().collect(),
             parked: if several { format!("{parked}/{folder}") } else { parked.to_owned() },
             companion: companion.clone().filter(|_| number == 0),
         }
@@ -134,8 +131,7 @@ pub fn parking_place(project: &AlembicProject, wanted: Option<&str>, name: &str)
         "" => name.to_owned(),
         folder => format!("{folder}/{name}"),
     };
-    let seen = |place: &str| project.version_locations.iter().any(|folder| is_below(place, folder));
-    match seen(&inside) {
+    match is_below_any(&inside, &project.version_locations) {
         false => inside,
         true => format!("{}-{name}", project.script_location.replace('/', "-")),
     }
@@ -173,6 +169,11 @@ pub fn legacy_ini(
 /// would come back to life.
 pub fn is_compiled(path: &str) -> bool {
     path.ends_with(".pyc") || path.ends_with(".pyo")
+}
+
+/// Whether a path lies in one of the folders.
+pub fn is_below_any(path: &str, folders: &[String]) -> bool {
+    folders.iter().any(|folder| is_below(path, folder))
 }
 
 /// Whether a path lies in a folder, or is it.

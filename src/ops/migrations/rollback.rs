@@ -5,6 +5,7 @@
 //! the ordinary restore.
 
 use super::gate::Held;
+use super::new_tree::is_below_any;
 use super::project::{AlembicProject, Place, Sought};
 use super::{archived, consolidate, new_tree};
 use crate::archive::reader::ArchiveReader;
@@ -104,9 +105,7 @@ fn roll_back(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) 
         observer,
         interrupt,
     )?;
-    if let Some(finding) = check.findings.first() {
-        return Err(Error::damaged(format!("{} is damaged: {finding}", options.archive.display())));
-    }
+    check.check_sound()?;
     let root = root(&options.sought, &reader)?;
     let lock = ProjectLock::take(&root)?;
     let old = archived::project(&reader, &root)?;
@@ -115,8 +114,15 @@ fn roll_back(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) 
     let now = present(&old)?;
     let (files, carried) = together(&old, &now);
     let (revisions, unreadable) = archived::revisions(&files, &old.version_locations);
-    let restored =
-        AlembicProject { revisions, unreadable, files: now, ..archived::project(&reader, &root)? };
+    let restored = AlembicProject {
+        root,
+        config_file: old.config_file.clone(),
+        script_location: old.script_location.clone(),
+        version_locations: old.version_locations.clone(),
+        files: now,
+        revisions,
+        unreadable,
+    };
     let graph = restored.graph().map_err(|error| {
         error
             .while_doing("what is newer than the archive does not fit to its files")
@@ -226,20 +232,15 @@ fn present(old: &AlembicProject) -> Result<Vec<ProjectFile>> {
 fn together(old: &AlembicProject, now: &[ProjectFile]) -> (Vec<ProjectFile>, Vec<String>) {
     let mut files = new_tree::files(old, &BTreeSet::new(), &[]);
     let mut carried = Vec::new();
-    let inside = |path: &str| old.version_locations.iter().any(|l| new_tree::is_below(path, l));
-    for file in now.iter().filter(|file| inside(&file.path)) {
+    let inside = |file: &&ProjectFile| is_below_any(&file.path, &old.version_locations);
+    for file in now.iter().filter(inside) {
         let known = files.iter().any(|other| other.path == file.path);
-        let written = std::str::from_utf8(&file.content)
-            .is_ok_and(|text| new_tree::is_sealed(text).is_some());
+        let written = new_tree::is_sealed(&file.content).is_some();
         if known || written || file.path.ends_with("/.gitkeep") {
             continue;
         }
         carried.push(file.path.clone());
-        files.push(ProjectFile {
-            path: file.path.clone(),
-            mode: file.mode,
-            content: file.content.clone(),
-        });
+        files.push(file.clone());
     }
     files.sort_by(|one, other| one.path.cmp(&other.path));
     (files, carried)
@@ -247,12 +248,7 @@ fn together(old: &AlembicProject, now: &[ProjectFile]) -> (Vec<ProjectFile>, Vec
 
 /// Whether the folders of revisions hold exactly these files already.
 fn is_same(now: &AlembicProject, files: &[ProjectFile]) -> bool {
-    let inside = |path: &str| now.version_locations.iter().any(|l| new_tree::is_below(path, l));
-    let there: Vec<&ProjectFile> = now.files.iter().filter(|file| inside(&file.path)).collect();
-    there.len() == files.len()
-        && there.iter().zip(files).all(|(one, other)| {
-            one.path == other.path && one.content == other.content && one.mode == other.mode
-        })
+    now.files.iter().filter(|file| is_below_any(&file.path, &now.version_locations)).eq(files)
 }
 
 /// What is to become of the version table, when `graph` is what the files say.

@@ -125,15 +125,11 @@ impl List<'_> {
             }
             Err(error) if matches!(error.kind(), Kind::Interrupted(_)) => Err(error),
             Err(error) => {
-                self.add(name, vec![words(&error)]);
+                self.add(name, vec![error.in_full()]);
                 Ok(None)
             }
         }
     }
-}
-
-fn words(error: &Error) -> String {
-    std::iter::once(error.to_string()).chain(error.causes()).collect::<Vec<_>>().join(": ")
 }
 
 /// Goes through the list. What is not as it should be is in it, and is no error.
@@ -206,13 +202,13 @@ fn check_files(
     let old = archived::project(reader, &project.root)?;
     let (mut changed, mut stood_for) = (Vec::new(), BTreeSet::new());
     for file in &project.files {
-        let text = std::str::from_utf8(&file.content).unwrap_or_default();
-        match new_tree::is_sealed(text) {
+        match new_tree::is_sealed(&file.content) {
             None => {}
             Some(true) => {
                 // Its docstring lists what it stands for.
                 stood_for.extend(
-                    text.lines()
+                    String::from_utf8_lossy(&file.content)
+                        .lines()
                         .filter_map(|line| line.strip_prefix("    "))
                         .filter_map(|line| line.split("  ").next().map(str::to_owned)),
                 );
@@ -230,13 +226,10 @@ fn check_files(
     for file in old.files.iter().filter(|file| !new_tree::is_compiled(&file.path)) {
         let is_revision = old.revisions.iter().any(|revision| revision.path == file.path)
             || revision_file::is_revision_file(&file.path, false)
-                && old.version_locations.iter().any(|l| new_tree::is_below(&file.path, l));
+                && new_tree::is_below_any(&file.path, &old.version_locations);
         match project.file(&file.path) {
             Some(now) if now.content == file.content => {}
-            Some(now)
-                if is_revision
-                    && std::str::from_utf8(&now.content)
-                        .is_ok_and(|t| new_tree::is_sealed(t).is_some()) => {}
+            Some(now) if is_revision && new_tree::is_sealed(&now.content).is_some() => {}
             Some(now) => different.push(format!(
                 "{} has SHA-256 {}, and {} in the archive",
                 file.path,
@@ -255,7 +248,7 @@ fn check_files(
     let rows = match rows {
         Ok(rows) => rows,
         Err(error) => {
-            list.add("version", vec![words(&error)]);
+            list.add("version", vec![error.in_full()]);
             return Ok(());
         }
     };
@@ -298,7 +291,7 @@ fn check_database(
         Err(error) if matches!(error.kind(), Kind::Interrupted(_)) => return Err(error),
         Err(error) => {
             for name in GROUPS {
-                list.add(name, vec![words(&error)]);
+                list.add(name, vec![error.in_full()]);
             }
             return Ok(());
         }
@@ -311,7 +304,7 @@ fn check_database(
             let sequences = catalog::sequences(&mut session.client)?;
             positions::behind_their_columns(&mut session, &sequences)
         });
-    list.add("positions", lagging.unwrap_or_else(|error| vec![words(&error)]));
+    list.add("positions", lagging.unwrap_or_else(|error| vec![error.in_full()]));
     let (mut counts, mut contents) = (Vec::new(), Vec::new());
     for difference in compared.rows.iter().flat_map(|rows| &rows.differences) {
         let line = format!("{}: {}", difference.object, difference.what);
@@ -395,6 +388,6 @@ fn run_command(command: &str, options: &Options, interrupt: &Interrupt) -> Resul
         Ok(ended) if ended.status.success() => Ok(Vec::new()),
         Ok(ended) => Ok(vec![format!("{}: {}", ended.status, ended.last_words())]),
         Err(error) if matches!(error.kind(), Kind::Interrupted(_)) => Err(error),
-        Err(error) => Ok(vec![words(&error)]),
+        Err(error) => Ok(vec![error.in_full()]),
     }
 }

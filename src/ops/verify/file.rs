@@ -1,7 +1,7 @@
 //! One file: its headers, its manifest, its checksums and its schema.
 
 use super::members::{Checked, Task, check_task, tasks};
-use super::{Depth, Report, full};
+use super::{Depth, Report};
 use crate::archive::hashing;
 use crate::archive::manifest::{Manifest, Member};
 use crate::archive::reader::{self, ArchiveReader, Slot, Step};
@@ -43,7 +43,7 @@ pub fn check_file(
         Ok(manifest) => Ok(Some(manifest)),
         Err(error) if error.kind() == Kind::Refused => Err(error),
         Err(error) => {
-            report.finding(place, full(&error));
+            report.finding(place, error.in_full());
             Ok(None)
         }
     };
@@ -66,7 +66,7 @@ pub fn check_file(
         report.members += usize::from(slots.contains_key(&place));
         match result {
             Ok(rows) => report.rows += rows,
-            Err(error) if error.kind() == Kind::Damaged => report.finding(&place, full(&error)),
+            Err(error) if error.kind() == Kind::Damaged => report.finding(&place, error.in_full()),
             Err(error) => return Err(error),
         }
         Ok(())
@@ -106,7 +106,7 @@ fn walk(file: &File, report: &mut Report) -> Result<Members> {
                 headers.push(header);
             }
             Step::Bad(offset, error) => {
-                report.finding("archive", format!("at byte {offset}: {}", full(&error)));
+                report.finding("archive", format!("at byte {offset}: {}", error.in_full()));
             }
             Step::End { offset, following } => {
                 if following != 512 {
@@ -187,7 +187,7 @@ fn check_sums(
 fn check_schema(reader: &ArchiveReader, report: &mut Report) -> Result<()> {
     match reader.described_schema().map(drop) {
         Err(error) if error.kind() == Kind::Damaged => {
-            report.finding("schema", full(&error));
+            report.finding("schema", error.in_full());
             Ok(())
         }
         result => result,

@@ -186,12 +186,8 @@ fn summary(targets: &[Target], mut failures: Failures) -> Error {
     if failures.iter().any(|(_, error)| !is_without_encryption(error)) {
         failures.retain(|(_, error)| !is_without_encryption(error));
     }
-    let chain = |error: &Error| -> String {
-        let chain: Vec<String> = std::iter::once(error.to_string()).chain(error.causes()).collect();
-        chain.join(": ")
-    };
     // Encrypted and not encrypted may fail for the same reason, which is said once.
-    let reasons: BTreeSet<String> = failures.iter().map(|(_, error)| chain(error)).collect();
+    let reasons: BTreeSet<String> = failures.iter().map(|(_, error)| error.in_full()).collect();
     if targets.len() == 1
         && reasons.len() == 1
         && let Some((_, error)) = failures.pop()
@@ -203,7 +199,7 @@ fn summary(targets: &[Target], mut failures: Failures) -> Error {
     let answered = failures.iter().find(|(_, error)| is_servers(error));
     let hint = answered.or(failures.last()).and_then(|(_, error)| error.next_step());
     let hint = hint.map(str::to_owned);
-    let listed = failures.iter().map(|(place, error)| format!("{place}: {}", chain(error)));
+    let listed = failures.iter().map(|(place, error)| format!("{place}: {}", error.in_full()));
     // A line for each.
     let tried =
         listed.rev().fold(None, |following, words| Some(Box::new(Tried { words, following })));
