@@ -50,6 +50,14 @@ pub fn properties(session: &mut Session, database: &str) -> Result<Option<Databa
     }))
 }
 
+/// Whether there is a database of this name.
+pub fn exists(session: &mut Session, database: &str) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1)";
+    let row = session.client.query_one(sql, &[&database]);
+    row.map(|row| row.get(0))
+        .map_err(|error| server(format!("cannot look up database \"{database}\""), error))
+}
+
 /// The tablespace that the session's database puts things into when nothing is said.
 pub fn own_tablespace(session: &mut Session) -> Result<String> {
     session
@@ -72,6 +80,20 @@ pub fn beginning_with(session: &mut Session, beginning: &str) -> Result<Vec<Stri
             "SELECT datname::text FROM pg_catalog.pg_database
              WHERE pg_catalog.starts_with(datname::text, $1) ORDER BY 1",
             &[&beginning],
+        )
+        .map_err(|error| server("cannot list the databases", error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Names of databases that begin so and bear this comment.
+pub fn commented(session: &mut Session, beginning: &str, comment: &str) -> Result<Vec<String>> {
+    let rows = session
+        .client
+        .query(
+            "SELECT datname::text FROM pg_catalog.pg_database
+             WHERE pg_catalog.starts_with(datname::text, $1)
+               AND pg_catalog.shobj_description(oid, 'pg_database') = $2 ORDER BY 1",
+            &[&beginning, &comment],
         )
         .map_err(|error| server("cannot list the databases", error))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
@@ -211,6 +233,11 @@ pub fn set_properties(
         return Ok(());
     }
     session.execute(&format!("ALTER DATABASE {} WITH {}", quote(database), options.join(" ")))
+}
+
+/// Gives a database a comment.
+pub fn set_comment(session: &mut Session, database: &str, text: &str) -> Result<()> {
+    session.execute(&format!("COMMENT ON DATABASE {} IS {}", quote(database), literal(text)))
 }
 
 /// The settings that a database has: for all roles (`None`), or for one.

@@ -83,6 +83,31 @@ fn swap_replaces_a_database_in_one_step_and_keeps_the_old_one() {
 }
 
 #[test]
+fn an_old_database_of_the_same_second_keeps_its_name() {
+    let (source, repo) = (source(), Repo::new());
+    let target = Database::with("CREATE TABLE old (id int)");
+    repo.backup(&source, &[]);
+    let now = chrono::Utc::now();
+    let taken: Vec<String> = (0..6)
+        .map(|second| {
+            let moment = (now + chrono::TimeDelta::seconds(second)).format("%Y%m%d_%H%M%S");
+            format!("{}_before_{moment}", target.name)
+        })
+        .collect();
+    for name in &taken {
+        admin(&format!("CREATE DATABASE {name}"));
+    }
+    let restore = ["restore", "latest", "--url", &target.url(), "--create", "--swap", "--json"];
+    let summary: serde_json::Value = repo.ok(&restore).json();
+    let kept = summary["kept_as"].as_str().unwrap().to_owned();
+    assert!(!taken.contains(&kept), "{kept}");
+    repo.ok(&["compare", "latest", "--with", &target.url()]);
+    for name in taken.iter().chain([&kept]) {
+        admin(&format!("DROP DATABASE {name}"));
+    }
+}
+
+#[test]
 fn create_makes_a_database_that_is_not_there() {
     let (source, repo) = (source(), Repo::new());
     repo.backup(&source, &[]);

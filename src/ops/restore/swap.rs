@@ -61,9 +61,7 @@ pub fn run(
             "database \"{left_over}\" is left over from a restore that was killed; drop it when no restore runs"
         ));
     }
-    let now = Utc::now().format("%Y%m%d_%H%M%S");
-    let staged = database::suffixed(&target, &format!("_pgark_{now}"));
-    let kept = database::suffixed(&target, &format!("_before_{now}"));
+    let (staged, kept) = free_names(&mut session, &target).map_err(before)?;
     let archived = archived(reader, options);
     let properties = replaced.as_ref().or(archived.as_ref());
     let new = NewDatabase {
@@ -142,6 +140,22 @@ pub fn run(
     summary.database = target;
     summary.created_roles.extend(created_roles);
     Ok(summary)
+}
+
+/// Names for the new database and for the old one that no database has: several restores may begin
+/// in one second.
+fn free_names(session: &mut Session, target: &str) -> Result<(String, String)> {
+    let now = Utc::now().format("%Y%m%d_%H%M%S").to_string();
+    let mut moment = now.clone();
+    for number in 2_u32.. {
+        let staged = database::suffixed(target, &format!("_pgark_{moment}"));
+        let kept = database::suffixed(target, &format!("_before_{moment}"));
+        if !database::exists(session, &staged)? && !database::exists(session, &kept)? {
+            return Ok((staged, kept));
+        }
+        moment = format!("{now}_{number}");
+    }
+    Err(Error::failed("there are too many databases of one moment"))
 }
 
 fn make_roles(
