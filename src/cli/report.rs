@@ -33,7 +33,7 @@ pub use check::check;
 pub use checklist::{checklist, rollback};
 pub use compare::compare;
 pub use config::config;
-pub use consolidate::consolidate;
+pub use consolidate::{code as consolidated, consolidate};
 pub use extract::extract;
 pub use list::list;
 pub use show::show;

@@ -132,7 +132,7 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         observer.warn(&format!("not in the archive, as allowed: {} {}", object.class, object.name));
     }
     filter::warn_of_keys(&mut leader, &taken.tables, &taken.choices, observer)?;
-    let bundle = project::load(&options.migrations, observer)?;
+    let bundle = migrations::project(&options.migrations, options.require_migrations, observer)?;
     let ledgers = migrations::ledgers(&mut leader, &taken.tables)?;
     migrations::check(bundle.as_ref(), &ledgers, options.require_migrations, observer)?;
     let plan = plan::make(&taken.tables, &taken.choices, leader.facts.major());

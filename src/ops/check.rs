@@ -154,7 +154,7 @@ fn migrations(
     ledgers: Option<&[Ledger]>,
     observer: &dyn Observer,
 ) -> Result<()> {
-    let project = match project::load(&options.migrations, observer) {
+    let project = match project::load_settled(&options.migrations, observer) {
         Ok(project) => project,
         Err(error) => return report.failed("migrations", &error),
     };

@@ -20,6 +20,13 @@ const ATTRIBUTES: [RoleAttribute; 7] = [
     RoleAttribute::BypassRls,
 ];
 
+/// The names of all roles.
+pub fn names(client: &mut Client) -> Result<BTreeSet<String>> {
+    let rows = client.query("SELECT rolname::text FROM pg_catalog.pg_roles", &[]);
+    let rows = rows.map_err(|error| server("cannot read the roles", error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// What `names` are, and the roles that they are members of, directly or not. The server's own
 /// roles (`pg_…`) are everywhere, and not among them. An administrator's bare right to hand out a
 /// role is no membership here.

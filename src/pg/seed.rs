@@ -13,6 +13,9 @@ const TOGETHER: usize = 100;
 /// More rows than this are no seed of a schema.
 const MOST: i64 = 50_000;
 
+/// A function takes a hundred arguments, and a table has up to 1600 columns.
+const ARGUMENTS: usize = 90;
+
 /// Statements that put the table's rows in again, in the order in which they lie there; none for an
 /// empty table. Values travel as the text that the server writes and reads.
 ///
@@ -43,10 +46,9 @@ pub fn inserts(session: &mut Session, table: &CatalogTable) -> Result<Vec<String
             format!("pg_catalog.quote_nullable({}::pg_catalog.text)", quote(&column.name))
         })
         .collect();
-    let sql = format!(
-        "SELECT pg_catalog.concat_ws(', ', {}) FROM ONLY {quoted} ORDER BY ctid",
-        values.join(", ")
-    );
+    let joined = |parts: &[String]| format!("pg_catalog.concat_ws(', ', {})", parts.join(", "));
+    let groups: Vec<String> = values.chunks(ARGUMENTS).map(joined).collect();
+    let sql = format!("SELECT {} FROM ONLY {quoted} ORDER BY ctid", joined(&groups));
     let rows = session.client.query(&sql, &[]).map_err(failed)?;
     let columns: Vec<String> = table.columns.iter().map(|column| quote(&column.name)).collect();
     let mut statements = Vec::new();

@@ -180,16 +180,17 @@ pub fn change(session: &mut Session, table: &QualifiedName, from: &str, to: &str
     }
 }
 
-/// Databases of the server that the role may look into, but for the session's own.
-pub fn other_databases(session: &mut Session) -> Result<Vec<String>> {
+/// Databases of the server, but for the session's own and templates, and whether the role may connect
+/// to each.
+pub fn other_databases(session: &mut Session) -> Result<Vec<(String, bool)>> {
     let rows = session
         .client
         .query(
-            "SELECT datname::text FROM pg_catalog.pg_database
-             WHERE datallowconn AND NOT datistemplate AND datname <> pg_catalog.current_database()
-               AND pg_catalog.has_database_privilege(oid, 'CONNECT') ORDER BY 1",
+            "SELECT datname::text, datallowconn AND pg_catalog.has_database_privilege(oid, 'CONNECT')
+             FROM pg_catalog.pg_database
+             WHERE NOT datistemplate AND datname <> pg_catalog.current_database() ORDER BY 1",
             &[],
         )
         .map_err(|error| server("cannot list the databases", error))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }

@@ -17,11 +17,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 mod files;
+mod parking;
 
 use files::{
     Inode, aside_path, below, exchange_names, failed, inode, make_folder, make_folders,
     remove_compiled, remove_tree, staged_path, swap_names, sync_folders, write_anew, write_file,
 };
+
+pub use parking::check_parking;
 
 /// The journal's name in the project's folder.
 const JOURNAL: &str = ".pgark-swap.json";
@@ -95,6 +98,11 @@ impl ProjectLock {
             }
         })?;
         Ok(Self { root: root.to_owned(), _folder: folder })
+    }
+
+    /// The project's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Ends or undoes what a run that was killed has begun in this project.

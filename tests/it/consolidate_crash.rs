@@ -98,6 +98,7 @@ impl Bench {
             String::from(".pgark-swap.json"),
             String::from("..pgark-swap.json.partial"),
             String::from("migrations"),
+            String::from("migrations/.versions.pgark-old"),
         ];
         for folder in [VERSIONS, new, PARKED] {
             all.push(folder.to_owned());
@@ -259,4 +260,48 @@ fn a_rollback_that_is_killed_at_any_file_operation_is_ended_by_the_next() {
         }
     }
     assert!(points > 20, "only {points} operations were reached");
+}
+
+#[test]
+fn where_names_cannot_be_exchanged_in_one_step_a_kill_between_the_renames_is_put_right() {
+    let bench = Bench::new();
+    let paths = bench.paths();
+    let traced = |command: &Command, kill: Option<usize>| {
+        let mut options: Vec<String> = vec![String::from("-o"), String::from("/dev/null")];
+        for path in &paths {
+            options.extend([String::from("-P"), path.to_str().unwrap().to_owned()]);
+        }
+        options.extend(["-e", "trace=renameat2,rename,renameat"].map(String::from));
+        options.extend(["-e", "inject=renameat2:error=EINVAL"].map(String::from));
+        if let Some(number) = kill {
+            let inject = format!("inject=rename,renameat:signal=KILL:when={number}");
+            options.extend([String::from("-e"), inject]);
+        }
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        Run::from(traced::traced(command, &options).output().unwrap())
+    };
+    let mut points = 0;
+    for number in 1.. {
+        let what = format!("killed at rename {number}");
+        bench.start_anew();
+        let run = traced(&bench.consolidate(), Some(number));
+        if run.code != 137 {
+            assert_eq!(run.code, 0, "{what}: {run:?}");
+            assert!(bench.is_new(&what));
+            break;
+        }
+        points += 1;
+        if bench.project.path().join(".pgark-swap.json").exists() {
+            bench
+                .project
+                .run(&bench.repo, &bench.live, &["status"])
+                .expect_code(15)
+                .says(&["has begun to exchange the folders"]);
+        }
+        let next = traced(&bench.consolidate(), None);
+        assert!([0, 15].contains(&next.code), "{what}: {next:?}");
+        assert!(bench.is_new(&what));
+        bench.no_leftovers(&what);
+    }
+    assert!(points >= 4, "only {points} renames were reached");
 }

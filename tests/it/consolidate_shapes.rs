@@ -301,4 +301,8 @@ fn privileges_that_migrations_give_come_along_and_those_of_production_only_when_
     );
     assert!(!without.contains("GRANT INSERT"), "{without}");
     assert!(without.contains("but for") && without.contains("privileges"), "{without}");
+    let note = "privileges of the old revisions (first) and the live database (second) differ";
+    assert!(without.contains(note), "{without}");
+    let with = run(&["--with-privileges"]);
+    assert!(with.contains("GRANT INSERT ON TABLE \"public\".\"b\" TO \"squash_reader\""), "{with}");
 }

@@ -30,6 +30,8 @@ mod consolidate_crash;
 mod consolidate_guards;
 /// Some revisions stay, and the others fold into them.
 mod consolidate_keep;
+/// What must never be lost, left in between or kept silent about.
+mod consolidate_safety;
 /// Projects of every shape, with every driver.
 mod consolidate_shapes;
 /// Killed, failed and interrupted at every file operation.

@@ -3,7 +3,7 @@
 use super::{print_json, to_stdout, took};
 use crate::cli::exit::ExitCode;
 use crate::error::Result;
-use crate::model::name::{Printable, enumerate};
+use crate::model::name::{Printable, enumerate, shell_word};
 use crate::ops::migrations::consolidate::Summary;
 use crate::ops::migrations::proof::Compared;
 use serde_json::{Value, json};
@@ -46,6 +46,10 @@ pub fn consolidate(summary: &Summary, as_json: bool, quiet: bool) -> Result<()> 
     if !summary.left_out.is_empty() {
         lines.push(format!("not in the new revision: {}", enumerate(&summary.left_out)));
     }
+    lines.extend(summary.notes.iter().map(|note| format!("note: {note}")));
+    lines.extend(summary.not_looked_into.iter().map(|(database, why)| {
+        format!("not looked into: \"{}\" ({})", Printable(database), Printable(why))
+    }));
     if let Some(archive) = &summary.archive {
         lines.push(format!("archive, verified: {}", archive.display()));
     }
@@ -70,15 +74,31 @@ pub fn consolidate(summary: &Summary, as_json: bool, quiet: bool) -> Result<()> 
     to_stdout(&lines.join("\n"))
 }
 
+/// How it ended.
+pub fn code(summary: &Summary) -> ExitCode {
+    match summary.not_carried.is_empty() {
+        true => ExitCode::Done,
+        false => ExitCode::Omissions,
+    }
+}
+
 /// What to do for a database that has not applied everything.
 fn remedy(summary: &Summary) -> String {
-    match &summary.legacy_ini {
-        Some(ini) => format!(
-            "alembic -c {ini} upgrade {}, and then alembic upgrade head",
-            summary.heads.join(" ")
-        ),
-        None => format!("bring it to {} with the parked revisions first", summary.heads.join(", ")),
-    }
+    let section = match summary.section.as_str() {
+        "alembic" => String::new(),
+        section => format!(" -n {}", shell_word(section)),
+    };
+    let heads = match summary.heads.as_slice() {
+        [one] => one,
+        _ => "heads",
+    };
+    let ini = summary.root.join(&summary.legacy_ini);
+    let ini = ini.strip_prefix(".").unwrap_or(&ini).display().to_string();
+    format!(
+        "alembic -c {}{section} upgrade {heads}, and then alembic{section} upgrade {}",
+        shell_word(&ini),
+        if summary.heads.len() == 1 { "head" } else { "heads" }
+    )
 }
 
 fn compared(found: &Compared) -> String {
@@ -128,7 +148,7 @@ fn as_value(summary: &Summary) -> Value {
         .collect();
     json!({
         "result": "done",
-        "exit_code": ExitCode::Done.number(),
+        "exit_code": code(summary).number(),
         "dry_run": summary.dry_run,
         "database": summary.database,
         "heads": summary.heads,
@@ -139,6 +159,9 @@ fn as_value(summary: &Summary) -> Value {
         "compared": compared,
         "not_compared": summary.uncompared,
         "left_out": summary.left_out,
+        "notes": summary.notes,
+        "not_carried": summary.not_carried,
+        "not_looked_into": summary.not_looked_into.iter().map(|(database, why)| json!({"database": database, "reason": why})).collect::<Vec<_>>(),
         "archive": summary.archive,
         "parked": summary.parked,
         "legacy_ini": summary.legacy_ini,

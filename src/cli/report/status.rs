@@ -63,7 +63,7 @@ fn of_position(position: &Position, summary: &Summary, quiet: bool) -> Vec<Strin
     for finding in &position.findings {
         lines.push(format!("  {finding}"));
         lines.extend(messages(finding, summary));
-        lines.push(format!("  next: {}", finding.next_step()));
+        lines.push(format!("  next: {}", finding.next_step_in(&summary.section)));
     }
     lines
 }
@@ -119,7 +119,7 @@ fn as_value(summary: &Summary, code: ExitCode) -> Value {
                     "kind": finding.kind(),
                     "revisions": finding.revisions(),
                     "what": finding.to_string(),
-                    "next": finding.next_step(),
+                    "next": finding.next_step_in(&summary.section),
                 })
             });
             json!({

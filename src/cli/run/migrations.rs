@@ -40,7 +40,7 @@ pub(super) fn run(
             let summary = consolidate::run(&options, progress.as_ref(), interrupt)?;
             progress.finish();
             told(progress, report::consolidate(&summary, args.common.json, args.common.quiet));
-            Ok(ExitCode::Done)
+            Ok(report::consolidated(&summary))
         }
         MigrationsVerb::Verify(args) => {
             let options = verify_options(args, Arc::clone(progress))?;
@@ -105,6 +105,7 @@ fn consolidate_options(args: &Consolidate, person: Arc<Progress>) -> Result<cons
             Reference::Live => consolidate::Reference::Live,
         },
         seeds: args.seed.iter().map(|text| Pattern::new(text)).collect::<Result<_>>()?,
+        without_rows: args.no_seed.iter().map(|text| Pattern::new(text)).collect::<Result<_>>()?,
         with_privileges: args.with_privileges,
         ignore: args.ignore.iter().copied().collect(),
         also: args

@@ -2,6 +2,7 @@
 //! `tar`, `zstd`, `sha256sum` and `psql` alone.
 
 use crate::archive::manifest::{LargeObjects, TableEntry};
+use crate::model::name::shell_quoted;
 use crate::model::server::ServerFacts;
 use crate::model::table::SequenceState;
 use crate::pg::access;
@@ -112,7 +113,7 @@ run -o /dev/null -f schema/pre-data.sql
             table.chunks[0].member.member.rsplit_once('/').map_or("", |(folder, _)| folder);
         let into = table.load_through.as_ref().unwrap_or(&table.name);
         let copy = copy_in_sql(into, &table.columns, utf8);
-        script.push_str(&format!("load {folder} {}\n", shell_quote(&copy)));
+        script.push_str(&format!("load {folder} {}\n", shell_quoted(&copy)));
     }
     if !large_objects.objects.is_empty() {
         script.push_str(&format!("run -o /dev/null -f {LARGE_OBJECTS}\n"));
@@ -151,9 +152,4 @@ pub fn large_objects_sql(large_objects: &LargeObjects) -> String {
         }
     }
     sql
-}
-
-/// One word of a POSIX shell.
-fn shell_quote(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
 }

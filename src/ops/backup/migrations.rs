@@ -3,12 +3,33 @@
 use crate::archive::manifest::{Ledger, Member, MigrationBundle, MigrationFile, RevisionEntry};
 use crate::archive::writer::ArchiveWriter;
 use crate::error::{Error, Kind, Result};
-use crate::ops::migrations::project::AlembicProject;
+use crate::ops::migrations::project::{self, AlembicProject, Sought};
 use crate::ops::migrations::{ledgers, status};
 use crate::ops::observer::Observer;
 use crate::pg::catalog::CatalogTable;
 use crate::pg::session::Session;
 use std::io::Write;
+
+/// The project whose files go into the archive. Where a run that was killed has left them between old
+/// and new, a backup of the rows is worth more than none, unless the files are `required`.
+pub fn project(
+    sought: &Sought,
+    required: bool,
+    observer: &dyn Observer,
+) -> Result<Option<AlembicProject>> {
+    let project = project::load(sought, observer)?;
+    let settled = project.as_ref().map_or(Ok(()), |project| project::check_settled(&project.root));
+    match settled {
+        Err(error) if required => Err(error.while_doing("nothing was backed up")),
+        Err(error) => {
+            let next = error.next_step().unwrap_or_default();
+            observer
+                .warn(&format!("{error}; the archive holds all of them as they lie there; {next}"));
+            Ok(project)
+        }
+        Ok(()) => Ok(project),
+    }
+}
 
 /// Writes the files into the archive, with their modes.
 pub fn append<W: Write>(

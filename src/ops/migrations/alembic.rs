@@ -53,6 +53,10 @@ pub struct Alembic {
     pub command: Command,
     /// The project's folder.
     pub root: PathBuf,
+    /// The folder in which it is run.
+    pub folder: PathBuf,
+    /// The folder of `env.py`, relative to the project's.
+    pub script_location: String,
     /// The text of its ini file.
     pub ini: Option<String>,
     /// The section of the ini file, as `alembic -n` names it.
@@ -222,7 +226,7 @@ impl Alembic {
         Program {
             program,
             arguments,
-            folder: self.root.clone(),
+            folder: self.folder.clone(),
             environment: self.surroundings(on),
             user: None,
             patience: self.patience,
@@ -295,7 +299,10 @@ impl Alembic {
 
     fn adapted_ini(&self, on: &Reach, revisions: Option<&[PathBuf]>) -> String {
         let url = override_ini::escaped(&on.url(&self.scheme()));
-        let mut values = vec![("sqlalchemy.url", url)];
+        let here = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
+        let scripts = here.join(&self.script_location).display().to_string();
+        let mut values =
+            vec![("sqlalchemy.url", url), ("script_location", override_ini::escaped(&scripts))];
         if let Some(folders) = revisions {
             let folders: Vec<String> = folders
                 .iter()
@@ -303,7 +310,6 @@ impl Alembic {
                 .collect();
             values.extend(override_ini::locations(self.ini.as_deref(), &self.section, &folders));
         }
-        let here = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
         let here = override_ini::escaped(&here.display().to_string());
         override_ini::with(self.ini.as_deref(), &self.section, Some(&here), &values)
     }
@@ -390,6 +396,8 @@ mod tests {
         Alembic {
             command: Command::Shell(String::from("alembic")),
             root: PathBuf::from("/"),
+            folder: PathBuf::from("/"),
+            script_location: String::from("migrations"),
             ini: ini.map(str::to_owned),
             section: String::from("alembic"),
             environment: environment.iter().map(|(n, v)| (n.into(), v.into())).collect(),

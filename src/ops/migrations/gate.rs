@@ -9,22 +9,38 @@ use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::version_table::{self, Hold};
-use crate::pg::{catalog, target};
+use crate::pg::{catalog, database, target};
 use crate::rules::alembic::graph::Graph;
 use crate::rules::alembic::position;
 use crate::rules::selection::nearest;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A project that was asked for.
 ///
 /// # Errors
-/// There is none.
+/// There is none; a run that was killed has left it between old and new.
 pub fn load(sought: &Sought, observer: &dyn Observer) -> Result<AlembicProject> {
-    project::load(sought, observer)?.ok_or_else(|| {
-        Error::new(Kind::NotFound, "no migration project in this folder")
-            .hint("name the folder of alembic.ini with --migrations DIR")
-    })
+    project::load_settled(sought, observer)?.ok_or_else(missing)
+}
+
+/// The same in the middle of an exchange.
+pub fn load_unsettled(sought: &Sought, observer: &dyn Observer) -> Result<AlembicProject> {
+    project::load(sought, observer)?.ok_or_else(missing)
+}
+
+/// The folder of a project that was asked for, whose files may be broken.
+///
+/// # Errors
+/// There is none.
+pub fn root(sought: &Sought) -> Result<PathBuf> {
+    project::root(sought)?.ok_or_else(missing)
+}
+
+fn missing() -> Error {
+    Error::new(Kind::NotFound, "no migration project in this folder")
+        .hint("name the folder of alembic.ini with --migrations DIR")
 }
 
 /// The one version table of a database, or the one that was named: `schema.name` or `name`.
@@ -69,6 +85,8 @@ pub struct Held {
     pub session: Session,
     /// The version table.
     pub table: QualifiedName,
+    /// All version tables of the database, of whatever project.
+    pub tables: Vec<QualifiedName>,
     patience: Duration,
 }
 
@@ -87,7 +105,8 @@ impl Held {
         session.check_not_pooled()?;
         target::check_unmarked(&mut session)?;
         let table = version_table(&mut session, named)?;
-        let mut held = Self { session, table, patience };
+        let tables = catalog::alembic_ledgers(&mut session.client)?;
+        let mut held = Self { session, table, tables, patience };
         if look_only {
             held.session.execute("BEGIN READ ONLY")?;
         } else {
@@ -131,40 +150,87 @@ pub struct Behind {
     pub revisions: Vec<String>,
 }
 
-/// Databases that have applied some revisions of the project and not all: on the same server, as
-/// far as the role may look, and those of `also`.
-pub fn behind(
+/// What stands beside the version table that is held.
+#[derive(Debug, Default)]
+pub struct Others {
+    /// Databases, and other version tables of this one, that have applied some revisions and not all.
+    pub behind: Vec<Behind>,
+    /// Other version tables of the database that say revisions of the project.
+    pub same: Vec<QualifiedName>,
+    /// Other version tables of the database that say revisions of other projects.
+    pub foreign: Vec<QualifiedName>,
+    /// Databases of the server that could not be looked into, with the reason.
+    pub not_looked_into: Vec<(String, String)>,
+}
+
+/// Who else has applied revisions of the project: in the same database, on the same server as far as
+/// the role may look, and in the databases of `also`.
+pub fn others(
     held: &mut Held,
     connection: &Connection,
     also: &[(String, Connection)],
     graph: &Graph,
     observer: &dyn Observer,
-) -> Result<Vec<Behind>> {
-    let mut found = Vec::new();
-    let newest: BTreeSet<&str> = graph.tips().into_iter().collect();
-    let mut look = |session: &mut Session, name: &str| -> Result<()> {
-        // Where somebody migrates, another database must not wait for it.
-        session.execute("SET lock_timeout = '2s'")?;
-        for table in catalog::alembic_ledgers(&mut session.client)? {
-            let revisions = catalog::alembic_revisions(&mut session.client, &table)?;
-            let known = revisions.iter().any(|row| graph.get(row).is_some());
-            let all = revisions.iter().map(String::as_str).collect::<BTreeSet<_>>() == newest;
-            if known && !all {
-                found.push(Behind { database: name.to_owned(), revisions });
-            }
+) -> Result<Others> {
+    let mut others = Others::default();
+    let database = held.session.facts.database.clone();
+    for table in held.tables.clone().into_iter().filter(|table| *table != held.table) {
+        let revisions = catalog::alembic_revisions(&mut held.session.client, &table)?;
+        if revisions.is_empty() {
+            continue;
         }
-        Ok(())
-    };
-    for database in version_table::other_databases(&mut held.session)? {
-        let looked = Session::open(connection, Some(&database), Purpose::Catalog)
-            .and_then(|mut session| look(&mut session, &format!("\"{database}\"")));
-        if let Err(error) = looked {
-            observer.note(&format!("cannot look into database \"{database}\": {error}"));
+        if is_of(graph, &revisions) {
+            let name = format!("\"{database}\" ({table})");
+            others.behind.extend(behind(graph, name, revisions));
+            others.same.push(table);
+        } else {
+            others.foreign.push(table);
+        }
+    }
+    for (name, may_connect) in version_table::other_databases(&mut held.session)? {
+        let looked = match may_connect {
+            false => Err(Error::refused("the role may not connect to it")),
+            true => Session::open(connection, Some(&name), Purpose::Catalog)
+                .and_then(|mut session| look(&mut session, &format!("\"{name}\""), graph)),
+        };
+        match looked {
+            Ok(found) => others.behind.extend(found),
+            // It may have been dropped meanwhile.
+            Err(error) if database::exists(&mut held.session, &name)? => {
+                let why = error.in_full();
+                observer.warn(&format!(
+                    "database \"{name}\" was not looked into ({why}): whether it has applied these revisions is not known"
+                ));
+                others.not_looked_into.push((name, why));
+            }
+            Err(_) => {}
         }
     }
     for (name, connection) in also {
         let mut session = Session::open(connection, None, Purpose::Catalog)?;
-        look(&mut session, name)?;
+        others.behind.extend(look(&mut session, name, graph)?);
+    }
+    Ok(others)
+}
+
+fn look(session: &mut Session, name: &str, graph: &Graph) -> Result<Vec<Behind>> {
+    // Where somebody migrates, another database must not wait for it.
+    session.execute("SET lock_timeout = '2s'")?;
+    let mut found = Vec::new();
+    for table in catalog::alembic_ledgers(&mut session.client)? {
+        let revisions = catalog::alembic_revisions(&mut session.client, &table)?;
+        found.extend(behind(graph, name.to_owned(), revisions));
     }
     Ok(found)
+}
+
+/// Whether these rows are of the project.
+fn is_of(graph: &Graph, revisions: &[String]) -> bool {
+    revisions.iter().any(|row| graph.get(row).is_some())
+}
+
+fn behind(graph: &Graph, database: String, revisions: Vec<String>) -> Option<Behind> {
+    let newest: BTreeSet<&str> = graph.tips().into_iter().collect();
+    let all = revisions.iter().map(String::as_str).collect::<BTreeSet<_>>() == newest;
+    (is_of(graph, &revisions) && !all).then_some(Behind { database, revisions })
 }

@@ -72,12 +72,7 @@ pub fn swaps(
     companion: Option<(String, String)>,
 ) -> Result<Vec<NewTree>> {
     let folders = exchanged(project);
-    if folders.iter().any(String::is_empty) {
-        return Err(Error::refused(
-            "the revisions lie in the project's own folder, which cannot be exchanged as a whole",
-        )
-        .hint("move them into a folder of their own, and set version_locations"));
-    }
+    check_exchange(project)?;
     let several = folders.len() > 1;
     let tree = |(number, folder): (usize, &String)| {
         let kept = project.files.iter().filter(|file| {
@@ -94,6 +89,28 @@ pub fn swaps(
         }
     };
     Ok(folders.iter().enumerate().map(tree).collect())
+}
+
+/// Fails where the revisions' folders cannot be exchanged.
+///
+/// # Errors
+/// Revisions that lie in the project's folder itself.
+pub fn check_exchange(project: &AlembicProject) -> Result<()> {
+    if exchanged(project).iter().any(String::is_empty) {
+        return Err(Error::refused(
+            "the revisions lie in the project's own folder, which cannot be exchanged as a whole",
+        )
+        .hint("move them into a folder of their own, and set version_locations"));
+    }
+    Ok(())
+}
+
+/// Where a file of the folders that are exchanged lies when they are parked.
+pub fn parked_path(project: &AlembicProject, parked: &str, path: &str) -> String {
+    match exchanged(project).as_slice() {
+        [folder] => format!("{parked}{}", &path[folder.len()..]),
+        _ => format!("{parked}/{path}"),
+    }
 }
 
 /// The folders to exchange: the one that holds all revisions, if nothing but the project's migrations
@@ -125,7 +142,8 @@ fn common_folder(folders: &[String]) -> Option<String> {
 /// Where the old folders go: beside the revisions, where Alembic does not look.
 pub fn parking_place(project: &AlembicProject, wanted: Option<&str>, name: &str) -> String {
     if let Some(wanted) = wanted {
-        return wanted.trim_matches('/').to_owned();
+        let parts: Vec<&str> = wanted.split('/').filter(|p| !p.is_empty() && *p != ".").collect();
+        return parts.join("/");
     }
     let inside = match project.script_location.as_str() {
         "" => name.to_owned(),
@@ -137,32 +155,40 @@ pub fn parking_place(project: &AlembicProject, wanted: Option<&str>, name: &str)
     }
 }
 
-/// The ini file in the parked folder by which Alembic finds the old revisions: its path below that
-/// folder, and its text. None where several folders are parked.
+/// The ini file in the parked folder, or in the first of several, by which Alembic finds the old
+/// revisions: its path in the project, and the file's name and text.
 pub fn legacy_ini(
     project: &AlembicProject,
     section: &str,
     parked: &str,
-) -> Option<(String, String)> {
+) -> (String, (String, String)) {
     let folders = exchanged(project);
-    let [folder] = folders.as_slice() else { return None };
-    let above = vec![".."; parked.split('/').count()].join("/");
+    let inside = parked_path(project, parked, folders.first().map_or("", String::as_str));
+    let above = vec![".."; inside.split('/').count()].join("/");
     let ini = project.config_file.as_deref().and_then(|name| project.file(name));
     let ini = ini.filter(|file| !file.path.ends_with(".toml"));
     let ini = ini.and_then(|file| std::str::from_utf8(&file.content).ok());
     let places: Vec<String> = project
         .version_locations
         .iter()
-        .map(|place| match place[folder.len()..].trim_start_matches('/') {
-            "" => String::from("%(here)s"),
-            below => format!("%(here)s/{below}"),
+        .map(|place| {
+            let place = parked_path(project, parked, place);
+            if place == inside {
+                return String::from("%(here)s");
+            }
+            match is_below(&place, &inside) {
+                true => format!("%(here)s{}", &place[inside.len()..]),
+                false => format!("%(here)s/{above}/{place}"),
+            }
         })
         .collect();
     let scripts = format!("%(here)s/{above}/{}", project.script_location);
     let mut values = vec![("script_location", scripts)];
     values.extend(override_ini::locations(ini, section, &places));
     let here = format!("%(here)s/{above}");
-    Some((String::from("alembic.ini"), override_ini::with(ini, section, Some(&here), &values)))
+    let name = String::from("alembic.ini");
+    let text = override_ini::with(ini, section, Some(&here), &values);
+    (format!("{inside}/{name}"), (name, text))
 }
 
 /// Whether Python has made a file out of another: with `sourceless`, that of a revision which is gone

@@ -8,6 +8,7 @@ use crate::rules::alembic::graph::Graph;
 use crate::rules::alembic::revision_file::{self, RevisionFile, Unreadable};
 use crate::rules::secrets;
 use crate::store::project_files::{self, ProjectFile};
+use crate::store::tree_swap;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -109,9 +110,62 @@ impl AlembicProject {
 /// No project where one was named; a configuration that points to folders which are not there, or
 /// that only Python could resolve. Revisions that cannot be read are no error here.
 pub fn load(sought: &Sought, observer: &dyn Observer) -> Result<Option<AlembicProject>> {
-    let found = match &sought.place {
-        Place::None => return Ok(None),
-        Place::Find => find(Path::new("."), &sought.section)?,
+    let Some(found) = seek(sought)? else {
+        if !matches!(sought.place, Place::None) {
+            observer.note("no migration project in this folder; name one with --migrations DIR");
+        }
+        return Ok(None);
+    };
+    let root = found.root.clone();
+    let project = read(found).map_err(|error| match check_settled(&root) {
+        // A folder that is missing may be on its way.
+        Err(unsettled) => unsettled.caused_by(error),
+        Ok(()) => error,
+    })?;
+    for file in project.files.iter().filter(|file| is_configuration(&file.path)) {
+        if secrets::holds_password(&String::from_utf8_lossy(&file.content)) {
+            observer.warn(&format!(
+                "{} holds a connection string with a password, and goes into archives as it is",
+                project.root.join(&file.path).display()
+            ));
+        }
+    }
+    Ok(Some(project))
+}
+
+/// As [`load`], and fails where a run that was killed has left the folders of revisions between old
+/// and new.
+pub fn load_settled(sought: &Sought, observer: &dyn Observer) -> Result<Option<AlembicProject>> {
+    if let Some(root) = root(sought)? {
+        check_settled(&root)?;
+    }
+    load(sought, observer)
+}
+
+/// Fails where a run that was killed has left the folders of revisions between old and new.
+///
+/// # Errors
+/// [`Kind::Refused`], with what to do.
+pub fn check_settled(root: &Path) -> Result<()> {
+    match tree_swap::pending(root) {
+        false => Ok(()),
+        true => Err(Error::refused(format!(
+            "a run that was killed has begun to exchange the folders of revisions in {}: some may be old, and some new",
+            root.display()
+        ))
+        .hint("run pgark migrations consolidate or rollback again, without --dry-run: it ends or undoes that first")),
+    }
+}
+
+/// The folder of the project, whose files may be broken.
+pub fn root(sought: &Sought) -> Result<Option<PathBuf>> {
+    Ok(seek(sought)?.map(|found| found.root))
+}
+
+fn seek(sought: &Sought) -> Result<Option<Found>> {
+    match &sought.place {
+        Place::None => Ok(None),
+        Place::Find => find(Path::new("."), &sought.section),
         Place::In(path) => {
             let found = if path.is_file() {
                 with_file(path, &sought.section)?
@@ -125,23 +179,9 @@ pub fn load(sought: &Sought, observer: &dyn Observer) -> Result<Option<AlembicPr
                 )
                 .hint("name the folder of alembic.ini, of a pyproject.toml with [tool.alembic], or of env.py"));
             }
-            found
-        }
-    };
-    let Some(found) = found else {
-        observer.note("no migration project in this folder; name one with --migrations DIR");
-        return Ok(None);
-    };
-    let project = read(found)?;
-    for file in project.files.iter().filter(|file| is_configuration(&file.path)) {
-        if secrets::holds_password(&String::from_utf8_lossy(&file.content)) {
-            observer.warn(&format!(
-                "{} holds a connection string with a password, and goes into archives as it is",
-                project.root.join(&file.path).display()
-            ));
+            Ok(found)
         }
     }
-    Ok(Some(project))
 }
 
 /// A configuration, not yet followed.
@@ -217,13 +257,16 @@ fn find_scripts(folder: &Path, section: &str) -> Result<Option<Found>> {
 
 fn read(found: Found) -> Result<AlembicProject> {
     let Found { root, files, config } = found;
-    let absolute = std::path::absolute(&root)
-        .map_err(|error| Error::io(format!("cannot find {}", root.display()), error))?;
-    let absolute = absolute.to_string_lossy();
-    let script_location = config.script_location.within(&absolute)?;
+    let absolute = absolute(&root)?;
+    let from = elsewhere(&root, &config)?;
+    let within = |location: &Location| match &from {
+        Some(from) => location.seen_from(from).within(&absolute),
+        None => location.within(&absolute),
+    };
+    let script_location = within(&config.script_location)?;
     let mut version_locations = Vec::new();
     for location in &config.version_locations {
-        let folder = location.within(&absolute)?;
+        let folder = within(location)?;
         if !version_locations.contains(&folder) {
             version_locations.push(folder);
         }
@@ -266,6 +309,33 @@ fn read(found: Found) -> Result<AlembicProject> {
         revisions,
         unreadable,
     })
+}
+
+/// The folder in which Alembic is run for the project: a configuration may name folders from there.
+pub fn run_in(project: &AlembicProject, sought: &Sought) -> Result<PathBuf> {
+    let from = match seek(sought)? {
+        Some(found) => elsewhere(&found.root, &found.config)?,
+        None => None,
+    };
+    Ok(from.map_or_else(|| project.root.clone(), PathBuf::from))
+}
+
+/// Alembic takes relative folders from where it is run: that is the project's folder as a rule, and
+/// where the scripts are not there, the current one, from which the configuration was named.
+fn elsewhere(root: &Path, config: &AlembicConfig) -> Result<Option<String>> {
+    let (usual, current) = (absolute(root)?, absolute(Path::new("."))?);
+    let is_there = |location: &Location| {
+        location.within(&usual).is_ok_and(|folder| project_files::has_folder(root, &folder))
+    };
+    let location = &config.script_location;
+    let only_here = !is_there(location) && is_there(&location.seen_from(&current));
+    Ok(only_here.then_some(current))
+}
+
+fn absolute(folder: &Path) -> Result<String> {
+    let absolute = std::path::absolute(folder)
+        .map_err(|error| Error::io(format!("cannot find {}", folder.display()), error))?;
+    Ok(absolute.to_string_lossy().into_owned())
 }
 
 /// The files of a folder that Alembic loads.

@@ -1,7 +1,7 @@
 //! Schemas and rows in scratch databases, and whether they are equal.
 
 use super::alembic::{Alembic, Reach};
-use super::scratch::Scratch;
+use super::scratch::{self, Scratch};
 use crate::error::{Error, Result};
 use crate::model::connection::Connection;
 use crate::model::content::Content;
@@ -36,6 +36,8 @@ pub struct Bench<'a> {
     pub alembic: Option<Alembic>,
     /// Alembic's table.
     pub version_table: QualifiedName,
+    /// All version tables, which no comparison is about.
+    pub version_tables: Vec<QualifiedName>,
     /// Who hears of progress.
     pub observer: &'a dyn Observer,
     /// What ends it early.
@@ -51,6 +53,8 @@ pub struct State {
     pub rows: BTreeMap<QualifiedName, Content>,
     /// Positions of sequences.
     pub sequences: BTreeMap<QualifiedName, SequenceState>,
+    /// What is there besides, and never in a revision that is written from the catalogs.
+    pub left_out: Vec<String>,
 }
 
 impl Bench<'_> {
@@ -67,6 +71,14 @@ impl Bench<'_> {
         Ok(reach)
     }
 
+    /// Fails unless the project's Alembic goes to this database; nothing is run.
+    ///
+    /// # Errors
+    /// Alembic's own; that it goes elsewhere.
+    pub fn check_aim(&self, on: &Reach, held: Option<&mut Session>) -> Result<()> {
+        self.watched(held, |alembic, watch| alembic.check_aim(on, None, &self.version_table, watch))
+    }
+
     /// Runs the project's Alembic up to a revision. While it runs, `held` is the session that holds
     /// the version table of the live database: an Alembic that waits for it is in the wrong place.
     ///
@@ -79,6 +91,17 @@ impl Bench<'_> {
         revision: &str,
         rows: &BTreeSet<String>,
         held: Option<&mut Session>,
+    ) -> Result<()> {
+        self.watched(held, |alembic, watch| {
+            alembic.check_aim(on, revisions, &self.version_table, watch)?;
+            alembic.upgrade(on, revisions, revision, rows, watch)
+        })
+    }
+
+    fn watched(
+        &self,
+        held: Option<&mut Session>,
+        run: impl FnOnce(&Alembic, &mut dyn FnMut() -> Result<()>) -> Result<()>,
     ) -> Result<()> {
         let Some(alembic) = &self.alembic else {
             return Err(Error::failed("no Alembic was found to run the migrations with")
@@ -105,8 +128,7 @@ impl Bench<'_> {
                 .hint("if that was env.py: it takes its database from elsewhere; set it with --alembic-env NAME={url}, or with --alembic 'alembic -x …'")),
             }
         };
-        alembic.check_aim(on, revisions, &self.version_table, &mut watch)?;
-        alembic.upgrade(on, revisions, revision, rows, &mut watch)
+        run(alembic, &mut watch)
     }
 
     /// Runs statements one by one in one transaction, as the revision does.
@@ -123,11 +145,19 @@ impl Bench<'_> {
 
     /// What a scratch database holds.
     pub fn state(&self, of: &Reach) -> Result<State> {
-        let schema =
+        let mut schema =
             described::database(&of.connection, Some(&of.database), PATIENCE, self.interrupt)?;
-        let (rows, sequences) =
-            rows(&of.connection, Some(&of.database), &self.version_table, None)?;
-        Ok(State { schema: baseline::comparable(&schema, &self.version_table), rows, sequences })
+        schema.objects.retain(|object| !scratch::is_mark(object));
+        let tables = &self.version_tables;
+        let (rows, sequences) = rows(&of.connection, Some(&of.database), tables, None)?;
+        let mut left_out = baseline::left_out(&schema);
+        let mut session = Session::open(&of.connection, Some(&of.database), Purpose::Catalog)?;
+        match catalog::count_large_objects(&mut session.client)? {
+            0 => {}
+            1 => left_out.push(String::from("1 large object")),
+            count => left_out.push(format!("{count} large objects")),
+        }
+        Ok(State { schema: baseline::comparable(&schema, tables), rows, sequences, left_out })
     }
 }
 
@@ -136,12 +166,12 @@ impl Bench<'_> {
 pub fn rows(
     connection: &Connection,
     database: Option<&str>,
-    version_table: &QualifiedName,
+    version_tables: &[QualifiedName],
     only: Option<&BTreeSet<QualifiedName>>,
 ) -> Result<(BTreeMap<QualifiedName, Content>, BTreeMap<QualifiedName, SequenceState>)> {
     let mut session = Session::open(connection, database, Purpose::Read)?;
     let mut contents = BTreeMap::new();
-    for table in tables(&mut session, version_table)? {
+    for table in tables(&mut session, version_tables)? {
         if only.is_some_and(|only| !only.contains(&table.name)) {
             continue;
         }
@@ -156,11 +186,14 @@ pub fn rows(
     Ok((contents, sequences.into_iter().map(|s| (s.name.clone(), s)).collect()))
 }
 
-/// Tables that hold rows of their own, but for the version table and those of extensions.
-pub fn tables(session: &mut Session, version_table: &QualifiedName) -> Result<Vec<CatalogTable>> {
+/// Tables that hold rows of their own, but for version tables and those of extensions.
+pub fn tables(
+    session: &mut Session,
+    version_tables: &[QualifiedName],
+) -> Result<Vec<CatalogTable>> {
     let mut tables = catalog::tables(&mut session.client)?;
     tables.retain(|table| {
-        !table.partitioned && table.extension.is_none() && table.name != *version_table
+        !table.partitioned && table.extension.is_none() && !version_tables.contains(&table.name)
     });
     Ok(tables)
 }

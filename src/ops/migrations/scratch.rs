@@ -3,13 +3,16 @@
 
 use super::alembic::Reach;
 use crate::error::{Error, Kind, Result};
+use crate::model::catalog::{Property, Value};
 use crate::model::connection::Connection;
+use crate::model::schema::{ObjectClass, SchemaObject};
 use crate::model::server::ServerFacts;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::pg::connect::{Address, Encryption};
 use crate::pg::database::{self, NewDatabase};
 use crate::pg::ident::quote;
+use crate::pg::roles;
 use crate::pg::session::{Purpose, Session};
 use crate::process::throwaway::{self, Server, Setup};
 use crate::store::private_folder::PrivateFolder;
@@ -20,6 +23,12 @@ use std::time::{Duration, Instant};
 
 /// How long a throw-away server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Begins the names of scratch databases.
+const PREFIX: &str = "pgark_scratch_";
+
+/// Their comment: what bears it is pgark's own, and of no use when nobody is connected to it.
+const MARK: &str = "scratch database of a run of pgark, which drops it";
 
 /// Where scratch databases are made.
 pub enum Place {
@@ -36,6 +45,7 @@ pub struct Scratch {
     like: ServerFacts,
     server: Option<ThrowAway>,
     made: Vec<String>,
+    keepers: Vec<Session>,
 }
 
 /// The server ends before its folder goes.
@@ -45,15 +55,13 @@ struct ThrowAway {
 }
 
 impl Scratch {
-    /// Finds or starts the server. Databases on it are to be like that of `like`; a throw-away
-    /// server gets the `roles` that the schema names.
+    /// Finds or starts the server. Databases on it are to be like that of `like`.
     ///
     /// # Errors
     /// No programs of a server here; a server that does not start or cannot be reached.
     pub fn open(
         place: &Place,
         like: &ServerFacts,
-        roles: &BTreeSet<String>,
         environment: &[(OsString, OsString)],
         observer: &dyn Observer,
         interrupt: &Interrupt,
@@ -62,7 +70,9 @@ impl Scratch {
         match place {
             Place::Server(connection) => {
                 let connection = connection.as_ref().clone();
-                Ok(Self { connection, like, server: None, made: Vec::new() })
+                let mut session = Session::open(&connection, None, Purpose::Write)?;
+                sweep(&mut session, observer)?;
+                Ok(Self { connection, like, server: None, made: Vec::new(), keepers: Vec::new() })
             }
             Place::ThrowAway(folder) => {
                 let binaries = throwaway::find(folder.as_deref(), environment, like.major())?;
@@ -79,28 +89,42 @@ impl Scratch {
                     like: ServerFacts { collate: "C".into(), ctype: "C".into(), ..like },
                     server: Some(server),
                     made: Vec::new(),
+                    keepers: Vec::new(),
                 };
                 scratch.like.locale_provider = 'c';
                 scratch.like.locale = None;
-                scratch.make_roles(roles)?;
                 Ok(scratch)
             }
         }
     }
 
-    fn make_roles(&mut self, roles: &BTreeSet<String>) -> Result<()> {
+    /// Makes the roles that are missing on a throw-away server; on others, they are for others to
+    /// make. The answer is whether any was made.
+    pub fn make_roles(&mut self, wanted: &BTreeSet<String>) -> Result<bool> {
+        if self.server.is_none() {
+            return Ok(false);
+        }
+        let there = self.roles()?;
+        let missing: Vec<&String> =
+            wanted.difference(&there).filter(|role| !role.starts_with("pg_")).collect();
         let mut session = Session::open(&self.connection, None, Purpose::Write)?;
-        for role in roles.iter().filter(|role| *role != "postgres" && !role.starts_with("pg_")) {
+        for role in &missing {
             session.execute(&format!("CREATE ROLE {}", quote(role)))?;
         }
-        Ok(())
+        Ok(!missing.is_empty())
+    }
+
+    /// The server's roles.
+    pub fn roles(&self) -> Result<BTreeSet<String>> {
+        let mut session = Session::open(&self.connection, None, Purpose::Catalog)?;
+        roles::names(&mut session.client)
     }
 
     /// Makes an empty database and says how it is reached.
     pub fn database(&mut self, purpose: &str) -> Result<Reach> {
         let mut session = Session::open(&self.connection, None, Purpose::Write)?;
         let number = std::process::id();
-        let name = format!("pgark_scratch_{number}_{}_{purpose}", self.made.len());
+        let name = format!("{PREFIX}{number}_{}_{purpose}", self.made.len());
         let new = NewDatabase {
             name: &name,
             like: &self.like,
@@ -116,13 +140,16 @@ impl Scratch {
             ),
         })?;
         self.made.push(name.clone());
-        let session = Session::open(&self.connection, Some(&name), Purpose::Catalog)?;
+        // Connected to for as long as this run lives: others drop what nobody is connected to.
+        let keeper = Session::open(&self.connection, Some(&name), Purpose::Catalog)?;
+        database::set_comment(&mut session, &name, MARK)?;
+        let session = &keeper;
         let target = session.target();
         let (host, port) = match &target.address {
             Address::Unix { folder, port } => (folder.clone(), *port),
             Address::Tcp { host, port, .. } => (host.clone(), *port),
         };
-        Ok(Reach {
+        let reach = Reach {
             connection: self.connection.clone(),
             database: name,
             host,
@@ -130,12 +157,15 @@ impl Scratch {
             user: target.user.clone(),
             password: target.password.as_ref().map(|password| password.reveal().to_owned()),
             encrypted: target.encryption == [Encryption::Tls],
-        })
+        };
+        self.keepers.push(keeper);
+        Ok(reach)
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        self.keepers.clear();
         // A throw-away server takes its databases with it.
         if self.server.is_some() || self.made.is_empty() {
             return;
@@ -147,6 +177,25 @@ impl Drop for Scratch {
             drop(database::remove(&mut session, name));
         }
     }
+}
+
+/// Whether it is the comment of a scratch database.
+pub fn is_mark(object: &SchemaObject) -> bool {
+    let mark = Value::from(MARK);
+    object.class == ObjectClass::DatabaseComment
+        && object.descriptions.iter().any(|d| d.properties.get(&Property::Comment) == Some(&mark))
+}
+
+/// Drops scratch databases of runs that were killed.
+fn sweep(session: &mut Session, observer: &dyn Observer) -> Result<()> {
+    for name in database::commented(session, PREFIX, MARK)? {
+        // Somebody may come to it meanwhile, or it may be another role's: then it stays.
+        let unused = database::sessions(session, &name)? == 0;
+        if unused && session.execute(&format!("DROP DATABASE {}", quote(&name))).is_ok() {
+            observer.note(&format!("dropped \"{name}\", which a run that was killed has left"));
+        }
+    }
+    Ok(())
 }
 
 fn start(binaries: &throwaway::Binaries, interrupt: &Interrupt) -> Result<(Connection, ThrowAway)> {

@@ -32,6 +32,8 @@ pub struct Options {
 pub struct Summary {
     /// The database's name.
     pub database: String,
+    /// The section of the ini file.
+    pub section: String,
     /// The project; there may be none where ledgers of other tools are looked at.
     pub project: Option<AlembicProject>,
     /// Its graph.
@@ -66,7 +68,7 @@ impl Summary {
 /// # Errors
 /// No project and no ledger; revisions that cannot be told or do not fit together.
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
-    let project = project::load(&options.sought, observer)?;
+    let project = project::load_settled(&options.sought, observer)?;
     let graph = project.as_ref().map(AlembicProject::graph).transpose()?;
     observer.phase("reading the ledgers", None);
     let (database, found) = interrupt.explain(read(options, interrupt))?;
@@ -75,6 +77,7 @@ pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) ->
     let (own, mut foreign) = chosen(own, &options.version_tables)?;
     let mut summary = Summary {
         database,
+        section: options.sought.section.clone(),
         project,
         graph,
         positions: Vec::new(),

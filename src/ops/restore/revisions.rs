@@ -152,7 +152,7 @@ pub fn check_files(manifest: &Manifest, options: &Options, observer: &dyn Observ
         return Ok(());
     }
     let found_by_chance = matches!(options.migrations.place, Place::Find);
-    let graph = match project::load(&options.migrations, &Silent) {
+    let graph = match project::load_settled(&options.migrations, &Silent) {
         Ok(None) => return Ok(()),
         Ok(Some(project)) => AlembicProject::graph(&project),
         Err(error) => Err(error),

@@ -30,44 +30,65 @@ pub struct Baseline {
 
 /// What a baseline never holds: the version table is Alembic's own to make; the database's settings
 /// and comment, and where things lie, belong to the place.
-fn is_of_the_place(object: &SchemaObject, version_table: &QualifiedName) -> bool {
-    use ObjectClass::{DatabaseComment, DatabaseSetting, Privileges, SecurityLabel, Table};
-    let is_version_table = object.part_of.as_ref() == Some(version_table)
-        || matches!(object.class, Table | Privileges | SecurityLabel)
-            && object.schema.as_deref() == Some(&version_table.schema)
-            && object.name == version_table.name;
-    let is_database = matches!(object.class, DatabaseComment | DatabaseSetting)
+fn is_of_the_place(object: &SchemaObject, version_tables: &[QualifiedName]) -> bool {
+    use ObjectClass::{Privileges, SecurityLabel, Table};
+    let is_version_table = version_tables.iter().any(|table| {
+        object.part_of.as_ref() == Some(table)
+            || matches!(object.class, Table | Privileges | SecurityLabel)
+                && object.schema.as_deref() == Some(&table.schema)
+                && object.name == table.name
+    });
+    is_version_table || is_of_database(object)
+}
+
+fn is_of_database(object: &SchemaObject) -> bool {
+    matches!(object.class, ObjectClass::DatabaseComment | ObjectClass::DatabaseSetting)
         || object.access.as_ref().is_some_and(|access| access.kind == 'd')
-        || object.descriptions.iter().any(|description| description.of == Address::database());
-    is_version_table || is_database
+        || object.descriptions.iter().any(|description| description.of == Address::database())
+}
+
+/// What is in a schema, and in no revision that is written from it, whatever rights that gives.
+pub fn left_out(schema: &Schema) -> Vec<String> {
+    let named = |object: &SchemaObject| match object.class {
+        // It bears the name of a scratch database.
+        ObjectClass::DatabaseComment => Some(String::from("the comment of the database")),
+        _ if is_secret(object) => Some(format!("{object} (it may hold a password)")),
+        ObjectClass::DatabaseSetting => Some(object.to_string()),
+        _ if is_of_database(object) => Some(format!("the {} of the database", object.class)),
+        _ => None,
+    };
+    schema.objects.iter().filter_map(named).collect()
 }
 
 /// A schema without what belongs to the place, for comparisons. What lives beside the migrations in
 /// a live database goes with `with_connections` alone.
-pub fn comparable(schema: &Schema, version_table: &QualifiedName) -> Schema {
+pub fn comparable(schema: &Schema, version_tables: &[QualifiedName]) -> Schema {
     let mut schema = schema.clone();
-    schema.objects.retain(|object| !is_of_the_place(object, version_table) && !is_secret(object));
+    schema.objects.retain(|object| !is_of_the_place(object, version_tables) && !is_secret(object));
+    // Nor does it matter whether the role may see them.
+    schema.not_carried.retain(|object| !may_hold_passwords(object.class));
     schema
 }
 
 /// What may hold passwords must not stand in a project's files.
 fn is_secret(object: &SchemaObject) -> bool {
-    matches!(object.class, ObjectClass::Subscription | ObjectClass::UserMapping)
+    may_hold_passwords(object.class)
+}
+
+fn may_hold_passwords(class: ObjectClass) -> bool {
+    matches!(class, ObjectClass::Subscription | ObjectClass::UserMapping)
 }
 
 /// The statements that make the objects, which stand in an order that works.
 pub fn statements(
     objects: &[SchemaObject],
-    version_table: &QualifiedName,
+    version_tables: &[QualifiedName],
     rights: &Rights,
 ) -> Baseline {
     let mut baseline = Baseline::default();
-    let wanted = objects.iter().filter(|object| !is_of_the_place(object, version_table));
-    for object in wanted {
-        if is_secret(object) {
-            baseline.left_out.push(format!("{object} (it may hold a password)"));
-            continue;
-        }
+    let wanted =
+        |object: &&SchemaObject| !is_of_the_place(object, version_tables) && !is_secret(object);
+    for object in objects.iter().filter(wanted) {
         let mut left_out = false;
         for statement in &object.statements {
             if !is_wanted(object, statement.purpose, rights) {
@@ -144,9 +165,8 @@ mod tests {
     fn owners_are_given_only_where_the_migrations_give_them() {
         let table =
             object(ObjectClass::Table, "t", vec![Statement::define("CREATE TABLE t ()"), owner()]);
-        let version = QualifiedName::new("public", "alembic_version");
-        let made =
-            |rights| statements(std::slice::from_ref(&table), &version, &rights).before_rows.len();
+        let one = std::slice::from_ref(&table);
+        let made = |rights| statements(one, &[], &rights).before_rows.len();
         assert_eq!(made(Rights::None), 1);
         assert_eq!(made(Rights::GivenBeside(String::from("app"))), 1);
         assert_eq!(made(Rights::GivenBeside(String::from("scratch"))), 2);
@@ -161,7 +181,7 @@ mod tests {
         let table = object(ObjectClass::Table, "alembic_version", vec![Statement::define("x")]);
         let schema =
             object(ObjectClass::Schema, "ops", vec![Statement::define("CREATE SCHEMA \"ops\"")]);
-        let made = statements(&[table, key, schema], &version, &Rights::None);
+        let made = statements(&[table, key, schema], &[version], &Rights::None);
         assert_eq!(made.before_rows[0].sql, "CREATE SCHEMA IF NOT EXISTS \"ops\"");
         assert_eq!(made.before_rows.len() + made.after_rows.len(), 1);
     }

@@ -218,6 +218,14 @@ impl Location {
         Ok(parts.join("/"))
     }
 
+    /// The same folder, where a relative one is taken from `base`.
+    pub fn seen_from(&self, base: &str) -> Self {
+        match self.0.starts_with('/') || self.0.contains(':') {
+            true => self.clone(),
+            false => Self(format!("{base}/{}", self.0)),
+        }
+    }
+
     fn outside(&self) -> Error {
         Error::new(
             Kind::Usage,

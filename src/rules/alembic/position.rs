@@ -1,7 +1,7 @@
 //! Where a database stands: the rows of its version table against the graph of the files.
 
 use super::graph::Graph;
-use crate::model::name::{counted, enumerate};
+use crate::model::name::{counted, enumerate, shell_word};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -107,9 +107,22 @@ impl Finding {
         }
     }
 
+    /// The same for a project that is in another section of the ini file.
+    pub fn next_step_in(&self, section: &str) -> String {
+        in_section(&self.next_step(), section)
+    }
+
     /// Whether files and database agree all the same.
     pub fn is_agreement(&self) -> bool {
         matches!(self, Self::SeveralHeads { .. })
+    }
+}
+
+/// What is to be typed, where the section of the ini file is not Alembic's usual one.
+pub fn in_section(next_step: &str, section: &str) -> String {
+    match section {
+        "alembic" => next_step.to_owned(),
+        _ => next_step.replace("`alembic ", &format!("`alembic -n {} ", shell_word(section))),
     }
 }
 

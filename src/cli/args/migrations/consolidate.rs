@@ -13,8 +13,8 @@ use std::path::PathBuf;
 /// needs nothing, a new one gets everything, and one in between is refused by Alembic until it has
 /// caught up. The database is never written to.
 ///
-/// In this order: the files must fit together and the database must have applied exactly these; a
-/// full archive is written and verified; the old revisions and the new one are run in scratch
+/// In this order: the files must fit together and the database must have applied exactly these; what
+/// the proof needs must be there; a full archive is written and verified; the old revisions and the new one are run in scratch
 /// databases, and what they build is compared with each other and with the live database; the
 /// folders are exchanged in one step; everything is checked again. Meanwhile the version table is
 /// locked. Whatever fails, the old files are whole and the exit code is not 0.
@@ -56,6 +56,12 @@ pub struct Consolidate {
     /// Put the live rows of matching tables into the new revision.
     #[arg(long, value_name = "PATTERN", conflicts_with = "keep")]
     pub seed: Vec<String>,
+    /// With --reference live, leave out the rows that the old revisions insert into matching tables.
+    ///
+    /// Where the old revisions can be run, each table into which they insert rows must be named with
+    /// --seed or --no-seed.
+    #[arg(long, value_name = "PATTERN", conflicts_with = "keep")]
+    pub no_seed: Vec<String>,
     /// Give the live database's owners and privileges in the new revision, too.
     ///
     /// The roles must be there wherever it is run.
@@ -95,7 +101,8 @@ pub struct Consolidate {
     /// How many seconds one run of Alembic may take.
     #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
     pub alembic_timeout: u64,
-    /// Folder for the old revisions, relative to the project.
+    /// Folder for the old revisions, relative to the project: inside of it, on its file system, and
+    /// where Alembic does not look for revisions.
     #[arg(long, value_name = "DIR")]
     pub park: Option<String>,
     /// Go on although the archive cannot carry objects of a class.

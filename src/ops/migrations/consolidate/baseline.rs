@@ -3,19 +3,18 @@
 use super::{Proved, Reference, Work};
 use crate::error::{Error, Kind, Result};
 use crate::model::content::Content;
-use crate::model::name::{QualifiedName, enumerate};
+use crate::model::name::{Printable, QualifiedName, enumerate};
 use crate::model::table::SequenceState;
 use crate::ops::migrations::alembic::Reach;
 use crate::ops::migrations::new_tree::{self, Written};
 use crate::ops::migrations::proof::{self, Bench, Compared, State};
-use crate::ops::migrations::scratch::Scratch;
 use crate::pg::catalog;
 use crate::pg::seed;
 use crate::pg::session::{Purpose, Session};
 use crate::rules::alembic::baseline::{self, Rights};
 use crate::rules::alembic::written::{self, Header, Step};
-use crate::rules::schema_diff::Schema;
-use crate::rules::{order, role_names, selection};
+use crate::rules::order;
+use crate::rules::schema_diff::{self, Aspect, Schema};
 use crate::store::private_folder::PrivateFolder;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -31,42 +30,59 @@ struct Wanted {
 }
 
 /// Writes the one revision and proves it.
-pub(super) fn prove(work: &mut Work<'_>) -> Result<Proved> {
-    let mut bench = bench(work)?;
-    let live = baseline::comparable(&work.live, &work.held.table);
-    let mut compared = Vec::new();
-    let mut uncompared = Vec::new();
-    let chain = replay(work, &mut bench)?;
-    if let Some(Replayed::Failed(reason)) = &chain {
-        uncompared.push(format!(
-            "old revisions: they cannot be replayed on an empty database ({reason})"
-        ));
-    }
-    let chain = match chain {
+pub(super) fn prove(work: &mut Work<'_>, bench: &mut Bench<'_>, old: Reach) -> Result<Proved> {
+    let live = baseline::comparable(&work.live, &work.held.tables);
+    let (mut compared, mut uncompared, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    let chain = match replay(work, bench, old)? {
         Some(Replayed::Built(built)) => Some(*built),
-        Some(Replayed::Failed(_)) => None,
+        Some(Replayed::Failed(reason)) => {
+            uncompared.push(format!(
+                "old revisions: they cannot be replayed on an empty database ({reason})"
+            ));
+            None
+        }
         None => {
             uncompared.push(String::from("old revisions: no Alembic runs them"));
             None
         }
     };
-    if let Some((_, state)) = &chain {
-        let found =
-            Compared::schemas(("old revisions", &state.schema), ("live", &live), &work.ignored());
+    if let Some(built) = &chain {
+        let sides = (("old revisions", &built.state.schema), ("live", &live));
+        let found = Compared::schemas(sides.0, sides.1, &work.ignored_beside_rights());
         if work.options.reference == Reference::Chain && !found.is_equal() {
             return Err(differs(&found, "the old revisions do not build what is live"));
         }
+        notes.extend(rights_that_differ(&built.state.schema, &live));
         compared.push(found);
     } else if work.options.reference == Reference::Chain {
         return Err(Error::refused(uncompared.join("; ")).hint(
             "make the old revisions run on an empty database; or take the live database for the truth with --reference live",
         ));
+    } else {
+        uncompared.push(String::from(
+            "rows that the old revisions insert: those of tables named with --seed alone are in the new one",
+        ));
+    }
+    if work.held.table.schema != "public" {
+        uncompared.push(format!(
+            "schemas of other names than \"{}\": the new revision names its schemas, whatever search_path env.py sets",
+            work.held.table.schema
+        ));
+    }
+    let mut left_out: BTreeSet<String> = BTreeSet::new();
+    if let Some(built) = &chain {
+        left_out.extend(built.left_out());
+    }
+    if work.options.reference == Reference::Live {
+        left_out.extend(baseline::left_out(&work.live));
+        chain.as_ref().map_or(Ok(()), |built| work.seeded.check(&built.state))?;
     }
     let chain = chain.filter(|_| work.options.reference == Reference::Chain);
     let wanted = wanted(work, chain.as_ref(), &live)?;
 
     work.observer.phase("writing the new revision", None);
-    let (steps, left_out) = steps(&wanted, &work.held.table)?;
+    let (steps, not_given) = steps(&wanted, &work.held.tables)?;
+    left_out.extend(not_given);
     let written = revision(work, &steps);
     let gone: BTreeSet<String> =
         work.project.revisions.iter().map(|file| file.path.clone()).collect();
@@ -91,11 +107,11 @@ pub(super) fn prove(work: &mut Work<'_>) -> Result<Proved> {
     let new = bench.state(&reach)?;
     let rows = proof::row_differences((&wanted.rows, &wanted.sequences), &new);
     let mut checks = Vec::new();
-    if let Some((_, state)) = &chain {
+    if let Some(Built { state, .. }) = &chain {
         let mut found = Compared::schemas(
             ("old revisions", &state.schema),
             ("new revision", &new.schema),
-            &BTreeSet::new(),
+            &work.ignored_of_chain(),
         );
         found.rows = Some(rows);
         checks.push(found);
@@ -124,7 +140,8 @@ pub(super) fn prove(work: &mut Work<'_>) -> Result<Proved> {
         fold: Vec::new(),
         compared,
         uncompared,
-        left_out,
+        left_out: left_out.into_iter().collect(),
+        notes,
         seeds: wanted.seeds,
     })
 }
@@ -134,52 +151,81 @@ pub(super) fn holder<'a>(work: &'a mut Work<'_>) -> Option<&'a mut Session> {
     (!work.options.dry_run).then_some(&mut work.held.session)
 }
 
-/// Scratch databases and the project's Alembic.
-pub(super) fn bench<'a>(work: &Work<'a>) -> Result<Bench<'a>> {
-    work.observer.phase("preparing scratch databases", None);
-    let roles: BTreeSet<String> = work.live.objects.iter().flat_map(role_names::named).collect();
-    let scratch = Scratch::open(
-        &work.options.scratch,
-        &work.held.session.facts,
-        &roles,
-        &work.options.environment,
-        work.observer,
-        work.interrupt,
-    )?;
-    Ok(Bench {
-        scratch,
-        alembic: work.alembic(),
-        version_table: work.held.table.clone(),
-        observer: work.observer,
-        interrupt: work.interrupt,
-    })
-}
-
 /// What became of the old revisions on an empty database.
-pub(super) enum Replayed {
+enum Replayed {
     /// They build this.
-    Built(Box<(Reach, State)>),
+    Built(Box<Built>),
     /// They fail, for this reason.
     Failed(String),
 }
 
-/// Runs the old revisions on an empty database; none without Alembic.
-pub(super) fn replay(work: &mut Work<'_>, bench: &mut Bench<'_>) -> Result<Option<Replayed>> {
+/// What the old revisions build.
+struct Built {
+    reach: Reach,
+    state: State,
+    /// Roles that they make.
+    roles: BTreeSet<String>,
+}
+
+impl Built {
+    fn left_out(&self) -> Vec<String> {
+        let roles = self.roles.iter().map(|role| format!("role {}", Printable(role)));
+        self.state.left_out.iter().cloned().chain(roles).collect()
+    }
+}
+
+/// Runs the old revisions on an empty database; none without Alembic. The roles that the schema names
+/// are there only if they do not make these themselves.
+fn replay(work: &mut Work<'_>, bench: &mut Bench<'_>, old: Reach) -> Result<Option<Replayed>> {
+    let needed = work.roles();
     if bench.alembic.is_none() {
+        bench.scratch.make_roles(&needed)?;
         return Ok(None);
     }
     work.observer.phase("building the schema with the old revisions", None);
-    let reach = bench.database("old")?;
-    let (everything, tips) = (work.everything(), work.tips());
-    match bench.upgrade(&reach, None, &everything, &tips, holder(work)) {
-        Ok(()) => Ok(Some(Replayed::Built(Box::new((reach.clone(), bench.state(&reach)?))))),
-        // A signal, or an Alembic in the wrong place, says nothing of the revisions.
-        Err(error) if error.kind() != Kind::Failed => Err(error),
-        Err(error) => match error.next_step() {
-            Some(_) => Err(error),
-            None => Ok(Some(Replayed::Failed(error.to_string()))),
-        },
+    let before = bench.scratch.roles()?;
+    let mut reach = old;
+    let mut ended = run_all(work, bench, &reach)?;
+    let mut made = &bench.scratch.roles()? - &before;
+    if ended.is_some() && bench.scratch.make_roles(&needed)? {
+        let before = bench.scratch.roles()?;
+        reach = bench.database("old")?;
+        ended = run_all(work, bench, &reach)?;
+        made.extend(&bench.scratch.roles()? - &before);
     }
+    bench.scratch.make_roles(&needed)?;
+    if let Some(reason) = ended {
+        return Ok(Some(Replayed::Failed(reason)));
+    }
+    let state = bench.state(&reach)?;
+    Ok(Some(Replayed::Built(Box::new(Built { reach, state, roles: made }))))
+}
+
+/// Runs all old revisions, and says why they fail.
+fn run_all(work: &mut Work<'_>, bench: &Bench<'_>, on: &Reach) -> Result<Option<String>> {
+    let (everything, tips) = (work.everything(), work.tips());
+    match bench.upgrade(on, None, &everything, &tips, holder(work)) {
+        Ok(()) => Ok(None),
+        // A signal, or an Alembic in the wrong place, says nothing of the revisions.
+        Err(error) if error.kind() != Kind::Failed || error.next_step().is_some() => Err(error),
+        Err(error) => Ok(Some(error.to_string())),
+    }
+}
+
+/// In what privileges the live database differs, which no comparison is about.
+pub(super) fn rights_that_differ(chain: &Schema, live: &Schema) -> Option<String> {
+    let mut others = BTreeSet::from(Aspect::IGNORABLE);
+    others.remove(&Aspect::Privileges);
+    let found = Compared::schemas(("old revisions", chain), ("live", live), &others);
+    let differ = |d: &&schema_diff::Difference| d.aspect == Aspect::Privileges;
+    let lines: Vec<String> =
+        found.schema.differences.iter().filter(differ).map(proof::headline).collect();
+    (!lines.is_empty()).then(|| {
+        format!(
+            "privileges of the old revisions (first) and the live database (second) differ: {}",
+            enumerate(&lines)
+        )
+    })
 }
 
 /// The failure of a comparison.
@@ -191,10 +237,9 @@ pub(super) fn differs(found: &Compared, what: &str) -> Error {
     .hint("pgark compare --schema shows more; what does not matter can be left out with --ignore, and --reference live takes the live database for the truth")
 }
 
-fn wanted(work: &mut Work<'_>, chain: Option<&(Reach, State)>, live: &Schema) -> Result<Wanted> {
-    let table = work.held.table.clone();
+fn wanted(work: &Work<'_>, chain: Option<&Built>, live: &Schema) -> Result<Wanted> {
     let mut wanted = match chain {
-        Some((reach, state)) => Wanted {
+        Some(Built { reach, state, .. }) => Wanted {
             schema: state.schema.clone(),
             rights: match work.options.with_privileges {
                 true => Rights::All,
@@ -221,45 +266,28 @@ fn wanted(work: &mut Work<'_>, chain: Option<&(Reach, State)>, live: &Schema) ->
     if work.options.with_privileges {
         wanted.schema = live.clone();
     }
-    let mut named: BTreeSet<QualifiedName> = BTreeSet::new();
-    if !work.options.seeds.is_empty() {
-        let mut session = Session::open(&work.options.connection, None, Purpose::Catalog)?;
-        let tables = proof::tables(&mut session, &table)?;
-        for pattern in &work.options.seeds {
-            pattern.check_database(&session.facts.database)?;
-            let before = named.len();
-            named
-                .extend(tables.iter().filter(|t| pattern.matches(&t.name)).map(|t| t.name.clone()));
-            if named.len() == before {
-                let error = Error::new(
-                    Kind::NotFound,
-                    format!("there is no table {} to take seed rows from", pattern.text()),
-                );
-                return Err(match selection::meant(pattern, tables.iter().map(|t| &t.name)) {
-                    Some(meant) => error.hint(meant),
-                    None => error,
-                });
-            }
-        }
-        let (rows, sequences) = proof::rows(&work.options.connection, None, &table, Some(&named))?;
-        for name in &named {
-            wanted.rows.remove(name);
-        }
+    let version_tables = &work.held.tables;
+    let named = &work.seeded.names;
+    if !named.is_empty() {
+        let connection = &work.options.connection;
+        let mut session = Session::open(connection, None, Purpose::Catalog)?;
+        let (rows, sequences) = proof::rows(connection, None, version_tables, Some(named))?;
+        wanted.rows.retain(|name, _| !named.contains(name));
         wanted.rows.extend(rows);
         let of_named = |state: &SequenceState| {
             state.owned_by.as_ref().is_some_and(|owner| named.contains(&owner.table))
         };
         wanted.sequences.extend(sequences.into_iter().filter(|(_, state)| of_named(state)));
-        for table in tables.iter().filter(|table| named.contains(&table.name)) {
+        for table in work.seeded.tables.iter().filter(|table| named.contains(&table.name)) {
             insert(&mut wanted, &mut session, table)?;
         }
     }
-    if let Some((reach, _)) = chain {
+    if let Some(Built { reach, .. }) = chain {
         let mut session =
             Session::open(&reach.connection, Some(&reach.database), Purpose::Catalog)?;
-        for t in proof::tables(&mut session, &table)? {
-            if !named.contains(&t.name) && wanted.rows.contains_key(&t.name) {
-                insert(&mut wanted, &mut session, &t)?;
+        for table in proof::tables(&mut session, version_tables)? {
+            if !named.contains(&table.name) && wanted.rows.contains_key(&table.name) {
+                insert(&mut wanted, &mut session, &table)?;
             }
         }
     }
@@ -278,9 +306,9 @@ fn insert(wanted: &mut Wanted, session: &mut Session, table: &catalog::CatalogTa
 }
 
 /// All statements of the revision, and what none of them makes.
-fn steps(wanted: &Wanted, table: &QualifiedName) -> Result<(Vec<Step>, Vec<String>)> {
+fn steps(wanted: &Wanted, version_tables: &[QualifiedName]) -> Result<(Vec<Step>, Vec<String>)> {
     let objects = order::restore_order(wanted.schema.objects.clone())?;
-    let baseline = baseline::statements(&objects, table, &wanted.rights);
+    let baseline = baseline::statements(&objects, version_tables, &wanted.rights);
     let step = |about: &str, sql: String| Step { about: about.to_owned(), sql };
     let bodies = "functions may name what comes after them";
     let mut steps = vec![step(bodies, String::from("SET check_function_bodies = false"))];
@@ -335,6 +363,12 @@ impl Folders {
         written: &[Written],
     ) -> Result<Self> {
         let folder = PrivateFolder::create()?;
+        // Revisions may read files that lie anywhere beside them.
+        let locations = &work.project.version_locations;
+        let beside = work.project.files.iter();
+        for file in beside.filter(|file| !new_tree::is_below_any(&file.path, locations)) {
+            folder.write(&file.path, &file.content)?;
+        }
         for file in new_tree::files(work.project, gone, written) {
             folder.write(&file.path, &file.content)?;
         }

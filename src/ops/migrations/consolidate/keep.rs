@@ -1,13 +1,14 @@
 //! Some revisions stay, and the others fold forward into them.
 
-use super::baseline::{Folders, bench, differs, holder};
+use super::baseline::{Folders, differs, holder, rights_that_differ};
+use super::varying::{self, Side};
 use super::{Proved, Work};
 use crate::error::{Error, Kind, Result};
 use crate::model::name::enumerate;
 use crate::ops::migrations::alembic::Reach;
 use crate::ops::migrations::gate::Behind;
 use crate::ops::migrations::new_tree::Written;
-use crate::ops::migrations::proof::{self, Bench, Compared, State};
+use crate::ops::migrations::proof::{self, Bench, Compared};
 use crate::rules::alembic::baseline;
 use crate::rules::alembic::fold::{self, Kept};
 use crate::rules::alembic::graph::{Graph, Lookup};
@@ -55,7 +56,7 @@ pub(super) fn plan(graph: &Graph, keep: &[String], behind: &[Behind]) -> Result<
 
 /// Writes the revisions into which others fold, and proves at each revision that stays that old and
 /// new build the same up to there.
-pub(super) fn prove(work: &mut Work<'_>) -> Result<Proved> {
+pub(super) fn prove(work: &mut Work<'_>, bench: &mut Bench<'_>, old: Reach) -> Result<Proved> {
     let fold = plan(work.graph, &work.options.keep, work.behind)?;
     let changed: Vec<&Kept> = fold.iter().filter(|kept| !kept.folds.is_empty()).collect();
     let written: Vec<Written> =
@@ -64,15 +65,9 @@ pub(super) fn prove(work: &mut Work<'_>) -> Result<Proved> {
     let path_of = |id: &String| work.graph.get(id).map(|file| file.path.clone());
     let gone: BTreeSet<String> = replaced.iter().filter_map(path_of).collect();
 
-    let mut bench = bench(work)?;
-    if bench.alembic.is_none() {
-        return Err(Error::refused(
-            "a consolidation with --keep can only be proved with the project's Alembic",
-        )
-        .hint("name it with --alembic 'CMD'; it is looked for in .venv, venv and PATH"));
-    }
+    bench.scratch.make_roles(&work.roles())?;
     let folders = Folders::of(work, &gone, &written)?;
-    let (old, new) = (bench.database("old")?, bench.database("new")?);
+    let new = bench.database("new")?;
     let mut compared = Vec::new();
     let mut uncompared = Vec::new();
     let mut reached: Vec<String> = Vec::new();
@@ -86,7 +81,8 @@ pub(super) fn prove(work: &mut Work<'_>) -> Result<Proved> {
             .map_err(|error| unproved(error, &kept.id))?;
         bench.upgrade(&new, Some(&folders.places), &kept.id, &rows, holder(work))?;
         let (ours, theirs) = (bench.state(&old)?, bench.state(&new)?);
-        let found = compare(work, &mut bench, kept, &ours, &theirs, &mut uncompared)?;
+        let found =
+            compare(work, bench, &reached, (&old, &ours), (&new, &theirs), &mut uncompared)?;
         if !found.is_equal() {
             return Err(differs(
                 &found,
@@ -96,10 +92,12 @@ pub(super) fn prove(work: &mut Work<'_>) -> Result<Proved> {
         compared.push(found);
         last = Some(ours);
     }
+    let mut notes = Vec::new();
     if let Some(state) = &last {
-        let live = baseline::comparable(&work.live, &work.held.table);
+        let live = baseline::comparable(&work.live, &work.held.tables);
         let found =
             Compared::schemas(("old revisions", &state.schema), ("live", &live), &work.ignored());
+        notes.extend(rights_that_differ(&state.schema, &live));
         if !found.is_equal() {
             return Err(differs(&found, "the revisions do not build what is live"));
         }
@@ -112,37 +110,39 @@ pub(super) fn prove(work: &mut Work<'_>) -> Result<Proved> {
         fold,
         compared,
         uncompared,
+        // The old bodies run as they did, whatever they make.
         left_out: Vec::new(),
+        notes,
         seeds: Vec::new(),
     })
 }
 
-/// Old and new at one revision. Rows that differ from run to run (now(), random values) say nothing
-/// of the revisions: they are found by another run of the old ones.
+/// Old and new at the last of the revisions that were reached.
 fn compare(
     work: &mut Work<'_>,
     bench: &mut Bench<'_>,
-    kept: &Kept,
-    ours: &State,
-    theirs: &State,
+    reached: &[String],
+    old: Side<'_>,
+    new: Side<'_>,
     uncompared: &mut Vec<String>,
 ) -> Result<Compared> {
     let mut found = Compared::schemas(
-        ("old revisions", &ours.schema),
-        ("new revisions", &theirs.schema),
+        ("old revisions", &old.1.schema),
+        ("new revisions", &new.1.schema),
         &BTreeSet::new(),
     );
-    let mut rows = proof::row_differences((&ours.rows, &ours.sequences), theirs);
-    if !rows.is_empty() {
+    let mut rows = proof::row_differences((&old.1.rows, &old.1.sequences), new.1);
+    if found.is_equal() && !rows.is_empty() {
         let again: Reach = bench.database("again")?;
-        let reached = rows_at(work.graph, std::slice::from_ref(&kept.id));
-        bench.upgrade(&again, None, &kept.id, &reached, holder(work))?;
-        let again = bench.state(&again)?;
-        let changing = proof::row_differences((&ours.rows, &ours.sequences), &again);
-        rows.retain(|line| !changing.contains(line));
-        uncompared.extend(
-            changing.into_iter().map(|line| format!("{line}, in every run of the old revisions")),
-        );
+        for (number, id) in reached.iter().enumerate() {
+            let there = rows_at(work.graph, &reached[..=number]);
+            bench.upgrade(&again, None, id, &there, holder(work))?;
+        }
+        let state = bench.state(&again)?;
+        let tables = &bench.version_tables;
+        let (differing, varying) = varying::differences(old, (&again, &state), new, tables)?;
+        rows = differing;
+        uncompared.extend(varying);
     }
     found.rows = Some(rows);
     Ok(found)

@@ -1,0 +1,133 @@
+//! What a proof needs, made and tried before the archive is written; and the archive.
+
+use super::{Options, Reference, Runner, checks};
+use crate::archive::hashing;
+use crate::error::{Error, Result};
+use crate::model::schema::NotCarried;
+use crate::ops::backup;
+use crate::ops::interrupt::Interrupt;
+use crate::ops::migrations::alembic::{self, Alembic, Reach};
+use crate::ops::migrations::gate::Held;
+use crate::ops::migrations::project::{self, AlembicProject, Sought};
+use crate::ops::migrations::proof::Bench;
+use crate::ops::migrations::scratch::Scratch;
+use crate::ops::observer::Observer;
+use crate::rules::selection::Selection;
+use std::path::PathBuf;
+
+/// Scratch databases and the project's Alembic, which has been seen to go where it is sent; and the
+/// first scratch database, which is empty.
+///
+/// # Errors
+/// No server, no Alembic where one is needed, or one that goes elsewhere.
+pub(super) fn bench<'a>(
+    options: &Options,
+    project: &AlembicProject,
+    held: &mut Held,
+    observer: &'a dyn Observer,
+    interrupt: &'a Interrupt,
+) -> Result<(Bench<'a>, Reach)> {
+    let alembic = alembic(options, project)?;
+    observer.phase("preparing scratch databases", None);
+    let scratch = Scratch::open(
+        &options.scratch,
+        &held.session.facts,
+        &options.environment,
+        observer,
+        interrupt,
+    )?;
+    let version_tables = held.tables.clone();
+    let version_table = held.table.clone();
+    let mut bench = Bench { scratch, alembic, version_table, version_tables, observer, interrupt };
+    let old = bench.database("old")?;
+    if bench.alembic.is_some() {
+        bench.check_aim(&old, (!options.dry_run).then_some(&mut held.session))?;
+    }
+    Ok((bench, old))
+}
+
+/// The project's Alembic, if there is one.
+fn alembic(options: &Options, project: &AlembicProject) -> Result<Option<Alembic>> {
+    let named = match &options.runner {
+        Runner::None => None,
+        Runner::Found => Some(None),
+        Runner::Named(line) => Some(Some(line.as_str())),
+    };
+    let found = named.and_then(|named| alembic::find(named, &project.root, &options.environment));
+    let Some(command) = found else {
+        return match (options.keep.is_empty(), options.reference) {
+            (true, Reference::Live) => Ok(None),
+            (true, Reference::Chain) => Err(Error::refused(
+                "the old revisions cannot be proved: no Alembic runs them",
+            )
+            .hint("name it with --alembic 'CMD'; it is looked for in .venv, venv and PATH; or take the live database for the truth with --reference live")),
+            (false, _) => Err(Error::refused(
+                "a consolidation with --keep can only be proved with the project's Alembic",
+            )
+            .hint("name it with --alembic 'CMD'; it is looked for in .venv, venv and PATH")),
+        };
+    };
+    let ini = project.config_file.as_deref().filter(|name| !name.ends_with(".toml"));
+    let ini = ini.and_then(|name| project.file(name));
+    Ok(Some(Alembic {
+        command,
+        root: project.root.clone(),
+        folder: project::run_in(project, &options.sought)?,
+        script_location: project.script_location.clone(),
+        ini: ini.map(|file| String::from_utf8_lossy(&file.content).into_owned()),
+        section: options.sought.section.clone(),
+        environment: options.environment.clone(),
+        templates: options.templates.clone(),
+        patience: options.patience,
+    }))
+}
+
+/// An archive, and what it does not hold.
+pub(super) struct Archive {
+    pub path: PathBuf,
+    pub not_carried: Vec<NotCarried>,
+}
+
+/// The archive, verified, with the project's files and the version table's rows in it.
+pub(super) fn archive(
+    options: &Options,
+    project: &AlembicProject,
+    rows: &[String],
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Archive> {
+    let summary = backup::run(
+        &backup::Options {
+            connection: options.connection.clone(),
+            repository: options.repository.clone(),
+            name: None,
+            jobs: options.jobs,
+            level: options.level,
+            selection: Selection::default(),
+            allow_missing: options.allow_missing.clone(),
+            migrations: Sought {
+                place: checks::place_of(options, project),
+                ..options.sought.clone()
+            },
+            require_migrations: false,
+            lock_timeout: options.lock_timeout,
+        },
+        observer,
+        interrupt,
+    )
+    .map_err(|error| error.while_doing("no archive, no consolidation: the backup failed"))?;
+    let bundle = summary.manifest.migrations.as_ref();
+    let same_files = bundle.is_some_and(|bundle| {
+        bundle.files.len() == project.files.len()
+            && bundle.files.iter().zip(&project.files).all(|(archived, file)| {
+                archived.path == file.path && archived.sha256 == hashing::sha256(&file.content)
+            })
+    });
+    let same_rows = summary.manifest.ledgers.iter().any(|ledger| ledger.revisions == rows);
+    if !same_files || !same_rows {
+        return Err(Error::failed(
+            "the migrations changed while the archive was written; nothing else was done",
+        ));
+    }
+    Ok(Archive { path: summary.archive, not_carried: summary.manifest.not_carried })
+}
