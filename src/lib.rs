@@ -135,6 +135,7 @@ pub mod pg {
     pub mod ident;
     pub mod large_objects;
     pub mod ledgers;
+    pub mod lending;
     pub mod names;
     pub mod positions;
     pub mod references;

@@ -384,8 +384,13 @@ pub fn missing_roles(client: &mut Client, roles: &[String]) -> Result<Vec<String
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Which of `roles` the session's role may not act for, as `SET ROLE` would. All must be there.
-pub fn foreign_roles(client: &mut Client, roles: &[String]) -> Result<Vec<String>> {
+/// Which of `roles` the session's role may not act for, as `SET ROLE` would, and which of `owners` it has
+/// not the rights of. All must be there.
+pub fn foreign_roles(
+    client: &mut Client,
+    roles: &[String],
+    owners: &[String],
+) -> Result<Vec<String>> {
     // Before 16, membership includes the right to SET ROLE.
     let rows = client
         .query(
@@ -394,8 +399,9 @@ pub fn foreign_roles(client: &mut Client, roles: &[String]) -> Result<Vec<String
                AND NOT pg_catalog.pg_has_role(r.oid,
                  CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 160000
                    THEN 'SET' ELSE 'MEMBER' END)
+                OR r.rolname::text = ANY ($2) AND NOT pg_catalog.pg_has_role(r.oid, 'USAGE')
              ORDER BY 1",
-            &[&roles],
+            &[&roles, &owners],
         )
         .map_err(|error| server("cannot look up the roles", error))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())

@@ -1,6 +1,7 @@
 //! An archive into an empty database: schema, rows, large objects, sequences, indexes and
 //! constraints, privileges, ANALYZE, proof.
 
+use super::owners::Owners;
 use super::{
     NOTHING_WRITTEN, Options, Proof, Summary, adapt, analyze, finish, keys, load, preflight, prove,
     roles, tell_target,
@@ -160,9 +161,12 @@ fn restore(
 ) -> Result<Summary, Failure> {
     let manifest = reader.manifest();
     observer.phase("creating the schema", None);
+    let mut owners = Owners::of(session, objects, options);
+    owners.begin(session)?;
     for object in objects.iter().filter(|object| object.section == Section::PreData) {
         interrupt.check()?;
         create(session, object, options)?;
+        owners.made(session, object)?;
     }
     extension_rows::check(session, manifest)?;
     let rows = load::load_all(reader, session, options, database, observer, interrupt)?;
@@ -174,6 +178,7 @@ fn restore(
     let made = keys::create(session, manifest, objects, options, database, interrupt)?;
     let Late { definitions, row_security, refreshes, event_triggers } = Late::of(objects, &made);
     create_late(session, &definitions, options, interrupt, Retry::Once, &mut failed)?;
+    owners.end(session)?;
     if !options.no_privileges {
         observer.phase("granting privileges", None);
         if let Err(error) = finish::privileges(session, manifest, objects, observer) {
