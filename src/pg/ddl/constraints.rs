@@ -9,8 +9,8 @@ use super::rows::{self, since};
 use crate::error::Result;
 use crate::model::catalog::{Address, Description, Property};
 use crate::model::schema::{ObjectClass, Statement};
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 use std::collections::HashMap;
 
 /// A row of `pg_constraint`.
