@@ -230,11 +230,11 @@ pub fn restore(
         (
             "contents",
             format!(
-                "{} tables, {} rows, {} sequences, {} large objects",
-                summary.tables,
-                HumanCount(summary.rows),
-                summary.sequences,
-                summary.large_objects
+                "{}, {}, {}, {}",
+                counted(summary.tables, "table"),
+                many(summary.rows, "row"),
+                counted(summary.sequences, "sequence"),
+                many(summary.large_objects, "large object")
             ),
         ),
         ("took", took(summary.elapsed)),
@@ -329,9 +329,9 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
         if report.findings.is_empty() {
             if !quiet {
                 to_stdout(&format!(
-                    "{archive}: sound, {} members, {} rows, {}",
-                    report.members,
-                    HumanCount(report.rows),
+                    "{archive}: sound, {}, {}, {}",
+                    counted(report.members, "member"),
+                    many(report.rows, "row"),
                     HumanBytes(report.bytes)
                 ))?;
             }
@@ -340,7 +340,8 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
                 to_stderr(&in_short(&hide(&finding.problem)));
             }
         } else {
-            to_stdout(&format!("{archive}: DAMAGED, {} findings", report.findings.len()))?;
+            let findings = counted(report.findings.len(), "finding");
+            to_stdout(&format!("{archive}: DAMAGED, {findings}"))?;
             for finding in &report.findings {
                 to_stdout(&format!("  {finding}"))?;
             }

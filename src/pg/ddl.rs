@@ -53,10 +53,10 @@ mod views;
 use crate::error::Result;
 use crate::model::schema::{NotCarried, SchemaObject};
 use crate::model::server::ServerFacts;
+use crate::pg::client::Client;
 use collection::Collection;
 use constraints::Constraints;
 use dependencies::Graph;
-use postgres::Client;
 use relations::Relations;
 use sequences::Sequences;
 

@@ -95,6 +95,19 @@ fn right(object: &SchemaObject) -> Option<Right> {
     }
 }
 
+/// Fails for roles that the server does not have.
+///
+/// # Errors
+/// [`Kind::Refused`](crate::error::Kind::Refused), with all of them.
+pub fn check_there(session: &mut Session, named: &[String]) -> Result<()> {
+    let missing = catalog::missing_roles(&mut session.client, named)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::refused(format!("the server has no role {}", enumerate(&missing)))
+        .hint("create the roles, let --create-roles make them as they were, or restore with --no-owner --no-privileges"))
+}
+
 /// The roles that owners and privileges name must be there, and the restoring role must be able
 /// to act for owners and for those who granted.
 pub fn check_roles(
@@ -104,11 +117,7 @@ pub fn check_roles(
     options: &Options,
 ) -> Result<()> {
     let Roles { named, acted_for, owners } = roles(manifest, objects, options);
-    let missing = catalog::missing_roles(&mut session.client, &named)?;
-    if !missing.is_empty() {
-        return Err(Error::refused(format!("the server has no role {}", enumerate(&missing)))
-            .hint("create the roles, let --create-roles make them as they were, or restore with --no-owner --no-privileges"));
-    }
+    check_there(session, &named)?;
     let foreign = catalog::foreign_roles(&mut session.client, &acted_for, &owners)?;
     if !foreign.is_empty() {
         return Err(Error::refused(format!(

@@ -10,8 +10,8 @@ use super::validation::validate;
 use crate::error::Result;
 use crate::model::catalog::{Address, Description, Property};
 use crate::model::schema::ObjectClass;
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 use std::collections::HashMap;
 
 /// A row of `pg_constraint`.
