@@ -74,3 +74,15 @@ fn a_live_schema_that_changes_during_the_proof_is_noticed() {
     ]);
     assert_eq!(project.files(), before);
 }
+
+#[test]
+fn the_last_words_of_alembic_stay_lines() {
+    let project = two("gt", "raise RuntimeError('first\\nsecond')");
+    let live = Database::with(
+        "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
+         INSERT INTO alembic_version VALUES ('gt2')",
+    );
+    let run = project.run(&Repo::new(), &live, &["consolidate", "--dry-run"]).expect_code(15);
+    let run = run.says(&["failed:\n  | ", "\n  | RuntimeError: first\n  | second"]);
+    assert!(!run.stderr.contains("\\u{a}"), "{run:?}");
+}
