@@ -11,4 +11,5 @@ pub mod proof;
 pub mod rollback;
 pub mod scratch;
 pub mod status;
+mod unfit;
 pub mod verify;
