@@ -8,7 +8,7 @@ use super::gate::{self, Behind, Held};
 use super::new_tree::{self, Written};
 use super::project::{AlembicProject, Place, Sought};
 use super::proof::Compared;
-use super::scratch;
+use super::{scratch, unfit};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
@@ -184,6 +184,7 @@ fn consolidate(
         false => project,
         true => gate::load(&options.sought, observer)?,
     };
+    unfit::check(&project)?;
     let graph = project.graph()?;
     check_project(&project, &graph, &options.keep)?;
 
