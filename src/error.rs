@@ -38,6 +38,15 @@ pub struct Error {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
+/// Begins each line of what another program has said, within a message. It is shown as a line of its
+/// own; a line feed, which any name may hold, is not.
+pub const QUOTED: char = '\u{2028}';
+
+/// What another program has said, for the end of a message.
+pub fn quoted(words: &str) -> String {
+    words.lines().flat_map(|line| [String::from(QUOTED), line.to_owned()]).collect()
+}
+
 /// A result with pgark's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

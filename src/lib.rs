@@ -118,11 +118,12 @@ pub mod process {
     pub mod throwaway;
 }
 
-/// The server: the only home of the `postgres` crate.
+/// The server: the only home of the driver.
 pub mod pg {
     pub mod access;
     pub mod blockers;
     pub mod catalog;
+    pub mod client;
     pub mod conflicts;
     pub mod connect;
     pub mod copier;
@@ -135,6 +136,7 @@ pub mod pg {
     pub mod ident;
     pub mod large_objects;
     pub mod ledgers;
+    pub mod lending;
     pub mod names;
     pub mod positions;
     pub mod references;

@@ -124,6 +124,12 @@ pub struct BackupOptions {
     pub schemas: Vec<String>,
     /// `--exclude-schema` patterns.
     pub exclude_schemas: Vec<String>,
+    /// `--extension` patterns.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub extensions: Vec<String>,
+    /// `--exclude-extension` patterns.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub exclude_extensions: Vec<String>,
     /// `--exclude-data` patterns.
     pub exclude_data: Vec<String>,
     /// `--where`: patterns and conditions on the rows of the tables that match.

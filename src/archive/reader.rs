@@ -121,7 +121,13 @@ impl ArchiveReader {
     }
 
     fn read(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|error| Error::io("cannot open the file", error))?;
+        let file = File::open(path).map_err(|error| {
+            let error = Error::io("cannot open the file", error);
+            match error.kind() {
+                Kind::NotFound => error.hint("`pgark list` shows which archives have their file"),
+                _ => error,
+            }
+        })?;
         let mut slots = BTreeMap::new();
         walk(&file, |step| match step {
             Step::Member(header, slot) => match slots.insert(header.name.clone(), slot) {

@@ -205,6 +205,12 @@ pub struct Backup {
     /// Leave out matching schemas.
     #[arg(long, short = 'N', value_name = "PATTERN")]
     pub exclude_schema: Vec<String>,
+    /// Of the extensions, take only matching ones, with the rows that they mark as the user's own.
+    #[arg(long, short = 'e', value_name = "PATTERN")]
+    pub extension: Vec<String>,
+    /// Leave out matching extensions.
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude_extension: Vec<String>,
     /// Take matching tables without their rows.
     #[arg(long, visible_alias = "exclude-table-data", value_name = "PATTERN")]
     pub exclude_data: Vec<String>,
@@ -218,8 +224,9 @@ pub struct Backup {
     pub filters: Vec<String>,
     /// Read patterns from a file, as pg_dump does; can be given several times.
     ///
-    /// Each line is `include` or `exclude`, then `table`, `table_and_children` or `schema`, or `exclude
-    /// table_data` or `table_data_and_children`, then a pattern. # begins a comment, and - is standard input.
+    /// Each line is `include` or `exclude`, then `table`, `table_and_children`, `schema` or `extension`, or
+    /// `exclude table_data` or `table_data_and_children`, then a pattern. # begins a comment, and - is
+    /// standard input.
     #[arg(long, value_name = "FILE")]
     pub filter: Vec<PathBuf>,
     /// Go on without objects of a class that this version cannot carry.

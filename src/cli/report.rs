@@ -6,7 +6,7 @@ use super::exit::ExitCode;
 use super::output::STDOUT;
 use super::progress::lines::duration;
 use super::progress::to_stderr;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, QUOTED, Result};
 use crate::model::name::{Printable, counted, enumerate};
 use crate::ops::{backup, restore, verify};
 use crate::rules::secrets::hide;
@@ -230,11 +230,11 @@ pub fn restore(
         (
             "contents",
             format!(
-                "{} tables, {} rows, {} sequences, {} large objects",
-                summary.tables,
-                HumanCount(summary.rows),
-                summary.sequences,
-                summary.large_objects
+                "{}, {}, {}, {}",
+                counted(summary.tables, "table"),
+                many(summary.rows, "row"),
+                counted(summary.sequences, "sequence"),
+                many(summary.large_objects, "large object")
             ),
         ),
         ("took", took(summary.elapsed)),
@@ -329,9 +329,9 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
         if report.findings.is_empty() {
             if !quiet {
                 to_stdout(&format!(
-                    "{archive}: sound, {} members, {} rows, {}",
-                    report.members,
-                    HumanCount(report.rows),
+                    "{archive}: sound, {}, {}, {}",
+                    counted(report.members, "member"),
+                    many(report.rows, "row"),
                     HumanBytes(report.bytes)
                 ))?;
             }
@@ -340,7 +340,8 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
                 to_stderr(&in_short(&hide(&finding.problem)));
             }
         } else {
-            to_stdout(&format!("{archive}: DAMAGED, {} findings", report.findings.len()))?;
+            let findings = counted(report.findings.len(), "finding");
+            to_stdout(&format!("{archive}: DAMAGED, {findings}"))?;
             for finding in &report.findings {
                 to_stdout(&format!("  {finding}"))?;
             }
@@ -357,11 +358,12 @@ pub fn verify(reports: &[verify::Report], as_json: bool, quiet: bool) -> Result<
 /// A failure as a result.
 fn failure(error: &Error) -> Value {
     let (message, causes, hint) = said(error);
+    let lines = |text: &String| text.replace(QUOTED, "\n");
     json!({
         "result": "failed",
         "exit_code": ExitCode::from(error.kind()).number(),
-        "error": message,
-        "causes": causes,
+        "error": lines(&message),
+        "causes": causes.iter().map(lines).collect::<Vec<_>>(),
         "hint": hint,
     })
 }
@@ -402,10 +404,12 @@ pub fn error(error: &Error, as_json: bool) {
     }
 }
 
-/// As much of a text as leaves room for the others on the same screen.
+/// As much of a text as leaves room for the others on the same screen. Lines that another program
+/// has written stay lines, behind a bar with which none of pgark's own begins.
 fn on_one_screen(text: &str) -> String {
     const LONGEST: usize = 1500;
-    let shown = Printable(text).to_string();
+    let lines: Vec<String> = text.split(QUOTED).map(|line| Printable(line).to_string()).collect();
+    let shown = lines.join("\n  | ");
     match shown.char_indices().nth(LONGEST) {
         None => shown,
         Some((end, _)) => format!("{} … ({} more bytes)", &shown[..end], shown.len() - end),

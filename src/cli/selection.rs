@@ -27,8 +27,10 @@ pub fn of_tables(args: &args::Selection) -> Result<Selection> {
 /// be understood; those of reading a filter file, and the interruption of it.
 pub fn of_backup(args: &args::Backup, interrupt: &Interrupt) -> Result<Selection> {
     let mut selection = Selection {
-        schemas: of_schemas(&args.schema)?,
-        exclude_schemas: of_schemas(&args.exclude_schema)?,
+        schemas: plain(&args.schema)?,
+        exclude_schemas: plain(&args.exclude_schema)?,
+        extensions: plain(&args.extension)?,
+        exclude_extensions: plain(&args.exclude_extension)?,
         exclude_data: patterns(&args.exclude_data)?,
         filters: args.filters.iter().map(|text| RowFilter::new(text)).collect::<Result<_>>()?,
         ..of_tables(&args.selection)?
@@ -45,11 +47,15 @@ pub fn of_backup(args: &args::Backup, interrupt: &Interrupt) -> Result<Selection
             );
         }
         selection.tables.extend(patterns(&file.tables)?);
+        selection.tables.extend(with_children(&file.tables_and_children)?);
         selection.exclude_tables.extend(patterns(&file.exclude_tables)?);
-        selection.schemas.extend(of_schemas(&file.schemas)?);
-        selection.exclude_schemas.extend(of_schemas(&file.exclude_schemas)?);
+        selection.exclude_tables.extend(with_children(&file.exclude_tables_and_children)?);
+        selection.schemas.extend(plain(&file.schemas)?);
+        selection.exclude_schemas.extend(plain(&file.exclude_schemas)?);
+        selection.extensions.extend(plain(&file.extensions)?);
+        selection.exclude_extensions.extend(plain(&file.exclude_extensions)?);
         selection.exclude_data.extend(patterns(&file.exclude_data)?);
-        selection.with_children.extend(patterns(&file.with_children)?);
+        selection.exclude_data.extend(with_children(&file.exclude_data_and_children)?);
     }
     Ok(selection)
 }
@@ -73,6 +79,15 @@ fn patterns(texts: &[String]) -> Result<Vec<Pattern>> {
     texts.iter().map(|text| Pattern::new(text)).collect()
 }
 
-fn of_schemas(texts: &[String]) -> Result<Vec<Pattern>> {
-    texts.iter().map(|text| Pattern::of_schemas(text)).collect()
+fn with_children(texts: &[String]) -> Result<Vec<Pattern>> {
+    let mut patterns = patterns(texts)?;
+    for pattern in &mut patterns {
+        pattern.and_children = true;
+    }
+    Ok(patterns)
+}
+
+/// Patterns of names that lie in no schema.
+fn plain(texts: &[String]) -> Result<Vec<Pattern>> {
+    texts.iter().map(|text| Pattern::plain_names(text)).collect()
 }

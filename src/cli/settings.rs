@@ -140,6 +140,22 @@ pub const SETTINGS: &[Setting] = &[
         "[\"audit\"]",
     ),
     setting(
+        "selection.extensions",
+        "extension",
+        Shape::List,
+        OF_BACKUP,
+        "Of the extensions, only these.",
+        "[\"citext\"]",
+    ),
+    setting(
+        "selection.exclude-extensions",
+        "exclude_extension",
+        Shape::List,
+        OF_BACKUP,
+        "Not these extensions.",
+        "[\"pg_cron\"]",
+    ),
+    setting(
         "selection.exclude-data",
         "exclude_data",
         Shape::List,

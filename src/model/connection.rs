@@ -3,7 +3,7 @@
 use crate::error::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -95,7 +95,7 @@ pub struct Server {
     /// Its place in the list of hosts, from 0.
     pub number: usize,
     /// Which of the host's addresses; none for a socket.
-    pub ip: Option<IpAddr>,
+    pub address: Option<SocketAddr>,
     /// Whether the session is encrypted.
     pub encrypted: bool,
 }

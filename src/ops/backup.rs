@@ -350,6 +350,8 @@ pub fn recorded(options: &Options) -> BackupOptions {
         exclude_tables: texts(&options.selection.exclude_tables),
         schemas: texts(&options.selection.schemas),
         exclude_schemas: texts(&options.selection.exclude_schemas),
+        extensions: texts(&options.selection.extensions),
+        exclude_extensions: texts(&options.selection.exclude_extensions),
         exclude_data: texts(&options.selection.exclude_data),
         filters: options.selection.filters.iter().map(|f| f.text().to_owned()).collect(),
         allow_missing: options.allow_missing.clone(),

@@ -200,15 +200,16 @@ fn no_table(manifest: &Manifest, wanted: &Pattern) -> Error {
                 wanted.matches(&crate::model::name::QualifiedName::new(schema, &object.name))
             })
     });
+    let lists = format!("`pgark show {} --tables` lists the tables", manifest.name);
     if is_partitioned {
         let text = format!("{} is partitioned, and has no rows of its own", wanted.text());
         return Error::new(Kind::NotFound, text)
-            .hint("`pgark show --tables` lists the tables; extract the partitions one by one");
+            .hint(format!("{lists}; extract the partitions one by one"));
     }
     let text = format!("no table in the archive matches \"{}\"", Printable(wanted.text()));
     let error = Error::new(Kind::NotFound, text);
     match selection::meant(wanted, manifest.tables.iter().map(|table| &table.name)) {
         Some(meant) => error.hint(meant),
-        None => error.hint("`pgark show --tables` lists the tables"),
+        None => error.hint(lists),
     }
 }

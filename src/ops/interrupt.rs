@@ -3,8 +3,9 @@
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::server::ServerFacts;
+use crate::pg::connect::Canceller;
 use crate::pg::copier::Copier;
-use crate::pg::session::{Canceller, Purpose, Session};
+use crate::pg::session::{Purpose, Session};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};

@@ -4,7 +4,7 @@
 use super::observer::Observer;
 use crate::archive::manifest::Manifest;
 use crate::error::{Error, Kind, Result};
-use crate::model::name::Printable;
+use crate::model::name::{Printable, enumerate};
 use crate::rules::selection::nearest;
 use crate::store::repository::Repository;
 use chrono::{DateTime, Utc};
@@ -29,10 +29,7 @@ pub fn archive(wanted: &str, repository: &Path, observer: &dyn Observer) -> Resu
     // With a folder it is no name, and whether there is a repository here is of no interest.
     if wanted.contains('/') && Repository::existing(repository).is_err() {
         let text = format!("there is no archive {}", Printable(wanted));
-        return Err(Error::new(Kind::NotFound, text).hint(match Path::new(wanted).is_dir() {
-            true => "it is a folder: name a file in it, or a repository with --repo",
-            false => "there is no such file",
-        }));
+        return Err(Error::new(Kind::NotFound, text).hint(nowhere(wanted)));
     }
     let repository = Repository::existing(repository).map_err(|error| {
         error.while_doing(format!("there is no archive \"{}\"", Printable(wanted)))
@@ -67,7 +64,7 @@ pub fn archive(wanted: &str, repository: &Path, observer: &dyn Observer) -> Resu
             };
             Err(match meant {
                 Some(name) => error.hint(format!("did you mean \"{name}\"?")),
-                None if wanted.contains('/') => error.hint("there is no such file"),
+                None if wanted.contains('/') => error.hint(nowhere(wanted)),
                 None => error.hint(
                     "give a path, or a name in the repository; --repo names another repository",
                 ),
@@ -80,6 +77,14 @@ pub fn archive(wanted: &str, repository: &Path, observer: &dyn Observer) -> Resu
                 beginnings.len()
             ),
         )),
+    }
+}
+
+/// What is wrong with a path that leads to no file.
+fn nowhere(path: &str) -> &'static str {
+    match Path::new(path).is_dir() {
+        true => "it is a folder: name a file in it, or a repository with --repo",
+        false => "there is no such file",
     }
 }
 
@@ -150,9 +155,11 @@ fn latest(
         }
         let text = format!("there is no archive of database \"{database}\" in the repository");
         let error = Error::new(Kind::NotFound, text);
-        return Err(match nearest(database, newest.into_keys()) {
+        let there: Vec<String> = newest.into_keys().collect();
+        return Err(match nearest(database, there.iter().cloned()) {
             Some(name) => error.hint(format!("did you mean \"latest:{name}\"?")),
-            None => error,
+            None if there.is_empty() => error,
+            None => error.hint(format!("there are archives of {}", enumerate(&there))),
         });
     }
     // The newest of any database would put one database's content into another.

@@ -25,6 +25,7 @@ mod finish;
 mod full;
 mod keys;
 mod load;
+mod owners;
 mod preflight;
 mod prove;
 mod references;

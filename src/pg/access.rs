@@ -12,12 +12,12 @@ use super::failure::server;
 use crate::error::{Error, Kind, Result};
 use crate::model::name::Printable;
 use crate::model::schema::{AccessList, Grant};
+use crate::pg::client::Client;
 pub(crate) use defaults::future_objects;
 pub use defaults::{apply_defaults, read_defaults};
 pub(crate) use delta::delta;
 use held::Held;
 pub(crate) use held::read;
-use postgres::Client;
 use std::collections::HashMap;
 
 /// The letter of `acldefault` for databases.

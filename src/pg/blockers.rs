@@ -78,8 +78,9 @@ pub fn of(session: &mut Session, process: i32) -> Result<Option<Blocked>> {
             }
         })
         .collect();
-    let named =
-        |row: postgres::Row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+    let named = |row: tokio_postgres::Row| {
+        QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1))
+    };
     Ok(Some(Blocked { object: object.map(named), by }))
 }
 

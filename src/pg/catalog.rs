@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::condition::Condition;
 use crate::model::name::{QualifiedName, enumerate};
 use crate::model::table::{Column, OwnedBy, SequenceState};
-use postgres::Client;
+use crate::pg::client::Client;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A table that rows are read from, or a partitioned table, as the catalogs show it.
@@ -72,7 +72,7 @@ pub fn tables(client: &mut Client) -> Result<Vec<CatalogTable>> {
             &[],
         )
         .map_err(failed)?;
-    let table = |row: &postgres::Row| {
+    let table = |row: &tokio_postgres::Row| {
         let oid = row.get(0);
         let name = QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2));
         let condition = row.get::<_, Option<String>>(6).map(Condition::of_clause).transpose();
@@ -334,27 +334,27 @@ pub fn other_relations(client: &mut Client) -> Result<Vec<(QualifiedName, String
             &[],
         )
         .map_err(|error| server("cannot list the relations", error))?;
-    let relation = |row: &postgres::Row| {
+    let relation = |row: &tokio_postgres::Row| {
         (QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)), row.get(2))
     };
     Ok(rows.iter().map(relation).collect())
 }
 
-/// Tables that others inherit from, other than as partitions, with one of those each.
+/// Tables, and those that inherit from them other than as partitions.
 pub fn inherited(client: &mut Client) -> Result<Vec<(QualifiedName, QualifiedName)>> {
     let rows = client
         .query(
-            "SELECT DISTINCT ON (p.oid) pn.nspname::text, p.relname::text, cn.nspname::text, c.relname::text
+            "SELECT pn.nspname::text, p.relname::text, cn.nspname::text, c.relname::text
              FROM pg_catalog.pg_inherits AS i
              JOIN pg_catalog.pg_class AS p ON p.oid = i.inhparent
              JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.relnamespace
              JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid
              JOIN pg_catalog.pg_namespace AS cn ON cn.oid = c.relnamespace
-             WHERE p.relkind = 'r' ORDER BY p.oid, 3, 4",
+             WHERE p.relkind = 'r' ORDER BY 1, 2, 3, 4",
             &[],
         )
         .map_err(|error| server("cannot list the children of tables", error))?;
-    let name = |row: &postgres::Row, at: usize| {
+    let name = |row: &tokio_postgres::Row, at: usize| {
         QualifiedName::new(row.get::<_, String>(at), row.get::<_, String>(at + 1))
     };
     Ok(rows.iter().map(|row| (name(row, 0), name(row, 2))).collect())
@@ -384,8 +384,13 @@ pub fn missing_roles(client: &mut Client, roles: &[String]) -> Result<Vec<String
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Which of `roles` the session's role may not act for, as `SET ROLE` would. All must be there.
-pub fn foreign_roles(client: &mut Client, roles: &[String]) -> Result<Vec<String>> {
+/// Which of `roles` the session's role may not act for, as `SET ROLE` would, and which of `owners` it has
+/// not the rights of. All must be there.
+pub fn foreign_roles(
+    client: &mut Client,
+    roles: &[String],
+    owners: &[String],
+) -> Result<Vec<String>> {
     // Before 16, membership includes the right to SET ROLE.
     let rows = client
         .query(
@@ -394,8 +399,9 @@ pub fn foreign_roles(client: &mut Client, roles: &[String]) -> Result<Vec<String
                AND NOT pg_catalog.pg_has_role(r.oid,
                  CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 160000
                    THEN 'SET' ELSE 'MEMBER' END)
+                OR r.rolname::text = ANY ($2) AND NOT pg_catalog.pg_has_role(r.oid, 'USAGE')
              ORDER BY 1",
-            &[&roles],
+            &[&roles, &owners],
         )
         .map_err(|error| server("cannot look up the roles", error))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())

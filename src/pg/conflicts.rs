@@ -42,7 +42,7 @@ pub fn find(session: &mut Session, tables: &[&CatalogTable]) -> Result<Vec<Confl
             &[&oids],
         )
         .map_err(|error| server("cannot look for locks", error))?;
-    let conflict = |row: &postgres::Row| {
+    let conflict = |row: &tokio_postgres::Row| {
         let said = |column: usize| -> Option<String> {
             row.get::<_, Option<String>>(column).filter(|text| !text.is_empty())
         };

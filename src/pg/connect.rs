@@ -1,5 +1,6 @@
 //! Connections as libpq makes them: from what the user said to a session with the right server.
 
+mod cancel;
 mod certificate;
 mod dial;
 mod driver;
@@ -16,16 +17,17 @@ mod target;
 mod tls;
 mod watch;
 
+pub use cancel::Canceller;
 pub use dial::{Stream, dial};
-pub use driver::Connector;
 pub use parse::parse;
 pub use target::{Address, ChannelBinding, Encryption, Target};
-pub use watch::{Method, Seen};
+pub use watch::{Key, Method};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::connection::{Asking, Connection, Server};
+use crate::pg::client::Client;
+use crate::pg::failure;
 use parameters::Values;
-use postgres::Client;
 use rand::seq::SliceRandom;
 use search::{Ended, Search};
 
@@ -35,13 +37,17 @@ pub struct Opened {
     pub client: Client,
     /// The server, narrowed to the address and the encryption that worked.
     pub target: Target,
-    /// What a cancel request needs to reach the server in the same way.
-    pub connector: Connector,
-    /// The process that the server named, where that can be heard; a pooler names one of its own
-    /// making.
-    process: Option<i32>,
+    /// What the server calls the session.
+    key: Key,
     /// How the server wanted the user to be proved.
     method: Option<Method>,
+}
+
+impl Opened {
+    /// What another thread needs to cancel what the session is at.
+    pub fn canceller(&self) -> Canceller {
+        Canceller::new(self.target.clone(), self.key)
+    }
 }
 
 /// The servers to try for a session with `database`, or with the database that the connection
@@ -62,8 +68,8 @@ fn targets_of(
     if let Some(server) = connection.settled.server.get() {
         targets.retain(|target| target.number == server.number);
         for target in &mut targets {
-            if let (Address::Tcp { ip, .. }, Some(_)) = (&mut target.address, server.ip) {
-                *ip = server.ip;
+            if let (Address::Tcp { at, .. }, Some(_)) = (&mut target.address, server.address) {
+                *at = server.address;
             }
             target.encryption = match server.encrypted {
                 true => vec![Encryption::Tls],
@@ -103,9 +109,7 @@ pub fn open(connection: &Connection, database: Option<&str>) -> Result<Opened> {
     if connection.asking == Asking::First {
         ask_for_password(connection, &mut targets)?;
     }
-    // What a first session found out of a server need not be found out again.
-    let known = connection.settled.server.get().is_some();
-    let search = Search { wish: settings::wish(&values)?, known };
+    let search = Search { wish: settings::wish(&values)? };
     let mut opened = match search.run(&targets) {
         // The person is asked once: a password that is typed wrongly is refused.
         Err(Ended::NoPassword(error)) => {
@@ -116,7 +120,7 @@ pub fn open(connection: &Connection, database: Option<&str>) -> Result<Opened> {
         }
         other => other,
     }
-    .map_err(Ended::into_error)?;
+    .map_err(|ended| unnamed(&values, ended.into_error()))?;
     warn(connection, &opened);
     connection.detail(&described(&opened));
     pooler::check(connection, &mut opened)?;
@@ -125,13 +129,24 @@ pub fn open(connection: &Connection, database: Option<&str>) -> Result<Opened> {
     Ok(opened)
 }
 
+/// The error of a server that did not answer, and that nobody has named.
+fn unnamed(values: &Values, error: Error) -> Error {
+    let named = ["host", "hostaddr"].iter().any(|name| values.contains_key(*name));
+    match named || failure::is_servers(&error) {
+        true => error,
+        false => error.hint(
+            "no server was named, and none listens at the usual place: name one with --url, DATABASE_URL or PGHOST",
+        ),
+    }
+}
+
 fn server_of(target: &Target) -> Server {
-    let ip = match &target.address {
-        Address::Tcp { ip, .. } => *ip,
+    let address = match &target.address {
+        Address::Tcp { at, .. } => *at,
         Address::Unix { .. } => None,
     };
     let encrypted = target.encryption == [Encryption::Tls];
-    Server { number: target.number, ip, encrypted }
+    Server { number: target.number, address, encrypted }
 }
 
 fn warn(connection: &Connection, opened: &Opened) {

@@ -1,11 +1,10 @@
 //! A session for rows alone: settings pinned as in [`Session`](super::session::Session), on a
 //! connection that is made for COPY.
 
-use super::connect;
+use super::connect::{self, Canceller};
 use super::ident::literal;
 use super::session::{
-    Canceller, EMPTY_SEARCH_PATH, Purpose, Statements, encoding_of_rows, pin_sql, pooled, refused,
-    settings,
+    EMPTY_SEARCH_PATH, Purpose, Statements, encoding_of_rows, pin_sql, pooled, refused, settings,
 };
 use super::wire::Wire;
 use crate::error::{Error, Result};
@@ -66,7 +65,7 @@ impl Copier {
 
     /// What another thread needs to cancel this session's statement.
     pub fn canceller(&self) -> Canceller {
-        Canceller::Wire(Box::new(self.wire.cancel_key()))
+        self.wire.canceller()
     }
 }
 

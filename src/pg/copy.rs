@@ -1,6 +1,7 @@
 //! The seam behind which rows leave and enter: COPY on the connection that is made for it, or,
 //! where rows must move in the transaction of another session, on that session's.
 
+use super::client;
 use super::copier::Copier;
 use super::failure::server;
 use super::ident::{quote, quote_ascii};
@@ -10,8 +11,6 @@ use crate::error::{Error, Kind, Result};
 use crate::model::condition::Condition;
 use crate::model::name::{QualifiedName, enumerate};
 use crate::model::table::Column;
-use postgres::{CopyInWriter, CopyOutReader};
-use std::io::{self, BufRead, Write};
 
 /// Which rows of which table.
 #[derive(Clone, Debug)]
@@ -81,21 +80,15 @@ pub trait Copies: Statements {
 
 impl Copies for Session {
     fn copy_out(&mut self, sql: &str, doing: &str, take: Take<'_>) -> Result<()> {
-        let mut reader: CopyOutReader<'_> =
-            self.client.copy_out(sql).map_err(|error| server(doing, error))?;
-        loop {
-            let piece = reader.fill_buf().map_err(|error| from_io(doing, error))?;
-            if piece.is_empty() {
-                break;
-            }
-            let length = piece.len();
-            take(piece)?;
-            reader.consume(length);
+        let failed = |error| server(doing, error);
+        let mut rows = self.client.copy_out(sql).map_err(failed)?;
+        while let Some(piece) = rows.piece().map_err(failed)? {
+            take(&piece)?;
         }
-        drop(reader);
+        drop(rows);
         // The driver ends the stream at CopyDone and drops what the server says after it; an error
         // there has aborted the transaction, in which no further statement succeeds.
-        self.client.batch_execute("SELECT").map_err(|error| server(doing, error))
+        self.client.batch_execute("SELECT").map_err(failed)
     }
 
     fn copy_in(&mut self, sql: &str, doing: String) -> Result<CopyIn<'_>> {
@@ -204,7 +197,7 @@ pub fn copy_out_all(
 }
 
 enum Input<'a> {
-    Driver(CopyInWriter<'a>),
+    Driver(client::CopyIn<'a>),
     Wire(&'a mut Wire),
     Ended,
 }
@@ -223,7 +216,7 @@ impl CopyIn<'_> {
     pub fn write(&mut self, piece: &[u8]) -> Result<()> {
         match &mut self.to {
             Input::Driver(writer) => {
-                writer.write_all(piece).map_err(|error| from_io(&self.doing, error))
+                writer.write(piece).map_err(|error| server(self.doing.as_str(), error))
             }
             Input::Wire(wire) => wire.put(piece, &self.doing),
             Input::Ended => Ok(()),
@@ -269,16 +262,6 @@ pub fn copy_in_binary_sql(
     source_is_utf8: bool,
 ) -> String {
     format!("{} (FORMAT binary)", copy_in_sql(table, columns, source_is_utf8))
-}
-
-/// The driver wraps its own error into an `io::Error`.
-fn from_io(doing: &str, error: io::Error) -> Error {
-    let words = error.to_string();
-    match error.into_inner().map(|inner| inner.downcast::<postgres::Error>()) {
-        Some(Ok(inner)) => server(doing, *inner),
-        Some(Err(other)) => Error::new(Kind::Server, doing).caused_by(other),
-        None => Error::new(Kind::Server, format!("{doing}: {words}")),
-    }
 }
 
 #[cfg(test)]

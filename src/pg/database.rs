@@ -6,8 +6,8 @@ use super::session::Session;
 use super::settings::assignment;
 use crate::error::{Error, Kind, Result};
 use crate::model::server::{DatabaseProperties, ServerFacts};
-use postgres::Client;
-use postgres::error::SqlState;
+use crate::pg::client::Client;
+use tokio_postgres::error::SqlState;
 
 /// Longest name that PostgreSQL keeps, in bytes.
 const LONGEST_NAME: usize = 63;

@@ -26,9 +26,11 @@ mod foreign;
 pub(crate) mod functions;
 mod indexes;
 mod languages;
+mod lexing;
 mod merged_columns;
 mod operator_classes;
 mod operators;
+mod output_names;
 mod partitions;
 mod privileges;
 mod publications;
@@ -45,15 +47,16 @@ mod tables;
 mod text_search;
 mod triggers;
 mod types;
+mod validation;
 mod views;
 
 use crate::error::Result;
 use crate::model::schema::{NotCarried, SchemaObject};
 use crate::model::server::ServerFacts;
+use crate::pg::client::Client;
 use collection::Collection;
 use constraints::Constraints;
 use dependencies::Graph;
-use postgres::Client;
 use relations::Relations;
 use sequences::Sequences;
 
@@ -116,7 +119,8 @@ pub fn read(client: &mut Client, facts: &ServerFacts) -> Result<DatabaseSchema> 
     let collection::Finished { mut objects, not_carried, notes } =
         std::mem::take(out).finish(graph);
     for statement in objects.iter_mut().flat_map(|object| &mut object.statements) {
-        statement.sql = extract_fields::keep(&array_casts::keep(&statement.sql));
+        statement.sql =
+            output_names::keep(&extract_fields::keep(&array_casts::keep(&statement.sql)));
     }
     Ok(DatabaseSchema { objects, not_carried, notes })
 }

@@ -2,7 +2,7 @@
 
 use super::failure::server;
 use crate::error::Result;
-use postgres::Client;
+use crate::pg::client::Client;
 
 /// An extension that the server can create.
 pub struct Available {
@@ -30,4 +30,12 @@ pub fn available(client: &mut Client, names: &[String]) -> Result<Vec<Available>
         .iter()
         .map(|row| Available { name: row.get(0), version: row.get(1), schema: row.get(2) })
         .collect())
+}
+
+/// All that the database has.
+pub fn names(client: &mut Client) -> Result<Vec<String>> {
+    let sql = "SELECT extname::text FROM pg_catalog.pg_extension ORDER BY extname";
+    let rows =
+        client.query(sql, &[]).map_err(|error| server("cannot list the extensions", error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }

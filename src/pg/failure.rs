@@ -2,10 +2,10 @@
 
 use crate::error::{Error, Kind};
 use fallible_iterator::FallibleIterator;
-use postgres::error::{DbError, SqlState};
 use postgres_protocol::message::backend::ErrorFields;
 use std::error::Error as _;
 use std::fmt;
+use tokio_postgres::error::{DbError, SqlState};
 
 /// What to do about a session that was not ended by pgark.
 pub const ENDED: &str =
@@ -15,8 +15,8 @@ pub const ENDED: &str =
 #[derive(Debug)]
 struct ServerMessage {
     words: String,
-    /// The server itself said it.
-    is_servers: bool,
+    /// The SQLSTATE, if the server itself said it.
+    code: Option<String>,
 }
 
 impl fmt::Display for ServerMessage {
@@ -70,7 +70,7 @@ impl Refusal {
 
     /// The failure of `doing` for this reason.
     pub fn fails(self, doing: impl Into<String>) -> Error {
-        let said = ServerMessage { words: words(&self), is_servers: true };
+        let said = ServerMessage { words: words(&self), code: Some(self.code.clone()) };
         let failure = Error::new(kind(&self.code), doing).caused_by(said);
         match self.hint.clone().or_else(|| hint(&self)) {
             Some(hint) => failure.hint(hint),
@@ -80,13 +80,13 @@ impl Refusal {
 }
 
 /// The failure of `doing`, for the reason that `error` gives.
-pub fn server(doing: impl Into<String>, error: postgres::Error) -> Error {
+pub fn server(doing: impl Into<String>, error: tokio_postgres::Error) -> Error {
     match error.as_db_error() {
         Some(reason) => Refusal::of_driver(reason).fails(doing),
         None => {
             let closed = error.is_closed();
             let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-            let said = ServerMessage { words: cause, is_servers: false };
+            let said = ServerMessage { words: cause, code: None };
             let failed = Error::new(Kind::Server, doing).caused_by(said);
             match closed {
                 true => failed.hint(ENDED),
@@ -98,8 +98,18 @@ pub fn server(doing: impl Into<String>, error: postgres::Error) -> Error {
 
 /// Whether the server itself has said why: it was there, and answered.
 pub fn is_servers(error: &Error) -> bool {
+    code(error).is_some()
+}
+
+/// Whether the server has no such database.
+pub fn is_of_no_database(error: &Error) -> bool {
+    code(error) == Some(SqlState::INVALID_CATALOG_NAME.code())
+}
+
+/// The SQLSTATE, if the server itself has said why.
+fn code(error: &Error) -> Option<&str> {
     std::iter::successors(error.source(), |cause| (*cause).source())
-        .any(|cause| cause.downcast_ref::<ServerMessage>().is_some_and(|said| said.is_servers))
+        .find_map(|cause| cause.downcast_ref::<ServerMessage>()?.code.as_deref())
 }
 
 /// The server's words, without the rows that it quotes: they would end up in logs and in mail.

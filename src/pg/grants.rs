@@ -6,7 +6,7 @@ use super::ident::{quote, quote_qualified};
 use super::session::Session;
 use crate::error::Result;
 use crate::model::name::QualifiedName;
-use postgres::Client;
+use crate::pg::client::Client;
 
 /// Large objects per GRANT.
 const OBJECTS_PER_GRANT: usize = 100;
@@ -76,7 +76,7 @@ fn unreadable(client: &mut Client, tables: &[&CatalogTable]) -> Result<Vec<Unrea
             &[&oids],
         )
         .map_err(|error| server("cannot find out what the role may read", error))?;
-    let relation = |row: &postgres::Row| Unreadable {
+    let relation = |row: &tokio_postgres::Row| Unreadable {
         name: QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)),
         kind: if row.get(2) { "SEQUENCE" } else { "TABLE" },
         usage: row.get(3),

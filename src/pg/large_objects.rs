@@ -6,7 +6,7 @@ use super::ident::{literal, quote};
 use super::session::Session;
 use crate::error::Result;
 use crate::model::schema::{AccessList, Grant, SecurityLabel};
-use postgres::Client;
+use crate::pg::client::Client;
 
 /// Owner, comment, privileges and security labels of one large object.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use super::ident::quote_qualified;
 use crate::error::Result;
 use crate::model::ledger::{LedgerState, Tool};
 use crate::model::name::QualifiedName;
-use postgres::Client;
+use crate::pg::client::Client;
 
 /// Reads a ledger. `has_names`: whether it has a column `name`, which ledgers of Drizzle may lack.
 ///

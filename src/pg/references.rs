@@ -6,7 +6,7 @@ use super::ident::{quote, quote_qualified};
 use super::session::Session;
 use crate::error::Result;
 use crate::model::name::QualifiedName;
-use postgres::Client;
+use crate::pg::client::Client;
 
 /// A foreign key that is not a partition's copy of another.
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ pub fn foreign_keys(client: &mut Client) -> Result<Vec<ForeignKey>> {
             &[],
         )
         .map_err(|error| server("cannot list the foreign keys", error))?;
-    let key = |row: &postgres::Row| {
+    let key = |row: &tokio_postgres::Row| {
         let (ours, operators, theirs): (Vec<String>, Vec<String>, Vec<String>) =
             (row.get(14), row.get(15), row.get(16));
         ForeignKey {

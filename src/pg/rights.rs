@@ -4,8 +4,8 @@
 use super::failure::server;
 use super::session::Session;
 use crate::error::Result;
-use postgres::error::SqlState;
 use std::collections::BTreeSet;
+use tokio_postgres::error::SqlState;
 
 /// Something that not every role may create in a database of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

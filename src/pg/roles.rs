@@ -6,7 +6,7 @@ use super::ident::{literal, quote};
 use super::session::Session;
 use crate::error::{Kind, Result};
 use crate::model::role::{Membership, RoleAttribute, RoleDefinition};
-use postgres::Client;
+use crate::pg::client::Client;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The attributes, in the order of the columns that [`definitions`] reads.
@@ -55,7 +55,7 @@ pub fn definitions(client: &mut Client, names: &[String]) -> Result<Vec<RoleDefi
             &[&wanted],
         )
         .map_err(failed)?;
-    let definition = |row: &postgres::Row| {
+    let definition = |row: &tokio_postgres::Row| {
         let name: String = row.get(0);
         let has = |at: &usize| row.get::<_, bool>(at + 1);
         let attributes = (0..ATTRIBUTES.len()).filter(has).map(|at| ATTRIBUTES[at]).collect();

@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::model::condition::Condition;
 use crate::model::name::QualifiedName;
 use crate::model::table::{Column, SequenceState};
-use postgres::Client;
-use postgres::error::SqlState;
+use crate::pg::client::Client;
+use tokio_postgres::error::SqlState;
 
 /// The temporary table that rows pass through where they must be matched with others.
 const STAGED: &str = "pg_temp.pgark_rows";

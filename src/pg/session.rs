@@ -1,14 +1,13 @@
 //! One connection with every setting pinned that could change what is read or written.
 
-use super::connect::{self, Connector, Target};
+use super::client::Client;
+use super::connect::{self, Canceller, Target};
 use super::failure::server;
 use super::ident;
-use super::wire::CancelKey;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::name::QualifiedName;
 use crate::model::server::ServerFacts;
-use postgres::{CancelToken, Client};
 
 /// The oldest and newest major versions of PostgreSQL that pgark knows.
 pub const KNOWN_MAJORS: std::ops::RangeInclusive<u32> = 13..=18;
@@ -32,7 +31,7 @@ pub struct Session {
     /// What the server said of itself.
     pub facts: ServerFacts,
     target: Target,
-    connector: Connector,
+    canceller: Canceller,
     pid: i32,
     client_encoding: String,
 }
@@ -139,8 +138,9 @@ impl Session {
     /// [`Server`](crate::error::Kind::Server) when the server cannot be reached, [`Refused`](crate::error::Kind::Refused) for a server version
     /// that pgark does not know.
     pub fn open(connection: &Connection, database: Option<&str>, purpose: Purpose) -> Result<Self> {
-        let connect::Opened { mut client, target, connector, .. } =
-            connect::open(connection, database)?;
+        let opened = connect::open(connection, database)?;
+        let canceller = opened.canceller();
+        let connect::Opened { mut client, target, .. } = opened;
         let failed = |error| server("cannot set up the session", error);
         client.batch_execute(EMPTY_SEARCH_PATH).map_err(failed)?;
         let (facts, pid) = read_facts(&mut client)?;
@@ -156,7 +156,7 @@ impl Session {
             client.query(&pin_sql(settings), &[]).map_err(failed)?;
         }
         let client_encoding = String::from("UTF8");
-        Ok(Self { client, facts, target, connector, pid, client_encoding })
+        Ok(Self { client, facts, target, canceller, pid, client_encoding })
     }
 
     /// Rows travel in `encoding` from here on; see [`Self::takes_plain_names`].
@@ -209,7 +209,7 @@ impl Session {
 
     /// What another thread needs to cancel this session's query.
     pub fn canceller(&self) -> Canceller {
-        Canceller::Driver(self.client.cancel_token(), self.connector.clone())
+        self.canceller.clone()
     }
 }
 
@@ -253,26 +253,6 @@ pub(super) fn pin_sql(settings: &[(&str, &str)]) -> String {
 pub(super) fn pooled() -> Error {
     Error::new(Kind::Server, "a connection pooler moved the session to another server process")
         .hint("connect to PostgreSQL directly, or through a session-mode pool")
-}
-
-/// Cancels a session's query from another thread.
-#[derive(Clone)]
-pub enum Canceller {
-    /// Of a connection of the driver's.
-    Driver(CancelToken, Connector),
-    /// Of a connection for COPY.
-    Wire(Box<CancelKey>),
-}
-
-impl Canceller {
-    /// Asks the server to cancel; a session that is idle or gone takes no notice.
-    pub fn cancel(&self) {
-        // The run fails with the interruption whether or not the server heard of it.
-        match self {
-            Self::Driver(token, connector) => drop(token.cancel_query(connector.clone())),
-            Self::Wire(key) => drop(key.cancel()),
-        }
-    }
 }
 
 /// The beginning of a statement, for messages.

@@ -10,9 +10,9 @@ use super::ident::{literal, quote_qualified};
 use super::session::{Session, Statements};
 use crate::error::{Error, Kind, Result};
 use chrono::{DateTime, Utc};
-use postgres::error::SqlState;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+use tokio_postgres::error::SqlState;
 
 /// How often locks are asked for anew when tables came, went or were replaced meanwhile.
 const ATTEMPTS: usize = 5;

@@ -9,7 +9,7 @@ use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::model::name::counted;
 use crate::model::schema::AccessList;
-use postgres::Client;
+use crate::pg::client::Client;
 
 /// While a restore is under way, the database has a schema of this name.
 pub const MARK: &str = "pgark_restore_unfinished";
@@ -80,7 +80,6 @@ pub fn mark(session: &mut Session, archive: &str) -> Result<()> {
     let defaults = defaults.map_err(written)?;
     let settings = database::settings(&mut session.client, &session.facts.database)?;
     let settings = serde_json::to_string(&settings).map_err(written)?;
-    let mut transaction = session.client.transaction().map_err(failed)?;
     let statements = format!(
         "SET LOCAL synchronous_commit = on;
          CREATE SCHEMA {MARK};
@@ -88,7 +87,6 @@ pub fn mark(session: &mut Session, archive: &str) -> Result<()> {
            extensions text[], public_owner text, public_comment text, database_comment text, access text,
            default_access text, settings text)"
     );
-    transaction.batch_execute(&statements).map_err(failed)?;
     let insert = format!(
         "INSERT INTO {MARK}.restore (archive, extensions, public_owner, public_comment, database_comment, access,
            default_access, settings)
@@ -98,8 +96,11 @@ pub fn mark(session: &mut Session, archive: &str) -> Result<()> {
            (SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database
             WHERE datname = pg_catalog.current_database()), $2, $3, $4"
     );
-    transaction.execute(&insert, &[&archive, &access, &defaults, &settings]).map_err(failed)?;
-    transaction.commit().map_err(failed)
+    let marked = session.client.transaction(|client| {
+        client.batch_execute(&statements)?;
+        client.execute(&insert, &[&archive, &access, &defaults, &settings])
+    });
+    marked.map(drop).map_err(failed)
 }
 
 /// Gives `public` and the database what the mark says that they had.

@@ -7,7 +7,7 @@
 pub mod inbox;
 pub mod outbox;
 
-use super::connect::{self, ChannelBinding, Stream, Target};
+use super::connect::{self, Canceller, ChannelBinding, Key, Stream, Target};
 use super::failure::{self, Refusal};
 use crate::error::{Error, Kind, Result};
 use bytes::{BufMut, BytesMut};
@@ -19,30 +19,7 @@ use postgres_protocol::authentication::sasl::{
 };
 use postgres_protocol::message::backend::{AuthenticationSaslBody, DataRowBody, Message};
 use postgres_protocol::message::frontend;
-use std::io::{Read, Write};
-
-/// What a cancel request must name.
-#[derive(Clone)]
-pub struct CancelKey {
-    target: Target,
-    process: i32,
-    secret: i32,
-}
-
-impl CancelKey {
-    /// Asks the server to cancel what the session is at (PostgreSQL, "Canceling Requests in
-    /// Progress"). The server gives no answer.
-    pub fn cancel(&self) -> Result<()> {
-        let mut stream = connect::dial(&self.target)?;
-        let mut request = BytesMut::new();
-        frontend::cancel_request(self.process, self.secret, &mut request);
-        let sent = stream.write_all(&request).and_then(|()| stream.flush());
-        // The server closes when it has passed the request on.
-        sent.and_then(|()| stream.read(&mut [0]))
-            .map(drop)
-            .map_err(|error| broken("cannot cancel", error))
-    }
-}
+use std::io::Write;
 
 /// What comes of the statements of one message.
 pub trait Sink {
@@ -75,7 +52,8 @@ impl Sink for NoRows {
 pub struct Wire {
     stream: Stream,
     inbox: Inbox,
-    key: CancelKey,
+    target: Target,
+    key: Key,
     /// Answers are due that nobody waited for: the connection is of no more use.
     broken: bool,
 }
@@ -87,16 +65,16 @@ impl Wire {
     /// [`Kind::Server`] when the server cannot be reached or refuses.
     pub fn connect(target: &Target) -> Result<Self> {
         let stream = connect::dial(target)?;
-        // A cancel request must reach the same address in the same way.
-        let key = CancelKey { target: stream.target().clone(), process: 0, secret: 0 };
-        let mut wire = Self { stream, inbox: Inbox::new(), key, broken: false };
+        let narrowed = stream.target().clone();
+        let (inbox, key) = (Inbox::new(), Key::default());
+        let mut wire = Self { stream, inbox, target: narrowed, key, broken: false };
         wire.log_in(&format!("cannot connect to {}", target.describe()))?;
         Ok(wire)
     }
 
     /// What another thread needs to cancel this connection's statement.
-    pub fn cancel_key(&self) -> CancelKey {
-        self.key.clone()
+    pub fn canceller(&self) -> Canceller {
+        Canceller::new(self.target.clone(), self.key)
     }
 
     /// Runs statements that return no rows of interest.
@@ -273,7 +251,7 @@ impl Wire {
     /// Start-up and authentication (PostgreSQL, "Message Flow"). What the server may ask for at
     /// all is the stream's to watch.
     fn log_in(&mut self, doing: &str) -> Result<()> {
-        let target = self.key.target.clone();
+        let target = self.target.clone();
         let mut startup = BytesMut::new();
         let parameters = [
             ("user", Some(target.user.as_str())),
@@ -323,7 +301,7 @@ impl Wire {
                     None => return Err(self.surprised(doing)),
                 },
                 Message::BackendKeyData(body) => {
-                    (self.key.process, self.key.secret) = (body.process_id(), body.secret_key());
+                    self.key = Key { process: body.process_id(), secret: body.secret_key() };
                     Ok(())
                 }
                 Message::ErrorResponse(body) => {

@@ -2,7 +2,7 @@
 //! and a server that ends with pgark, however that ends.
 
 use super::child::{self, Program};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, quoted};
 use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -162,7 +162,7 @@ pub fn start(setup: &Setup<'_>, watch: &mut dyn FnMut() -> Result<()>) -> Result
     program.arguments.push(password.into());
     let made = child::run(&program, watch)?;
     if !made.status.success() {
-        return Err(Error::failed(format!("initdb failed: {}", made.last_words()))
+        return Err(Error::failed(format!("initdb failed:{}", quoted(&made.last_words())))
             .hint("name a server for scratch databases with --scratch URL or --scratch-here"));
     }
     let port = free_port()?;

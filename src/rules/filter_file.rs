@@ -13,10 +13,18 @@ pub struct FilterFile {
     pub schemas: Vec<String>,
     /// `exclude schema`.
     pub exclude_schemas: Vec<String>,
+    /// `include extension`.
+    pub extensions: Vec<String>,
+    /// `exclude extension`.
+    pub exclude_extensions: Vec<String>,
     /// `exclude table_data`.
     pub exclude_data: Vec<String>,
-    /// Those of them that speak of children as well.
-    pub with_children: Vec<String>,
+    /// `include table_and_children`.
+    pub tables_and_children: Vec<String>,
+    /// `exclude table_and_children`.
+    pub exclude_tables_and_children: Vec<String>,
+    /// `exclude table_data_and_children`.
+    pub exclude_data_and_children: Vec<String>,
 }
 
 impl FilterFile {
@@ -51,16 +59,24 @@ impl FilterFile {
             return Ok(());
         }
         let into = match (command, kind) {
-            // Partitions go with their table anyway; see `with_children` for others.
-            ("include", "table" | "table_and_children") => &mut self.tables,
-            ("exclude", "table" | "table_and_children") => &mut self.exclude_tables,
+            ("include", "table") => &mut self.tables,
+            ("include", "table_and_children") => &mut self.tables_and_children,
+            ("exclude", "table") => &mut self.exclude_tables,
+            ("exclude", "table_and_children") => &mut self.exclude_tables_and_children,
             ("include", "schema") => &mut self.schemas,
             ("exclude", "schema") => &mut self.exclude_schemas,
-            ("exclude", "table_data" | "table_data_and_children") => &mut self.exclude_data,
+            ("include", "extension") => &mut self.extensions,
+            ("exclude", "extension") => &mut self.exclude_extensions,
+            ("exclude", "table_data") => &mut self.exclude_data,
+            ("exclude", "table_data_and_children") => &mut self.exclude_data_and_children,
+            ("include", "foreign_data") => {
+                return Err(wrong(number, "no archive carries the rows of foreign tables")
+                    .hint("leave the line out: foreign tables go with their definition alone"));
+            }
             ("include" | "exclude", _) => {
                 return Err(wrong(number, &format!("\"{command} {kind}\" is not known here"))
                     .hint(
-                        "there are include and exclude of table and schema, and exclude table_data",
+                        "there are include and exclude of table, schema and extension, and exclude table_data",
                     ));
             }
             _ => {
@@ -71,10 +87,7 @@ impl FilterFile {
         if pattern.is_empty() {
             return Err(wrong(number, "there is no pattern"));
         }
-        into.push(pattern.clone());
-        if kind.ends_with("_and_children") {
-            self.with_children.push(pattern);
-        }
+        into.push(pattern);
         Ok(())
     }
 }
@@ -135,7 +148,8 @@ mod tests {
     fn patterns_are_read_as_pg_dump_reads_them() {
         let file = FilterFile::read(
             "\u{feff}# nightly\n\ninclude table app.orders # comment\n  include\tschema  app\nexclude table \"odd # name\"\n\
-             exclude table_data log*\r\nexclude schema \"two\nlines\"\ninclude table last",
+             exclude table_data log*\r\nexclude schema \"two\nlines\"\ninclude table last\n\
+             include extension postgis*\nexclude extension \"pg-x\"",
         )
         .unwrap();
         assert_eq!(file.tables, ["app.orders", "last"]);
@@ -143,6 +157,10 @@ mod tests {
         assert_eq!(file.exclude_tables, ["\"odd # name\""]);
         assert_eq!(file.exclude_data, ["log*"]);
         assert_eq!(file.exclude_schemas, ["\"two\nlines\""]);
+        assert_eq!(
+            (file.extensions, file.exclude_extensions),
+            (vec!["postgis*".into()], vec!["\"pg-x\"".into()])
+        );
     }
 
     #[test]
@@ -152,9 +170,10 @@ mod tests {
              exclude table_data_and_children s\nexclude table_and_children t",
         )
         .unwrap();
-        assert_eq!(file.tables, ["public.a1", "x y", "\"p  .  q\".r"]);
-        assert_eq!((file.exclude_data, file.exclude_tables), (vec!["s".into()], vec!["t".into()]));
-        assert_eq!(file.with_children, ["\"p  .  q\".r", "s", "t"]);
+        assert_eq!(file.tables, ["public.a1", "x y"]);
+        assert_eq!(file.tables_and_children, ["\"p  .  q\".r"]);
+        assert_eq!(file.exclude_data_and_children, ["s"]);
+        assert_eq!(file.exclude_tables_and_children, ["t"]);
     }
 
     #[test]
@@ -164,7 +183,9 @@ mod tests {
             ("include tabel x", "line 1 of the filter file: \"include tabel\""),
             ("\ninclude table_data x", "line 2"),
             ("exclude table # x", "there is no pattern"),
-            ("include extension x", "\"include extension\" is not known here"),
+            ("include index x", "\"include index\" is not known here"),
+            ("include foreign_data x", "line 1 of the filter file: no archive carries the rows"),
+            ("exclude foreign_data x", "\"exclude foreign_data\" is not known here"),
             ("include table \"x", "does not close"),
         ] {
             let error = FilterFile::read(text).unwrap_err();

@@ -47,6 +47,14 @@ pub fn select(
             Some(_) if selection.is_inclusive() => Fate::Removed,
             _ => Fate::IfNeeded,
         },
+        None if object.class == ObjectClass::Extension => {
+            match selection.takes_extension(&object.name) {
+                Some(true) => Fate::Kept,
+                Some(false) => Fate::Removed,
+                None if selection.is_inclusive() => Fate::Kept,
+                None => Fate::IfNeeded,
+            }
+        }
         None if !stands_alone(object.class) => Fate::IfNeeded,
         None => match &object.schema {
             Some(schema) if selection.takes_schema(schema) => Fate::Kept,
@@ -198,8 +206,8 @@ fn split(objects: Vec<SchemaObject>, seeds: &[Fate], fates: &[Fate]) -> Selected
 
 /// Tables, and what is of the whole database: nobody is to think that it is there.
 fn is_always_named(class: ObjectClass) -> bool {
-    use ObjectClass::{EventTrigger, ForeignTable, Publication, Subscription, Table};
-    matches!(class, Table | ForeignTable | Publication | Subscription | EventTrigger)
+    use ObjectClass::{EventTrigger, Extension, ForeignTable, Publication, Subscription, Table};
+    matches!(class, Table | ForeignTable | Publication | Subscription | EventTrigger | Extension)
 }
 
 fn own_name(object: &SchemaObject) -> Option<QualifiedName> {

@@ -18,6 +18,8 @@ pub struct Pattern {
     database: Option<String>,
     schema: Option<Regex>,
     name: Regex,
+    /// It stands for the tables that inherit from those of the name as well.
+    pub and_children: bool,
 }
 
 /// One of the parts between dots: as a regular expression, and as the text that it is without quotes.
@@ -49,11 +51,11 @@ impl Pattern {
         }
     }
 
-    /// Reads a pattern of schemas.
+    /// Reads a pattern of names that lie in no schema: schemas, extensions.
     ///
     /// # Errors
     /// [`Kind::Usage`] when quotes or brackets do not close, or there is more than one dot.
-    pub fn of_schemas(text: &str) -> Result<Self> {
+    pub fn plain_names(text: &str) -> Result<Self> {
         let parts = parts(text)?;
         match parts.as_slice() {
             [name] => Self::of(text, None, None, name),
@@ -78,6 +80,7 @@ impl Pattern {
             database: database.map(|part| part.plain.clone()),
             schema: schema.map(regex).transpose()?,
             name: regex(name)?,
+            and_children: false,
         })
     }
 
@@ -104,9 +107,9 @@ impl Pattern {
             && self.name.is_match(&table.name)
     }
 
-    /// Whether a schema's name matches; a pattern of schemas has no dot.
-    pub fn matches_schema(&self, schema: &str) -> bool {
-        self.schema.is_none() && self.name.is_match(schema)
+    /// Whether a name that lies in no schema matches; such a pattern has no dot.
+    pub fn matches_plain(&self, name: &str) -> bool {
+        self.schema.is_none() && self.name.is_match(name)
     }
 
     /// The pattern as it was given.
@@ -232,10 +235,10 @@ mod tests {
         assert!(table.matches(&QualifiedName::new("public", "t1")));
         table.check_database("shop").unwrap();
         assert_eq!(table.check_database("other").unwrap_err().kind(), Kind::Usage);
-        let schema = Pattern::of_schemas("\"Shop\".app").unwrap();
-        assert!(schema.matches_schema("app"));
+        let schema = Pattern::plain_names("\"Shop\".app").unwrap();
+        assert!(schema.matches_plain("app"));
         schema.check_database("Shop").unwrap();
-        assert!(Pattern::of_schemas("a.b.c").is_err());
+        assert!(Pattern::plain_names("a.b.c").is_err());
     }
 
     #[test]

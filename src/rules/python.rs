@@ -56,6 +56,14 @@ impl Source {
         Ok(Self { text, items })
     }
 
+    /// Whether the function of this name takes arguments.
+    pub fn takes_arguments(&self, function: &str) -> bool {
+        let tokens = self.function(function).into_iter().flat_map(Item::tokens);
+        let mut behind = tokens.skip_while(|token| token.of(&self.text) != "def").skip(2);
+        let opened = behind.next().is_some_and(|token| token.of(&self.text) == "(");
+        opened && behind.next().is_some_and(|token| token.of(&self.text) != ")")
+    }
+
     /// The function of this name, if there is exactly one at the top level.
     pub fn function(&self, name: &str) -> Option<&Item> {
         let mut found = self.items.iter().filter(|item| item.defines(&self.text, name));

@@ -1,9 +1,14 @@
 //! Which tables a backup takes: the operator's patterns against the names that exist.
 
-use super::pattern::{Pattern, exactly};
+mod unmatched;
+
+pub use unmatched::{meant, nearest};
+
+use super::pattern::Pattern;
 use crate::error::{Error, Kind, Result};
 use crate::model::condition::Condition;
-use crate::model::name::{QualifiedName, enumerate};
+use crate::model::name::QualifiedName;
+use unmatched::{exact, no_name, no_table};
 
 /// What the operator asked for. Empty, it is everything.
 #[derive(Clone, Debug, Default)]
@@ -16,13 +21,14 @@ pub struct Selection {
     pub schemas: Vec<Pattern>,
     /// Leave these schemas out.
     pub exclude_schemas: Vec<Pattern>,
+    /// Of the extensions, take only these; that says nothing of anything else.
+    pub extensions: Vec<Pattern>,
+    /// Leave these extensions out.
+    pub exclude_extensions: Vec<Pattern>,
     /// Take these tables without their rows.
     pub exclude_data: Vec<Pattern>,
     /// Take of these tables only some rows.
     pub filters: Vec<RowFilter>,
-    /// Those of the patterns above that speak of a table's children as well. Partitions go with their
-    /// table; a table with other children is refused, for these are tables of their own here.
-    pub with_children: Vec<Pattern>,
 }
 
 /// `TABLE=CONDITION`: which rows of some tables are taken.
@@ -76,7 +82,10 @@ pub enum Choice {
 impl Selection {
     /// Whether everything is taken.
     pub fn is_everything(&self) -> bool {
-        self.is_inclusive() && self.exclude_tables.is_empty() && self.exclude_schemas.is_empty()
+        self.is_inclusive()
+            && self.exclude_tables.is_empty()
+            && self.exclude_schemas.is_empty()
+            && self.of_extensions().next().is_none()
     }
 
     /// Whether everything is taken that is not left out by name.
@@ -86,30 +95,78 @@ impl Selection {
 
     /// Whether objects other than tables are taken by the schema they lie in.
     pub fn takes_schema(&self, schema: &str) -> bool {
-        let any = |patterns: &[Pattern]| patterns.iter().any(|p| p.matches_schema(schema));
+        let any = |patterns: &[Pattern]| patterns.iter().any(|p| p.matches_plain(schema));
         !any(&self.exclude_schemas) && (self.is_inclusive() || any(&self.schemas))
+    }
+
+    /// Whether an extension is taken or left out, where the patterns say so by its name.
+    pub fn takes_extension(&self, name: &str) -> Option<bool> {
+        let any = |patterns: &[Pattern]| patterns.iter().any(|p| p.matches_plain(name));
+        match any(&self.exclude_extensions) {
+            true => Some(false),
+            false => (!self.extensions.is_empty()).then(|| any(&self.extensions)),
+        }
     }
 
     /// Whether the patterns take a relation of this name.
     pub fn takes_relation(&self, name: &QualifiedName) -> bool {
         let by_name = |patterns: &[Pattern]| patterns.iter().any(|p| p.matches(name));
         let by_schema =
-            |patterns: &[Pattern]| patterns.iter().any(|p| p.matches_schema(&name.schema));
+            |patterns: &[Pattern]| patterns.iter().any(|p| p.matches_plain(&name.schema));
         (self.is_inclusive() || by_name(&self.tables) || by_schema(&self.schemas))
             && !by_name(&self.exclude_tables)
             && !by_schema(&self.exclude_schemas)
     }
 
-    /// Decides on every table. `parents` gives a partition's partitioned table: whatever is
+    /// The same with patterns for the tables that inherit, by one of the pairs of parent and child,
+    /// from those of which a pattern speaks with its children.
+    ///
+    /// # Errors
+    /// Those of [`Pattern::new`], which a name's own pattern does not give.
+    pub fn with_children(&self, inherited: &[(QualifiedName, QualifiedName)]) -> Result<Self> {
+        let mut selection = self.clone();
+        let Self { tables, exclude_tables, exclude_data, .. } = &mut selection;
+        for patterns in [tables, exclude_tables, exclude_data] {
+            let of_parents = patterns.iter().filter(|pattern| pattern.and_children);
+            let mut found: Vec<&QualifiedName> = inherited
+                .iter()
+                .filter(|(parent, _)| of_parents.clone().any(|pattern| pattern.matches(parent)))
+                .map(|(_, child)| child)
+                .collect();
+            let mut next = 0;
+            while let Some(child) = found.get(next).copied() {
+                next += 1;
+                let below = inherited.iter().filter(|(parent, _)| parent == child);
+                for (_, below) in below {
+                    if !found.contains(&below) {
+                        found.push(below);
+                    }
+                }
+            }
+            for child in found {
+                patterns.push(Pattern::new(&exact(child))?);
+            }
+        }
+        Ok(selection)
+    }
+
+    /// Whether a pattern speaks of the tables that inherit from others.
+    pub fn speaks_of_children(&self) -> bool {
+        self.all_of_tables().any(|pattern| pattern.and_children)
+    }
+
+    /// Decides on every table. `parent` gives a partition's partitioned table: whatever is
     /// decided by name for that goes for its partitions too, since their rows are its rows.
+    /// `extension` gives the extension whose configuration a table is, and with which it goes.
     ///
     /// # Errors
     /// [`Kind::NotFound`] for a pattern that matches nothing, with the nearest name; [`Kind::Usage`]
     /// if no table is left.
-    pub fn choose(
+    pub fn choose<'a>(
         &self,
         tables: &[QualifiedName],
         parent: impl Fn(usize) -> Option<usize>,
+        extension: impl Fn(usize) -> Option<&'a str>,
     ) -> Result<Vec<Choice>> {
         self.check_matches(tables)?;
         let matched = |patterns: &[Pattern], mut table: usize| loop {
@@ -123,11 +180,14 @@ impl Selection {
         };
         let choice = |table: usize| {
             let schema = &tables[table].schema;
+            let with_extension = extension(table).and_then(|name| self.takes_extension(name));
             let included = self.is_inclusive()
+                || with_extension == Some(true)
                 || matched(&self.tables, table)
-                || self.schemas.iter().any(|pattern| pattern.matches_schema(schema));
-            let excluded = matched(&self.exclude_tables, table)
-                || self.exclude_schemas.iter().any(|pattern| pattern.matches_schema(schema));
+                || self.schemas.iter().any(|pattern| pattern.matches_plain(schema));
+            let excluded = with_extension == Some(false)
+                || matched(&self.exclude_tables, table)
+                || self.exclude_schemas.iter().any(|pattern| pattern.matches_plain(schema));
             if !included || excluded {
                 Choice::LeftOut
             } else if matched(&self.exclude_data, table) {
@@ -192,12 +252,30 @@ impl Selection {
             .chain(self.filters.iter().map(|filter| &filter.tables))
             .chain(&self.schemas)
             .chain(&self.exclude_schemas)
+            .chain(self.of_extensions())
             .try_for_each(|pattern| pattern.check_database(database))
     }
 
     /// The first pattern of tables that none of these matches.
     pub fn unmatched(&self, tables: &[QualifiedName]) -> Option<&Pattern> {
         self.all_of_tables().find(|pattern| !tables.iter().any(|table| pattern.matches(table)))
+    }
+
+    /// The patterns of extensions.
+    pub fn of_extensions(&self) -> impl Iterator<Item = &Pattern> {
+        self.extensions.iter().chain(&self.exclude_extensions)
+    }
+
+    /// Fails for a pattern that matches none of the database's extensions.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`], with the nearest name.
+    pub fn check_extensions(&self, names: &[String]) -> Result<()> {
+        let is_there = |pattern: &Pattern| names.iter().any(|name| pattern.matches_plain(name));
+        match self.of_extensions().find(|pattern| !is_there(pattern)) {
+            Some(pattern) => Err(no_name("extension", pattern, names)),
+            None => Ok(()),
+        }
     }
 
     fn all_of_tables(&self) -> impl Iterator<Item = &Pattern> {
@@ -209,93 +287,15 @@ impl Selection {
             return Err(no_table("table", pattern, &tables.iter().collect::<Vec<_>>()));
         }
         for pattern in self.schemas.iter().chain(&self.exclude_schemas) {
-            if !tables.iter().any(|table| pattern.matches_schema(&table.schema)) {
+            if !tables.iter().any(|table| pattern.matches_plain(&table.schema)) {
                 let mut names: Vec<&str> = tables.iter().map(|t| t.schema.as_str()).collect();
                 names.sort_unstable();
                 names.dedup();
-                let candidates =
-                    names.iter().map(|name| ((*name).to_owned(), exactly(name))).collect();
-                let there = names.iter().map(|name| exactly(name)).collect();
-                return Err(no_match("schema with tables", pattern, candidates, there));
+                return Err(no_name("schema with tables", pattern, &names));
             }
         }
         Ok(())
     }
-}
-
-/// The failure of a pattern that matches none of `tables`.
-fn no_table(what: &str, pattern: &Pattern, tables: &[&QualifiedName]) -> Error {
-    let there = tables.iter().map(|table| exact(table)).collect();
-    no_match(what, pattern, candidates(tables.iter().copied()), there)
-}
-
-/// What a pattern of tables may have meant: names as they are, and as patterns.
-fn candidates<'a>(tables: impl Iterator<Item = &'a QualifiedName>) -> Vec<(String, String)> {
-    tables
-        .flat_map(|table| {
-            let full = format!("{}.{}", table.schema, table.name);
-            [(table.name.clone(), exactly(&table.name)), (full, exact(table))]
-        })
-        .collect()
-}
-
-fn exact(table: &QualifiedName) -> String {
-    format!("{}.{}", exactly(&table.schema), exactly(&table.name))
-}
-
-fn no_match(
-    what: &str,
-    pattern: &Pattern,
-    candidates: Vec<(String, String)>,
-    there: Vec<String>,
-) -> Error {
-    /// More would hide the failure itself.
-    const LISTED: usize = 8;
-    let error = Error::new(Kind::NotFound, format!("no {what} matches \"{}\"", pattern.text()));
-    let plain = pattern.plain().to_lowercase();
-    let folded = candidates.into_iter().map(|(name, shown)| (name.to_lowercase(), shown));
-    match nearest_of(&plain, folded) {
-        Some(name) => error.hint(did_you_mean(&name)),
-        None if there.is_empty() => error.hint(format!("there is no {what}")),
-        None if there.len() <= LISTED => error.hint(format!("there is {}", enumerate(&there))),
-        None => error.hint(format!(
-            "there is {} and {} more",
-            there[..LISTED].join(", "),
-            there.len() - LISTED
-        )),
-    }
-}
-
-/// What to say of a pattern that matches none of `tables`, if one is near enough to be meant.
-pub fn meant<'a>(
-    pattern: &Pattern,
-    tables: impl Iterator<Item = &'a QualifiedName>,
-) -> Option<String> {
-    let folded = candidates(tables).into_iter().map(|(name, shown)| (name.to_lowercase(), shown));
-    nearest_of(&pattern.plain().to_lowercase(), folded).map(|name| did_you_mean(&name))
-}
-
-/// A pattern with double quotes stands in single ones, as a shell takes it.
-fn did_you_mean(pattern: &str) -> String {
-    match pattern.contains('"') {
-        true => format!("did you mean '{pattern}'?"),
-        false => format!("did you mean \"{pattern}\"?"),
-    }
-}
-
-/// The name nearest to `wanted`, if one is near enough to be meant.
-pub fn nearest(wanted: &str, names: impl Iterator<Item = String>) -> Option<String> {
-    nearest_of(wanted, names.map(|name| (name.clone(), name)))
-}
-
-/// The same with what each name is shown as. A third of the letters may be wrong, but never all.
-fn nearest_of(wanted: &str, names: impl Iterator<Item = (String, String)>) -> Option<String> {
-    let letters = wanted.chars().count();
-    names
-        .map(|(name, shown)| (strsim::damerau_levenshtein(wanted, &name), shown))
-        .filter(|(distance, _)| *distance <= letters.div_ceil(3) && *distance < letters)
-        .min()
-        .map(|(_, shown)| shown)
 }
 
 #[cfg(test)]
@@ -317,7 +317,8 @@ mod tests {
     #[test]
     fn partitions_go_with_their_table() {
         let selection = Selection { tables: patterns(&["b.x"]), ..Selection::default() };
-        let choices = selection.choose(&names(), |table| (table == 3).then_some(2)).unwrap();
+        let choices =
+            selection.choose(&names(), |table| (table == 3).then_some(2), |_| None).unwrap();
         use Choice::{LeftOut, Whole};
         assert_eq!(choices, [LeftOut, LeftOut, Whole, Whole]);
     }
@@ -330,7 +331,7 @@ mod tests {
             exclude_data: patterns(&["x"]),
             ..Selection::default()
         };
-        let choices = selection.choose(&names(), |_| None).unwrap();
+        let choices = selection.choose(&names(), |_| None, |_| None).unwrap();
         use Choice::{LeftOut, WithoutRows};
         assert_eq!(choices, [WithoutRows, LeftOut, LeftOut, LeftOut]);
     }
@@ -342,11 +343,11 @@ mod tests {
             exclude_tables: patterns(&["a.*"]),
             ..Selection::default()
         };
-        assert_eq!(selection.choose(&names(), |_| None).unwrap_err().kind(), Kind::Usage);
+        assert_eq!(selection.choose(&names(), |_| None, |_| None).unwrap_err().kind(), Kind::Usage);
         let rowless = Selection { exclude_data: patterns(&["*"]), ..Selection::default() };
-        assert_eq!(rowless.choose(&names(), |_| None).unwrap(), [Choice::WithoutRows; 4]);
-        assert_eq!(selection.choose(&[], |_| None).unwrap_err().kind(), Kind::NotFound);
-        assert_eq!(Selection::default().choose(&[], |_| None).unwrap(), []);
+        assert_eq!(rowless.choose(&names(), |_| None, |_| None).unwrap(), [Choice::WithoutRows; 4]);
+        assert_eq!(selection.choose(&[], |_| None, |_| None).unwrap_err().kind(), Kind::NotFound);
+        assert_eq!(Selection::default().choose(&[], |_| None, |_| None).unwrap(), []);
     }
 
     #[test]
@@ -357,7 +358,7 @@ mod tests {
         };
         let parent = |table| (table == 3).then_some(2);
         let one = |selection: &Selection| {
-            let choices = selection.choose(&names(), parent).unwrap();
+            let choices = selection.choose(&names(), parent, |_| None).unwrap();
             selection.filter(&names(), parent, &choices)
         };
         let chosen = one(&filters(&["b.x = id = 3", "\"y\"=a"])).unwrap();
@@ -376,9 +377,34 @@ mod tests {
     }
 
     #[test]
+    fn an_extension_and_its_configuration_go_by_its_own_patterns() {
+        let of = |extensions: &[&str], exclude: &[&str], tables: &[&str]| {
+            let selection = Selection {
+                extensions: patterns(extensions),
+                exclude_extensions: patterns(exclude),
+                tables: patterns(tables),
+                ..Selection::default()
+            };
+            let choices =
+                selection.choose(&names(), |_| None, |table| (table == 1).then_some("cron"));
+            (selection.takes_extension("cron"), choices.unwrap())
+        };
+        use Choice::{LeftOut, Whole};
+        assert_eq!(of(&[], &[], &[]), (None, vec![Whole; 4]));
+        assert_eq!(of(&["cron"], &[], &[]), (Some(true), vec![Whole; 4]));
+        assert_eq!(of(&["cr*"], &[], &["a.x"]).1, [Whole, Whole, LeftOut, LeftOut]);
+        assert_eq!(of(&["other"], &[], &[]), (Some(false), vec![Whole, LeftOut, Whole, Whole]));
+        assert_eq!(of(&["cron"], &["cron"], &[]).0, Some(false));
+        let selection = Selection { extensions: patterns(&["corn"]), ..Selection::default() };
+        assert!(!selection.is_everything() && selection.is_inclusive());
+        let error = selection.check_extensions(&[String::from("cron")]).unwrap_err();
+        assert_eq!(error.next_step(), Some("did you mean \"cron\"?"));
+    }
+
+    #[test]
     fn a_pattern_without_match_names_the_nearest() {
         let selection = Selection { tables: patterns(&["x_2052"]), ..Selection::default() };
-        let error = selection.choose(&names(), |_| None).unwrap_err();
+        let error = selection.choose(&names(), |_| None, |_| None).unwrap_err();
         assert_eq!(error.kind(), Kind::NotFound);
         assert_eq!(error.next_step(), Some("did you mean \"x_2025\"?"));
     }
@@ -390,7 +416,12 @@ mod tests {
             .into();
         let hint = |pattern: &str| {
             let selection = Selection { tables: patterns(&[pattern]), ..Selection::default() };
-            selection.choose(&names, |_| None).unwrap_err().next_step().map(str::to_owned).unwrap()
+            selection
+                .choose(&names, |_| None, |_| None)
+                .unwrap_err()
+                .next_step()
+                .map(str::to_owned)
+                .unwrap()
         };
         assert_eq!(hint("Kunde"), "did you mean '\"Kunde\"'?");
         assert_eq!(hint("dot.in"), "did you mean '\"dot.in\"'?");
@@ -399,7 +430,7 @@ mod tests {
         assert!(hint("x").starts_with("there is "), "one letter is no likeness: {}", hint("x"));
         for suggested in ["\"Kunde\"", "\"dot.in\"", "public.\"Kunde\"", "Änderungen"] {
             let selection = Selection { tables: patterns(&[suggested]), ..Selection::default() };
-            selection.choose(&names, |_| None).unwrap();
+            selection.choose(&names, |_| None, |_| None).unwrap();
         }
     }
 }

@@ -2,9 +2,9 @@
 //! there is the old content or the new one.
 //!
 //! New folders are written beside the old ones and synced. A journal in the project's folder says
-//! what is to be exchanged; the folders are told apart by device and inode, which renames keep. Then
-//! each pair changes names in one step, and in the end the old folders go to their parking place
-//! and the journal goes. [`recover`] ends or undoes what a killed run has begun.
+//! what is to be exchanged; the folders are told apart by inode, which renames keep. Then each pair
+//! changes names in one step, and in the end the old folders go to their parking place and the
+//! journal goes. [`recover`] ends or undoes what a killed run has begun.
 
 use super::durable;
 use super::project_files::{self, ProjectFile};
@@ -16,9 +16,11 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+mod added;
 mod files;
 mod parking;
 
+pub use added::Added;
 use files::{
     Inode, aside_path, below, exchange_names, failed, inode, make_folder, make_folders,
     remove_compiled, remove_tree, staged_path, swap_names, sync_folders, write_anew, write_file,
@@ -244,7 +246,7 @@ impl Staged {
                 new: inode(&self.path(&tree.folder))?,
             });
         }
-        let journal = Journal { format: 1, swaps: entries.clone() };
+        let journal = Journal { format: 2, swaps: entries.clone() };
         let json = serde_json::to_vec_pretty(&journal)
             .map_err(|error| Error::failed("cannot write the journal").caused_by(error))?;
         write_anew(&self.root.join(JOURNAL), &json)?;
@@ -286,7 +288,7 @@ pub struct Exchange {
 impl Exchange {
     /// Whether the new folder has the name.
     fn is_exchanged(&self, entry: &Entry) -> bool {
-        inode(&self.root.join(&entry.folder)).is_ok_and(|found| found == entry.new)
+        inode(&self.root.join(&entry.folder)).is_ok_and(|found| found.is(&entry.new))
     }
 
     /// Where the old folder is.
@@ -298,7 +300,7 @@ impl Exchange {
             aside_path(&folder),
             self.root.join(&entry.parked),
         ];
-        places.into_iter().find(|place| inode(place).is_ok_and(|found| found == entry.old))
+        places.into_iter().find(|place| inode(place).is_ok_and(|found| found.is(&entry.old)))
     }
 
     /// Gives the old folders their names back, and removes the new ones.
@@ -322,7 +324,7 @@ impl Exchange {
                 durable::sync_folder_of(&folder)?;
             }
             for new in [staged_path(&folder), aside_path(&folder), self.root.join(&entry.parked)] {
-                if inode(&new).is_ok_and(|found| found == entry.new) {
+                if inode(&new).is_ok_and(|found| found.is(&entry.new)) {
                     remove_tree(&new)?;
                 }
             }

@@ -74,3 +74,73 @@ fn a_live_schema_that_changes_during_the_proof_is_noticed() {
     ]);
     assert_eq!(project.files(), before);
 }
+
+#[test]
+fn ids_that_are_words_of_alembic_are_refused() {
+    for word in ["base", "head", "heads"] {
+        let second = revision("gw2", &format!("'{word}'"), "op.execute('CREATE TABLE b (x int)')");
+        let first = revision(word, "None", "op.execute('CREATE TABLE a (x int)')");
+        let project = Project::of(&[
+            ("migrations/versions/a.py", &first),
+            ("migrations/versions/b.py", &second),
+        ]);
+        let live = Database::with(
+            "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
+             INSERT INTO alembic_version VALUES ('gw2')",
+        );
+        let (repo, before) = (Repo::new(), project.files());
+        project
+            .run(&repo, &live, &["consolidate"])
+            .expect_code(15)
+            .says(&["words of its own", &format!("{word} (migrations/versions/a.py)")]);
+        assert_eq!((project.files(), repo.files()), (before, Vec::new()));
+    }
+}
+
+#[test]
+fn revisions_that_are_run_for_several_databases_are_refused_before_any_is_touched() {
+    let (live, second) = (Database::empty(), Database::empty());
+    let both = |id: &str, down: &str| {
+        let text = revision(id, down, "globals()['upgrade_' + engine_name]()");
+        let text = text.replace("def upgrade()", "def upgrade(engine_name: str)");
+        text + &format!(
+            "\n\ndef upgrade_one():\n    op.execute('CREATE TABLE one_{id} (x int)')\n\n\n\
+             def upgrade_two():\n    op.execute('CREATE TABLE two_{id} (x int)')\n"
+        )
+    };
+    // As `alembic init --template multidb` writes it, in short: the second is never a scratch database.
+    let env = format!(
+        "import os\nfrom alembic import context\nfrom sqlalchemy import create_engine\n\n\
+         for name, url in [('one', os.environ['DATABASE_URL']), ('two', '{}')]:\n    \
+         with create_engine(url).begin() as connection:\n        \
+         context.configure(connection=connection)\n        context.run_migrations(engine_name=name)\n",
+        url(&second, "postgresql+psycopg")
+    );
+    let project = Project::of(&[
+        ("migrations/env.py", &env),
+        ("migrations/versions/a.py", &both("gm1", "None")),
+    ]);
+    project.alembic(&live, &["upgrade", "head"]);
+    project.write("migrations/versions/b.py", &both("gm2", "'gm1'"));
+    live.execute("CREATE TABLE one_gm2 (x int); UPDATE alembic_version SET version_num = 'gm2'");
+    let (repo, before) = (Repo::new(), (project.files(), pg_dump_schema(&second)));
+    project.run(&repo, &live, &["consolidate"]).expect_code(15).says(&[
+        "takes an argument",
+        "several databases",
+        "nothing was run",
+    ]);
+    assert_eq!((project.files(), pg_dump_schema(&second)), before);
+    assert_eq!(second.one("SELECT version_num FROM alembic_version"), "gm1");
+}
+
+#[test]
+fn the_last_words_of_alembic_stay_lines() {
+    let project = two("gt", "raise RuntimeError('first\\nsecond')");
+    let live = Database::with(
+        "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
+         INSERT INTO alembic_version VALUES ('gt2')",
+    );
+    let run = project.run(&Repo::new(), &live, &["consolidate", "--dry-run"]).expect_code(15);
+    let run = run.says(&["failed:\n  | ", "\n  | RuntimeError: first\n  | second"]);
+    assert!(!run.stderr.contains("\\u{a}"), "{run:?}");
+}

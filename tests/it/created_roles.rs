@@ -96,6 +96,10 @@ fn a_new_database_gets_its_owner_and_groups_of_groups_come_along() {
     let name = source.name.clone();
     let url = source.url();
     forget(source, "cr2");
+    // Nothing is begun without them, and the first to be missed is not the only one to be named.
+    let run = repo.run(&["restore", "latest", "--url", &url, "--create"]).expect_code(15);
+    let missing = "the server has no role PREFIX_group, PREFIX_owner, PREFIX_reader";
+    run.says(&[&missing.replace("PREFIX", "cr2"), "--create-roles"]);
     repo.ok(&["restore", "latest", "--url", &url, "--create", "--create-roles"]);
     let without = |lines: Vec<String>| -> Vec<String> {
         lines.into_iter().map(|l| l.split("\"rolpassword\"").next().unwrap().to_owned()).collect()

@@ -332,24 +332,81 @@ fn patterns_come_from_files_and_standard_input() {
 }
 
 #[test]
-fn children_are_taken_with_their_table_or_refused_by_name() {
+fn children_are_taken_with_their_table_where_a_line_says_so() {
     let source = shop();
-    source.execute("CREATE TABLE base (i int); CREATE TABLE child () INHERITS (base)");
+    source.execute(
+        "CREATE TABLE base (i int); CREATE TABLE child () INHERITS (base);
+         CREATE TABLE app.\"Grand Child\" () INHERITS (child)",
+    );
     let repo = Repo::new();
     let file = repo.path().join("patterns");
-    let backup = |text: &str, code: i32| {
+    let backup = |text: &str| {
         #[allow(clippy::disallowed_methods, reason = "the test's own files")]
         std::fs::write(&file, text).unwrap();
         let url = source.url();
         let arguments = ["backup", "--url", &url, "--no-migrations", "--name", "a", "--filter"];
-        repo.run(&[&arguments[..], &[file.to_str().unwrap()]].concat()).expect_code(code)
+        repo.ok(&[&arguments[..], &[file.to_str().unwrap()]].concat());
+        let taken = manifest(&repo);
+        for entry in [repo.path().join("backups/a.tar"), repo.path().join("manifests/a.json")] {
+            std::fs::remove_file(entry).unwrap();
+        }
+        taken
     };
-    backup("INCLUDE table_and_children base", 2).says(&[
-        "\"base\" with its children is public.base with public.child",
-        "a line for each child",
-    ]);
-    backup("INCLUDE TABLE_AND_CHILDREN app . events\nexclude table_data_and_children events", 0);
-    let taken = manifest(&repo);
-    assert_eq!(taken["tables"].as_array().unwrap().len(), 2);
-    assert_eq!(table(&taken, "app.events_2025")["data"], false);
+    let names = |manifest: &Value| -> Vec<String> {
+        let tables = manifest["tables"].as_array().unwrap();
+        tables.iter().map(|table| table["name"].as_str().unwrap().to_owned()).collect()
+    };
+    // As pg_dump: a line for a table alone leaves its children where they are.
+    assert_eq!(names(&backup("include table base")), ["base"]);
+    let whole = backup("INCLUDE table_and_children base\nexclude table_data_and_children child");
+    assert_eq!(names(&whole), ["Grand Child", "base", "child"]);
+    let data = ["app.Grand Child", "public.base", "public.child"];
+    assert_eq!(data.map(|name| table(&whole, name)["data"] == true), [false, true, false]);
+    let rest = backup("exclude table_and_children child\ninclude schema public");
+    assert_eq!(names(&rest), ["base"]);
+    let partitions =
+        backup("INCLUDE TABLE_AND_CHILDREN app . events\nexclude table_data_and_children events");
+    assert_eq!(partitions["tables"].as_array().unwrap().len(), 2);
+    assert_eq!(table(&partitions, "app.events_2025")["data"], false);
+}
+
+#[test]
+fn extensions_are_chosen_by_name_and_what_needs_one_is_not_taken_without_it() {
+    let source = Database::with(
+        "CREATE EXTENSION citext; CREATE EXTENSION hstore; CREATE EXTENSION pg_trgm;
+         CREATE TABLE plain (i int); CREATE TABLE named (name citext)",
+    );
+    let there = "SELECT coalesce(string_agg(extname, ' ' ORDER BY extname), '') FROM pg_extension
+                 WHERE extname <> 'plpgsql'";
+    let restored = |selection: &[&str]| {
+        let (repo, target) = (Repo::new(), Database::empty());
+        repo.backup(&source, selection);
+        let left_out = manifest(&repo)["left_out"].to_string();
+        repo.ok(&["restore", "latest", "--url", &target.url()]);
+        (target.one(there), left_out)
+    };
+    let (extensions, left_out) = restored(&["--exclude-extension", "hst*"]);
+    assert_eq!(
+        (extensions.as_str(), left_out.as_str()),
+        ("citext pg_trgm", "[\"extension hstore\"]")
+    );
+    // What is taken with a table or a schema needs no name; what is named needs no table.
+    assert_eq!(restored(&["--table", "named"]).0, "citext");
+    assert_eq!(restored(&["--table", "plain", "-e", "hstore"]).0, "hstore");
+    assert_eq!(restored(&["-e", "*", "--exclude-extension", "pg_trgm"]).0, "citext hstore");
+
+    let repo = Repo::new();
+    let file = repo.path().join("patterns");
+    #[allow(clippy::disallowed_methods, reason = "the test's own files")]
+    std::fs::write(&file, "include extension citext\ninclude extension pg_trgm\n").unwrap();
+    let filter = ["--filter", file.to_str().unwrap()];
+    assert_eq!(restored(&filter).0, "citext pg_trgm");
+
+    let url = source.url();
+    let refused = |more: &[&str]| repo.run(&[&["backup", "--url", &url][..], more].concat());
+    refused(&["-e", "hstore"])
+        .expect_code(15)
+        .says(&["table public.named is selected, and needs extension citext"]);
+    refused(&["-e", "hstroe"]).expect_code(10).says(&["did you mean \"hstore\"?"]);
+    refused(&["--exclude-extension", "public.hstore"]).expect_code(2).says(&["public"]);
 }

@@ -1,6 +1,6 @@
 //! Promise 1, one moment: others TRUNCATE, rewrite, create and drop tables while backups are taken.
 
-use crate::harness::carried::{ask, carry, copy_out, manifest, table};
+use crate::harness::carried::{ask, ask_own, carry, copy_out, manifest, table};
 use crate::harness::{Database, Repo, Run};
 use pgark::error::{Kind, Result};
 use pgark::model::connection::Connection;
@@ -109,17 +109,26 @@ fn no_table_is_ever_seen_empty_in_four_hundred_snapshots() {
                     condition: None,
                 };
                 let mut rows = Rows(Vec::new());
-                match copy::copy_out_all(&mut worker, &[&found.name], &[table], &mut rows) {
+                match copy::copy_out_all(
+                    &mut worker,
+                    &[&found.name],
+                    std::slice::from_ref(&table),
+                    &mut rows,
+                ) {
                     Ok(()) => {
                         assert_eq!(rows.0, [ROWS.parse::<u64>().unwrap()], "worker, {place}");
                         shared += 1;
                     }
                     Err(error) => assert_eq!(error.kind(), Kind::Locked, "{place}"),
                 }
-                assert_eq!(ask(&mut leader.client, &count), ROWS, "leader, {place}");
-                let copied =
-                    copy_out(&mut leader.client, &format!("COPY {} TO STDOUT", found.name));
-                assert_eq!(copied.iter().filter(|byte| **byte == b'\n').count(), 1000, "{place}");
+                assert_eq!(ask_own(&mut leader, &count), ROWS, "leader, {place}");
+                let mut copied = 0;
+                let count = |piece: &[u8]| {
+                    copied += piece.iter().filter(|byte| **byte == b'\n').count();
+                    Ok(())
+                };
+                copy::copy_out(&mut leader, &table, count).unwrap();
+                assert_eq!(copied, 1000, "{place}");
             }
             worker.execute("COMMIT").unwrap();
             leader.execute("COMMIT").unwrap();

@@ -122,7 +122,7 @@ fn swap_refuses_while_somebody_is_connected_unless_told_to_disconnect() {
     repo.backup(&source, &[]);
     let mut user = target.client();
     let swap = ["restore", "latest", "--url", &target.url(), "--create", "--swap"];
-    repo.run(&swap).expect_code(11).says(&["1 sessions are connected", "--disconnect"]);
+    repo.run(&swap).expect_code(11).says(&["1 session is connected", "--disconnect"]);
     assert_eq!(databases_like(&format!("{}%", target.name)), std::slice::from_ref(&target.name));
     user.batch_execute("SELECT 1").unwrap();
     repo.ok(&[&swap[..], &["--disconnect"]].concat());

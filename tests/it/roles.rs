@@ -308,3 +308,47 @@ fn owners_and_privileges_of_several_roles_come_back() {
         obj_description(oid, 'pg_largeobject')) FROM pg_largeobject_metadata";
     assert_eq!(carried.target.one(facts), source.one(facts));
 }
+
+#[test]
+fn owners_that_may_not_create_get_what_is_theirs() {
+    for name in ["r10_one", "r10_two", "r10_three", "r10_restorer"] {
+        role(name, "");
+    }
+    admin("GRANT r10_one, r10_two TO r10_restorer");
+    let source = Database::with(
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+         CREATE SCHEMA s AUTHORIZATION r10_one; CREATE TABLE s.t (a int); INSERT INTO s.t VALUES (1);
+         CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+         CREATE MATERIALIZED VIEW s.m AS SELECT a FROM s.t GROUP BY a; CREATE PUBLICATION p FOR TABLE s.t;
+         GRANT USAGE ON SCHEMA s TO r10_two;
+         ALTER TABLE s.t OWNER TO r10_two; ALTER MATERIALIZED VIEW s.m OWNER TO r10_two;
+         ALTER FUNCTION f() OWNER TO r10_two; ALTER PUBLICATION p OWNER TO r10_two",
+    );
+    let of_public = if server().major() >= 15 { "pg_database_owner" } else { "r10_restorer" };
+    source.execute(&format!("ALTER SCHEMA public OWNER TO {of_public}"));
+    let repo = Repo::new();
+    repo.backup(&source, &[]);
+
+    let target = empty_of("r10_restorer");
+    let restore = ["restore", "latest", "--url", &target.url_as("r10_restorer")];
+    target.execute(
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC; ALTER SCHEMA public OWNER TO r10_three",
+    );
+    for flags in [&[][..], &["--no-owner"]] {
+        repo.run(&[&restore[..], flags].concat())
+            .expect_code(15)
+            .says(&["may create nothing in schema public", "GRANT CREATE ON SCHEMA"]);
+    }
+    target.execute(&format!("ALTER SCHEMA public OWNER TO {of_public}"));
+    admin("ALTER ROLE r10_restorer NOINHERIT");
+    if server().major() >= 16 {
+        admin("GRANT r10_one, r10_two TO r10_restorer WITH INHERIT FALSE");
+    }
+    repo.run(&restore).expect_code(15).says(&["may not act for r10_one, r10_two"]);
+    admin("ALTER ROLE r10_restorer INHERIT");
+    if server().major() >= 16 {
+        admin("GRANT r10_one, r10_two TO r10_restorer WITH INHERIT TRUE");
+    }
+    repo.ok(&restore);
+    assert_eq!(pg_dump_schema(&target), pg_dump_schema(&source));
+}

@@ -34,7 +34,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            crate::harness::drop_subscriptions(&mut open(&self.0, Purpose::Write).client);
+            crate::harness::drop_subscriptions(&mut crate::harness::connect(&self.0, "postgres"));
             let mut session = open("postgres", Purpose::Write);
             session.execute(&format!("DROP DATABASE {} WITH (FORCE)", self.0)).unwrap();
         }

@@ -1,10 +1,10 @@
 //! The result of `pgark compare`. The JSON is specified in `docs/compare.md`.
 
-use super::{print_json, schema_diff, to_stdout};
+use super::{many, print_json, schema_diff, to_stdout};
 use crate::cli::exit::ExitCode;
 use crate::cli::progress::to_stderr;
 use crate::error::Result;
-use crate::model::name::Printable;
+use crate::model::name::{Printable, counted};
 use crate::ops::compare::{Named, Rows, Summary};
 use crate::rules::schema_diff::Comparison;
 use indicatif::HumanCount;
@@ -84,11 +84,11 @@ fn print_rows(summary: &Summary, rows: &Rows, quiet: bool) -> Result<()> {
     let equal = rows.differences.is_empty();
     if equal && !quiet {
         to_stdout(&format!(
-            "equal: {left} and {right}: {} tables, {} rows, {} sequences, {} large objects",
-            rows.tables,
-            HumanCount(rows.rows),
-            rows.sequences,
-            rows.large_objects
+            "equal: {left} and {right}: {}, {}, {}, {}",
+            counted(rows.tables, "table"),
+            many(rows.rows, "row"),
+            counted(rows.sequences, "sequence"),
+            many(rows.large_objects, "large object")
         ))?;
     }
     for (table, condition) in rows.chosen.iter().filter(|_| !quiet) {
@@ -99,8 +99,8 @@ fn print_rows(summary: &Summary, rows: &Rows, quiet: bool) -> Result<()> {
     }
     if !equal && !quiet {
         to_stderr(&format!(
-            "pgark: {left} and {right} differ in {} places",
-            rows.differences.len()
+            "pgark: {left} and {right} differ in {}",
+            counted(rows.differences.len(), "place")
         ));
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! The result of `pgark migrations consolidate`.
 
-use super::{print_json, to_stdout, took};
+use super::{on_one_screen, print_json, to_stdout, took};
 use crate::cli::exit::ExitCode;
 use crate::error::Result;
 use crate::model::name::{Printable, enumerate, shell_word};
@@ -42,7 +42,8 @@ pub fn consolidate(summary: &Summary, as_json: bool, quiet: bool) -> Result<()> 
         lines.push(format!("with {rows} rows of {}", Printable(table)));
     }
     lines.extend(summary.compared.iter().map(compared));
-    lines.extend(summary.uncompared.iter().map(|what| format!("not compared: {what}")));
+    let uncompared = summary.uncompared.iter();
+    lines.extend(uncompared.map(|what| format!("not compared: {}", on_one_screen(what))));
     if !summary.left_out.is_empty() {
         lines.push(format!("not in the new revision: {}", enumerate(&summary.left_out)));
     }

@@ -12,7 +12,7 @@ use crate::ops::observer::Observer;
 use crate::pg::catalog::{self, CatalogTable};
 use crate::pg::session::{Purpose, Session};
 use crate::pg::snapshot::{self, Snapshot};
-use crate::pg::{database, ddl, names};
+use crate::pg::{database, ddl, extensions, names};
 use crate::rules::object_selection::Uncarried;
 use crate::rules::pattern::Pattern;
 use crate::rules::selection::{Choice, Selection};
@@ -176,7 +176,7 @@ pub fn cover(
         None => Ok(()),
     };
     let mut not_carried = schema.not_carried;
-    not_carried.extend(extension_rows(session)?);
+    not_carried.extend(extension_rows(session, selection)?);
     let mut left_out = Vec::new();
     let mut sequences = None;
     let mut objects;
@@ -225,8 +225,9 @@ pub fn cover(
 }
 
 /// Rows that go neither with the tables nor with the extension that their table belongs to.
-fn extension_rows(leader: &mut Session) -> Result<Vec<NotCarried>> {
-    let tables = catalog::extension_tables_with_rows(&mut leader.client)?;
+fn extension_rows(leader: &mut Session, selection: &Selection) -> Result<Vec<NotCarried>> {
+    let mut tables = catalog::extension_tables_with_rows(&mut leader.client)?;
+    tables.retain(|(_, extension)| selection.takes_extension(extension) != Some(false));
     let left = |(table, extension): (QualifiedName, String)| NotCarried {
         class: ObjectClass::ExtensionDelta,
         name: format!("rows of {table}, which belongs to extension {extension}"),
@@ -265,26 +266,14 @@ pub fn choices(
     if let Some(pattern) = selection.unmatched(&names) {
         check_is_table(session, pattern)?;
     }
-    if !selection.with_children.is_empty() {
-        check_children(session, &selection.with_children)?;
+    if selection.of_extensions().next().is_some() {
+        selection.check_extensions(&extensions::names(&mut session.client)?)?;
     }
-    selection.choose(&names, parents(tables))
-}
-
-/// Fails for tables whose children a pattern speaks of, and does not match.
-fn check_children(session: &mut Session, patterns: &[Pattern]) -> Result<()> {
-    for (parent, child) in catalog::inherited(&mut session.client)? {
-        if let Some(pattern) = patterns.iter().find(|pattern| pattern.matches(&parent)) {
-            let text = format!(
-                "\"{}\" with its children is {parent} with {child}, which is no partition of it",
-                Printable(pattern.text())
-            );
-            return Err(Error::new(Kind::Usage, text).hint(
-                "partitions alone go with their table: write table for table_and_children, and a line for each child",
-            ));
-        }
-    }
-    Ok(())
+    let with_children = match selection.speaks_of_children() {
+        true => &selection.with_children(&catalog::inherited(&mut session.client)?)?,
+        false => selection,
+    };
+    with_children.choose(&names, parents(tables), |table| tables[table].extension.as_deref())
 }
 
 /// Fails where a pattern matches no table, but something else that has a name like one.

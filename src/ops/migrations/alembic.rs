@@ -5,7 +5,7 @@
 //! URL; libpq's variables. The rest is up to `--alembic` and `--alembic-env`. Whether it worked is
 //! seen in the database.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::model::connection::Connection;
 use crate::model::name::QualifiedName;
 use crate::pg::catalog;
@@ -144,9 +144,9 @@ impl Alembic {
 
     fn failed(&self, on: &Reach, arguments: &[&str], ended: &Ended) -> Error {
         Error::failed(format!(
-            "alembic {} failed: {}",
+            "alembic {} failed:{}",
             arguments.join(" "),
-            self.without_password(on, &ended.last_words())
+            quoted(&self.without_password(on, &ended.last_words()))
         ))
     }
 

@@ -7,7 +7,7 @@ use super::gate::{self, Behind, Held};
 use super::new_tree::{self, Written};
 use super::project::{self, AlembicProject, Sought};
 use super::proof::Compared;
-use super::scratch;
+use super::{scratch, unfit};
 use crate::archive::reader::ArchiveReader;
 use crate::error::Result;
 use crate::model::connection::Connection;
@@ -200,6 +200,7 @@ fn consolidate(
     let lock = ProjectLock::take(&gate::root(&options.sought)?)?;
     settle(&lock, options.dry_run, observer)?;
     let project = gate::load(&options.sought, observer)?;
+    unfit::check(&project)?;
     let graph = project.graph()?;
     checks::check_project(&project, &graph, &options.keep)?;
     let stamp = started.format("%Y%m%d-%H%M%S").to_string();

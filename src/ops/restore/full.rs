@@ -1,6 +1,7 @@
 //! An archive into an empty database: schema, rows, large objects, sequences, indexes and
 //! constraints, privileges, ANALYZE, proof.
 
+use super::owners::Owners;
 use super::{
     NOTHING_WRITTEN, Options, Proof, Summary, adapt, analyze, finish, keys, load, preflight, prove,
     roles, tell_target,
@@ -11,10 +12,11 @@ use crate::model::name::counted;
 use crate::model::schema::{ObjectClass, Purpose, SchemaObject, Section};
 use crate::ops::extension_rows;
 use crate::ops::interrupt::Interrupt;
+use crate::ops::lock_wait;
 use crate::ops::observer::Observer;
 use crate::pg::ident::literal;
-use crate::pg::session::{self, Session};
-use crate::pg::{catalog, target};
+use crate::pg::session::{self, Session, Statements};
+use crate::pg::{catalog, failure, target};
 use crate::rules::object_selection::{self, Selected};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -67,8 +69,14 @@ fn prepare(
 ) -> Result<Prepared> {
     let mut selected =
         object_selection::without(adapt::schema(reader, options)?, &options.leave_out)?;
-    let mut session = interrupt.open(&options.connection, database, session::Purpose::Write)?;
+    let mut session = interrupt
+        .open(&options.connection, database, session::Purpose::Write)
+        .map_err(|error| match failure::is_of_no_database(&error) {
+            true => error.hint("--create makes the database; or check its name"),
+            false => error,
+        })?;
     session.check_not_pooled()?;
+    bound(&mut session, options)?;
     if database.is_none() {
         tell_target("restoring into", &session.facts.database, &session, observer);
     }
@@ -89,6 +97,14 @@ fn prepare(
         observer.warn("restoring as a superuser: functions that the old database's owners wrote run with all rights");
     }
     Ok(Prepared { session, selected, created_roles })
+}
+
+/// Statements of this session wait for others' locks no longer than the run may wait.
+///
+/// # Errors
+/// The server's.
+pub fn bound(session: &mut impl Statements, options: &Options) -> Result<()> {
+    session.execute(&format!("SET lock_timeout = {}", options.lock_timeout.as_millis()))
 }
 
 /// Whether what is there is worth keeping.
@@ -127,7 +143,9 @@ fn give_up(
             target::lock(&mut session)?;
             let marked = target::is_marked(&mut session.client)?;
             if marked {
-                target::empty(&mut session)?;
+                bound(&mut session, options)?;
+                // A lock of somebody else's is no other restore.
+                target::empty(&mut session).map_err(|error| error.of_kind(Kind::Failed))?;
                 afterwards(&mut session);
             }
             Ok(marked)
@@ -160,9 +178,12 @@ fn restore(
 ) -> Result<Summary, Failure> {
     let manifest = reader.manifest();
     observer.phase("creating the schema", None);
+    let mut owners = Owners::of(session, objects, options);
+    owners.begin(session)?;
     for object in objects.iter().filter(|object| object.section == Section::PreData) {
         interrupt.check()?;
         create(session, object, options)?;
+        owners.made(session, object)?;
     }
     extension_rows::check(session, manifest)?;
     let rows = load::load_all(reader, session, options, database, observer, interrupt)?;
@@ -173,7 +194,11 @@ fn restore(
     let mut failed = Vec::new();
     let made = keys::create(session, manifest, objects, options, database, interrupt)?;
     let Late { definitions, row_security, refreshes, event_triggers } = Late::of(objects, &made);
-    create_late(session, &definitions, options, interrupt, Retry::Once, &mut failed)?;
+    let process = session.process();
+    lock_wait::told(&options.connection, database, process, observer, || {
+        create_late(session, &definitions, options, interrupt, Retry::Once, &mut failed)
+    })?;
+    owners.end(session)?;
     if !options.no_privileges {
         observer.phase("granting privileges", None);
         if let Err(error) = finish::privileges(session, manifest, objects, observer) {

@@ -145,7 +145,8 @@ impl Team<'_> {
         let room = "SELECT pg_catalog.set_config('maintenance_work_mem', '256MB', false)
              FROM pg_catalog.pg_settings
              WHERE name = 'maintenance_work_mem' AND setting::bigint < 262144";
-        if let Err(error) = session.execute(room) {
+        let ready = full::bound(session, self.options).and_then(|()| session.execute(room));
+        if let Err(error) = ready {
             return self.fail(error);
         }
         while let Some((piece, alone)) = self.next() {

@@ -1,6 +1,6 @@
 //! Rows, large objects and sequence positions into a database whose tables are there.
 
-use super::Options;
+use super::{Options, full};
 use crate::archive::frame;
 use crate::archive::manifest::{Chunk, LargeObject, TableEntry};
 use crate::archive::reader::ArchiveReader;
@@ -55,6 +55,7 @@ pub fn load_all(
             let connection = &options.connection;
             let mut copier = interrupt.open_copier(connection, database, Purpose::Write, &facts)?;
             copier.check_not_pooled()?;
+            full::bound(&mut copier, options)?;
             copier.use_encoding(encoding)?;
             Ok(copier)
         },

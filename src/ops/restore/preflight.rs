@@ -1,5 +1,6 @@
 //! What cannot work is said before anything is written.
 
+use super::owners::Owners;
 use super::{Options, extensions};
 use crate::archive::manifest::Manifest;
 use crate::error::{Error, Result};
@@ -39,15 +40,17 @@ pub fn empty_database(
     }
     check_rights(session, objects)?;
     extensions::check(session, objects, observer)?;
-    if !options.create_roles {
+    let check_roles = |session: &mut Session| {
         check_roles(session, manifest, objects, options)?;
+        Owners::of(session, objects, options).check(session)
+    };
+    if !options.create_roles {
+        check_roles(session)?;
         return Ok(Vec::new());
     }
     // The last of the checks, since it is the first that may leave something behind.
     let needed = roles(manifest, objects, options).named;
-    super::roles::make(session, manifest, &needed, observer, |session| {
-        check_roles(session, manifest, objects, options)
-    })
+    super::roles::make(session, manifest, &needed, observer, check_roles)
 }
 
 /// What the role may not create is named as a whole before the first of it fails.
@@ -92,6 +95,19 @@ fn right(object: &SchemaObject) -> Option<Right> {
     }
 }
 
+/// Fails for roles that the server does not have.
+///
+/// # Errors
+/// [`Kind::Refused`](crate::error::Kind::Refused), with all of them.
+pub fn check_there(session: &mut Session, named: &[String]) -> Result<()> {
+    let missing = catalog::missing_roles(&mut session.client, named)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::refused(format!("the server has no role {}", enumerate(&missing)))
+        .hint("create the roles, let --create-roles make them as they were, or restore with --no-owner --no-privileges"))
+}
+
 /// The roles that owners and privileges name must be there, and the restoring role must be able
 /// to act for owners and for those who granted.
 pub fn check_roles(
@@ -100,13 +116,9 @@ pub fn check_roles(
     objects: &[SchemaObject],
     options: &Options,
 ) -> Result<()> {
-    let Roles { named, acted_for } = roles(manifest, objects, options);
-    let missing = catalog::missing_roles(&mut session.client, &named)?;
-    if !missing.is_empty() {
-        return Err(Error::refused(format!("the server has no role {}", enumerate(&missing)))
-            .hint("create the roles, let --create-roles make them as they were, or restore with --no-owner --no-privileges"));
-    }
-    let foreign = catalog::foreign_roles(&mut session.client, &acted_for)?;
+    let Roles { named, acted_for, owners } = roles(manifest, objects, options);
+    check_there(session, &named)?;
+    let foreign = catalog::foreign_roles(&mut session.client, &acted_for, &owners)?;
     if !foreign.is_empty() {
         return Err(Error::refused(format!(
             "\"{}\" may not act for {}, who own or granted what is to be restored",
@@ -114,7 +126,7 @@ pub fn check_roles(
             enumerate(&foreign)
         ))
         .hint(
-            "restore as a superuser or a member of these roles, or with --no-owner --no-privileges",
+            "restore as a superuser or as a member of these roles that has their rights (INHERIT), or with --no-owner --no-privileges",
         ));
     }
     Ok(())
@@ -126,11 +138,14 @@ pub struct Roles {
     pub named: Vec<String>,
     /// Those of them that the restoring role must be able to act for.
     pub acted_for: Vec<String>,
+    /// Those of them whose rights it must have besides, to go on with what it has given them.
+    pub owners: Vec<String>,
 }
 
 /// What roles a restore needs.
 pub fn roles(manifest: &Manifest, objects: &[SchemaObject], options: &Options) -> Roles {
     let mut owners = BTreeSet::new();
+    let mut grantors = BTreeSet::new();
     let mut grantees = BTreeSet::new();
     let large_objects = match options.selection.is_everything() {
         true => &manifest.large_objects.objects[..],
@@ -152,12 +167,16 @@ pub fn roles(manifest: &Manifest, objects: &[SchemaObject], options: &Options) -
         let lists = lists.chain(large_objects.iter().filter_map(|object| object.access.as_ref()));
         for list in lists {
             grantees.extend(list.grants.iter().filter_map(|grant| grant.grantee.clone()));
-            owners.extend(granted_for(list, options.no_owner));
+            grantors.extend(granted_for(list, options.no_owner));
         }
     }
-    let acted_for: Vec<String> = owners.iter().cloned().collect();
-    let named = owners.union(&grantees).cloned().collect();
-    Roles { named, acted_for }
+    let acted_for: BTreeSet<String> = owners.union(&grantors).cloned().collect();
+    let named = acted_for.union(&grantees).cloned().collect();
+    Roles {
+        named,
+        acted_for: acted_for.into_iter().collect(),
+        owners: owners.into_iter().collect(),
+    }
 }
 
 /// Who granted, apart from the owner where the restoring role takes the owner's place.

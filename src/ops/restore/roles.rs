@@ -40,20 +40,26 @@ pub fn make(
     }
 }
 
-/// The same for a database that is to be made: it needs its owner first.
+/// The same for a database that is to be made: it needs its owner first. Roles that nobody makes
+/// must be there before anything is.
 pub fn make_for_new_database(
     session: &mut Session,
     manifest: &Manifest,
     objects: &[SchemaObject],
+    owner: Option<&str>,
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<Vec<String>> {
+    let mut needed = preflight::roles(manifest, objects, options).named;
+    if let Some(owner) = owner
+        && !needed.iter().any(|role| role == owner)
+    {
+        needed.push(owner.to_owned());
+    }
     if !options.create_roles {
+        preflight::check_there(session, &needed)?;
         return Ok(Vec::new());
     }
-    let mut needed = preflight::roles(manifest, objects, options).named;
-    let owner = manifest.database.as_ref().map(|database| database.owner.clone());
-    needed.extend(owner.filter(|_| !options.no_owner));
     make(session, manifest, &needed, observer, |_| Ok(()))
 }
 

@@ -74,7 +74,8 @@ pub fn run(
             .filter(|_| replaced.is_some() || !options.no_owner),
         tablespace: properties.and_then(|properties| properties.tablespace.as_deref()),
     };
-    let created_roles = make_roles(&mut session, reader, options, observer).map_err(before)?;
+    let created_roles =
+        make_roles(&mut session, reader, new.owner, options, observer).map_err(before)?;
     if let Err(error) = database::create(&mut session, &new) {
         roles::take_back(&mut session, &created_roles, observer);
         return Err(before(error));
@@ -161,11 +162,13 @@ fn free_names(session: &mut Session, target: &str) -> Result<(String, String)> {
 fn make_roles(
     session: &mut Session,
     reader: &ArchiveReader,
+    owner: Option<&str>,
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<Vec<String>> {
     let objects = object_selection::without(adapt::schema(reader, options)?, &options.leave_out)?;
-    roles::make_for_new_database(session, reader.manifest(), &objects.objects, options, observer)
+    let (manifest, objects) = (reader.manifest(), &objects.objects);
+    roles::make_for_new_database(session, manifest, objects, owner, options, observer)
 }
 
 /// What the archive says of its database, in the target's terms.
@@ -224,7 +227,10 @@ fn check_swap(session: &mut Session, target: &str, how: &How<'_>) -> Result<()> 
     if connected > 0 && !how.disconnect {
         return Err(Error::new(
             Kind::Locked,
-            format!("{connected} sessions are connected to \"{target}\""),
+            match connected {
+                1 => format!("1 session is connected to \"{target}\""),
+                _ => format!("{connected} sessions are connected to \"{target}\""),
+            },
         )
         .hint(
             "stop the application, or let pgark end the sessions at the swap with --disconnect",

@@ -133,7 +133,7 @@ fn choose<'a>(
         there.iter().position(|table| table.oid == above)
     };
     options.selection.check_database(database)?;
-    let choices = options.selection.choose(&names, parent)?;
+    let choices = options.selection.choose(&names, parent, |_| None)?;
     let chosen = |entry: &&TableEntry| {
         entry.data && positions.get(&entry.name).is_some_and(|p| choices[*p] == Choice::Whole)
     };

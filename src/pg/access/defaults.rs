@@ -8,10 +8,10 @@ use super::delta::delta;
 use super::held::{grants, list};
 use crate::error::{Error, Result};
 use crate::model::schema::{AccessList, Grant};
+use crate::pg::client::Client;
 use crate::pg::failure::server;
 use crate::pg::ident::quote;
 use crate::pg::session::shorten;
-use postgres::Client;
 
 /// One row of `pg_default_acl`.
 pub(crate) struct FutureObjects {

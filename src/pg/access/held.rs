@@ -2,10 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::model::schema::{AccessList, Grant};
+use crate::pg::client::Client;
 use crate::pg::ddl::functions::{SIGNATURE, display_name};
 use crate::pg::failure::server;
 use crate::pg::ident;
-use postgres::Client;
 use std::collections::BTreeSet;
 
 /// The access list of one object or column, as it is in the catalogs.

@@ -2,7 +2,7 @@
 //! PostgreSQL's protocol has been said.
 
 use super::target::{Address, Encryption, Keepalives, Place, Target};
-use super::watch::{Seen, Watch};
+use super::watch::Watch;
 use super::{peer, tls};
 use crate::error::{Error, Kind, Result};
 use bytes::BytesMut;
@@ -13,7 +13,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::{SocketAddr, UnixStream};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A connection to a server. The first message to send is the startup message.
@@ -25,7 +25,6 @@ pub struct Stream {
     transport: Transport,
     channel_binding: Option<Vec<u8>>,
     watch: Option<Watch>,
-    seen: Arc<Mutex<Seen>>,
     deadline: Option<Instant>,
     target: Target,
 }
@@ -57,9 +56,35 @@ pub fn dial(target: &Target) -> Result<Stream> {
 
 fn dial_at(target: &Target, place: &Place, encryption: Encryption) -> Result<Stream> {
     let deadline = target.connect_timeout.map(|timeout| Instant::now() + timeout);
-    let failed =
-        |error: io::Error| unreachable(format!("no connection to {}", target.address), error);
-    let transport = match place {
+    let transport = match reach(target, place)? {
+        Socket::Unix(stream) => Transport::Unix(stream),
+        Socket::Tcp(stream) if encryption == Encryption::Plain => Transport::Tcp(stream),
+        Socket::Tcp(mut stream) => {
+            bound(&stream, deadline).map_err(|error| no_connection(target, error))?;
+            if !target.tls.direct {
+                ask_for_tls(&mut stream)?;
+            }
+            return encrypted(target, stream, place, deadline);
+        }
+    };
+    Ok(Stream::new(transport, None, target.at(place, encryption), deadline))
+}
+
+/// A connection on which nothing has been said yet.
+pub enum Socket {
+    /// On this machine.
+    Unix(UnixStream),
+    /// Over the network.
+    Tcp(TcpStream),
+}
+
+/// Connects to one address, and sees to it that the connection is as the target wants it.
+///
+/// # Errors
+/// [`Kind::Server`] when nobody answers there, or somebody whom `requirepeer` does not allow.
+pub fn reach(target: &Target, place: &Place) -> Result<Socket> {
+    let failed = |error: io::Error| no_connection(target, error);
+    match place {
         Place::Unix(path) => {
             let address = match path.to_str().and_then(|path| path.strip_prefix('\0')) {
                 Some(name) => abstract_address(name),
@@ -70,28 +95,30 @@ fn dial_at(target: &Target, place: &Place, encryption: Encryption) -> Result<Str
             if let Some(user) = &target.required_peer {
                 peer::check(&stream, user)?;
             }
-            Transport::Unix(stream)
+            Ok(Socket::Unix(stream))
         }
         Place::Tcp(address) => {
-            let mut stream = match target.connect_timeout {
+            let stream = match target.connect_timeout {
                 Some(timeout) => TcpStream::connect_timeout(address, timeout),
                 None => TcpStream::connect(address),
             }
             .map_err(failed)?;
             set_up(&stream, target).map_err(failed)?;
-            match encryption {
-                Encryption::Plain => Transport::Tcp(stream),
-                Encryption::Tls => {
-                    bound(&stream, deadline).map_err(failed)?;
-                    if !target.tls.direct {
-                        ask_for_tls(&mut stream)?;
-                    }
-                    return encrypted(target, stream, place, deadline);
-                }
-            }
+            Ok(Socket::Tcp(stream))
         }
-    };
-    Ok(Stream::new(transport, None, target.at(place, encryption), deadline))
+    }
+}
+
+fn no_connection(target: &Target, error: io::Error) -> Error {
+    use io::ErrorKind::{HostUnreachable, NetworkUnreachable};
+    let no_way = matches!(error.kind(), HostUnreachable | NetworkUnreachable);
+    let failed = unreachable(format!("no connection to {}", target.address), error);
+    match &target.address {
+        Address::Tcp { at: Some(at), .. } if no_way && at.is_ipv6() => failed.hint(
+            "this machine has no way to IPv6 addresses: name a host that has an IPv4 address (of Supabase, the pooler in session mode, port 5432)",
+        ),
+        _ => failed,
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -266,10 +293,9 @@ impl Stream {
         target: Target,
         deadline: Option<Instant>,
     ) -> Self {
-        let seen = Arc::new(Mutex::new(Seen::default()));
         let private = target.is_private(target.encryption.first() == Some(&Encryption::Tls));
-        let watch = Some(Watch::new(target.methods.clone(), private, Arc::clone(&seen)));
-        Self { transport, channel_binding, watch, seen, deadline, target }
+        let watch = Some(Watch::new(target.methods.clone(), private, Arc::default()));
+        Self { transport, channel_binding, watch, deadline, target }
     }
 
     /// The server, narrowed to the address and the encryption that worked.
@@ -277,19 +303,9 @@ impl Stream {
         &self.target
     }
 
-    /// Whether TLS is in use.
-    pub fn encrypted(&self) -> bool {
-        matches!(self.transport, Transport::Tls(_))
-    }
-
     /// The data of `tls-server-end-point`, if TLS is in use and the certificate has any.
     pub fn channel_binding(&self) -> Option<&[u8]> {
         self.channel_binding.as_deref()
-    }
-
-    /// What was seen of the server's first messages.
-    pub fn seen(&self) -> Seen {
-        self.seen.lock().map_or_else(|poisoned| poisoned.into_inner().clone(), |seen| seen.clone())
     }
 
     /// Reading fails after so long without a byte; none is never.

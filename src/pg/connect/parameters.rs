@@ -182,7 +182,7 @@ fn check_supported(name: &str, value: &str) -> Result<()> {
             let error = Error::new(Kind::Usage, format!("pgark cannot do {name}{shown}"));
             Err(match allowed {
                 [] => error.hint("leave the parameter out"),
-                allowed => error.hint(format!("it knows {name}={}", allowed.join(" and "))),
+                allowed => error.hint(format!("{name} can be {}", allowed.join(", "))),
             })
         }
         _ => Ok(()),

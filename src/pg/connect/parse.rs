@@ -22,11 +22,26 @@ fn wrong(reason: impl Into<String>) -> Error {
         .hint("it should look like postgresql://user@host:5432/database, or like host=… dbname=…")
 }
 
+/// What may come second in a connection string for .NET, which has semicolons where libpq has spaces.
+const DOT_NET: &[&str] =
+    &["host", "server", "port", "database", "username", "user id", "password", "ssl mode"];
+
 /// Fails for what services print around a connection string, and people paste with it.
 fn check_pasted(text: &str) -> Result<()> {
     if text.starts_with("psql ") {
         return Err(wrong("it begins with \"psql\"")
             .hint("leave out \"psql\" and the quotes: the string alone is wanted"));
+    }
+    // Supabase's, and what Neon shows of a password.
+    if text.contains(":[YOUR-PASSWORD]@") || text.contains("****@") {
+        return Err(wrong("it holds a placeholder in the place of the password").hint(
+            "put the password itself there, or leave it out and say it in .pgpass or PGPASSWORD",
+        ));
+    }
+    // A semicolon of libpq's stands in a value, before none of these.
+    let after = text.split_once(';').and_then(|(_, rest)| rest.split_once('='));
+    if after.is_some_and(|(name, _)| DOT_NET.contains(&name.trim().to_ascii_lowercase().as_str())) {
+        return Err(wrong("it is one for .NET"));
     }
     if text.starts_with(['\'', '"', '`']) {
         return Err(wrong("it begins with a quote").hint("leave out the quotes around it"));
@@ -196,6 +211,7 @@ fn pairs(text: &str) -> Result<Values> {
             // The rest of a value that should have been quoted may be a secret.
             return Err(match parameters::is_known(name) {
                 true => wrong(format!("there is no \"=\" after \"{name}\"")),
+                false if !text.contains('=') => wrong("it is neither a URL nor a list of host=… and so on"),
                 false => wrong("there is a word without \"=\"")
                     .hint("a value with spaces stands in single quotes; a database's name alone is dbname=…"),
             });
@@ -281,6 +297,7 @@ mod tests {
             "postgresql://[2001:db8::1234]:5/d",
             &[("dbname", "d"), ("host", "2001:db8::1234"), ("port", "5")],
         );
+        same("postgresql://[fe80::1%25eth0]/", &[("host", "fe80::1%eth0")]);
         same("postgresql://%2Fvar%2Flib%2Fpg/d", &[("dbname", "d"), ("host", "/var/lib/pg")]);
         same(
             "postgresql:///d?host=/cloudsql/a:b:c",
@@ -345,6 +362,7 @@ mod tests {
         same("user= host=h", &[("user", "host=h")]);
         same("host=h host=i", &[("host", "i")]);
         same("password=postgresql://x", &[("password", "postgresql://x")]);
+        same("password=a;b host=h", &[("host", "h"), ("password", "a;b")]);
     }
 
     #[test]
@@ -383,6 +401,9 @@ mod tests {
         for (string, hint) in [
             ("psql 'postgresql://u:geheim@h/d'", "leave out \"psql\" and the quotes"),
             ("psql \"host=h password=geheim\"", "leave out \"psql\" and the quotes"),
+            ("postgresql://u:[YOUR-PASSWORD]@h/d", "put the password itself there"),
+            ("localhost:5432/d", "postgresql://user@host"),
+            ("User Id=u;Password=geheim;Server=h;Port=5432;Database=d", "postgresql://user@host"),
             ("DATABASE_URL=postgresql://u:geheim@h/d", "leave out \"DATABASE_URL=\""),
             ("export PG_URL='postgres://u:geheim@h/d'", "leave out \"PG_URL=\""),
             ("'postgresql://u:geheim@h/d'", "leave out the quotes"),

@@ -9,10 +9,11 @@ use super::settings::Wish;
 use super::{Address, Opened, Target};
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
+use crate::pg::client::Client;
 use crate::pg::failure::server;
-use postgres::{Client, SimpleQueryMessage};
 use std::sync::mpsc;
 use std::time::Duration;
+use tokio_postgres::SimpleQueryMessage;
 
 /// How long a second session may take to get a process; a pool whose sessions keep theirs may have
 /// none left.
@@ -24,9 +25,8 @@ const ROUNDS: usize = 3;
 /// Fails for a session that does not keep its process.
 ///
 /// PostgreSQL itself tells a new session the process that it has; what a pooler tells is made up.
-/// Where the two differ, or that cannot be heard (unix sockets), a second session begins a
-/// transaction: it has the first one's process, or sends the first one to another, only where
-/// processes are shared.
+/// Where the two differ, a second session begins a transaction: it has the first one's process, or
+/// sends the first one to another, only where processes are shared.
 ///
 /// # Errors
 /// [`Kind::Server`], with what to use instead.
@@ -35,7 +35,8 @@ pub fn check(connection: &Connection, opened: &mut Opened) -> Result<()> {
     let failed = |error| server("cannot ask for the server process", error);
     let own = process(&mut opened.client, "").map_err(failed)?;
     let known = |settled: &std::collections::BTreeSet<String>| settled.contains(&target.database);
-    if opened.process == own || connection.settled.steady.lock().is_ok_and(|s| known(&s)) {
+    if own == Some(opened.key.process) || connection.settled.steady.lock().is_ok_and(|s| known(&s))
+    {
         return Ok(());
     }
     let (say, hear) = mpsc::channel();
@@ -66,7 +67,7 @@ pub fn check(connection: &Connection, opened: &mut Opened) -> Result<()> {
 /// A second session: says the process of each of its transactions, and ends each when told to. None
 /// stands for a pooler that allows no transactions at all.
 fn beside(target: &Target, say: &mpsc::Sender<Option<i32>>, wait: &mpsc::Receiver<()>) {
-    let search = Search { wish: Wish::Any, known: true };
+    let search = Search { wish: Wish::Any };
     // Where there is no second session to be had, nothing is shared with it.
     let Ok(mut opened) = search.run(std::slice::from_ref(target)) else { return };
     for _ in 0..ROUNDS {
@@ -92,11 +93,14 @@ fn beside(target: &Target, say: &mpsc::Sender<Option<i32>>, wait: &mpsc::Receive
     }
 }
 
-fn said(error: &postgres::Error) -> &str {
+fn said(error: &tokio_postgres::Error) -> &str {
     error.as_db_error().map_or("", |error| error.message())
 }
 
-fn process(client: &mut Client, before: &str) -> std::result::Result<Option<i32>, postgres::Error> {
+fn process(
+    client: &mut Client,
+    before: &str,
+) -> std::result::Result<Option<i32>, tokio_postgres::Error> {
     let answer = client.simple_query(&format!("{before}SELECT pg_catalog.pg_backend_pid()"))?;
     Ok(answer.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
@@ -117,7 +121,7 @@ fn moves(target: &Target) -> Error {
 }
 
 /// The error for a pooler that refuses the session for a parameter that PostgreSQL itself takes.
-pub fn takes_no_options(target: &Target, error: postgres::Error) -> Error {
+pub fn takes_no_options(target: &Target, error: tokio_postgres::Error) -> Error {
     server(
         format!("{} is a connection pooler that takes no options for the server", target.address),
         error,
@@ -153,7 +157,7 @@ mod tests {
     #[test]
     fn the_advice_is_what_the_service_has() {
         let advice = |host: &str, port| {
-            advice(&Address::Tcp { host: host.to_owned(), ip: None, port, shuffled: false })
+            advice(&Address::Tcp { host: host.to_owned(), at: None, port, shuffled: false })
         };
         let neon = advice("ep-cool-1-pooler.eu-central-1.aws.neon.tech", 5432);
         assert!(neon.ends_with("the host is ep-cool-1.eu-central-1.aws.neon.tech"), "{neon}");

@@ -1,27 +1,26 @@
 //! The search for a server that takes the session: hosts, their addresses, encrypted or not.
 
 use super::dial::{DoesNotEncrypt, unreachable};
-use super::driver::{Attempt, ask, attempt};
+use super::driver::{Attempt, attempt};
 use super::settings::Wish;
-use super::target::{Address, ChannelBinding, Encryption, Place, Target};
+use super::target::{Encryption, Place, Target};
 use super::watch::{Method, Refusal, Seen};
 use super::{Opened, pooler, tls};
 use crate::error::{Error, Kind};
+use crate::pg::client::Client;
 use crate::pg::failure::{is_servers, server};
 use crate::pg::ident;
-use postgres::Client;
-use postgres::error::SqlState;
 use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::fmt;
 use std::result::Result;
+use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::error::SqlState;
 
 /// What is searched for.
 pub struct Search {
     /// Which of several servers is wanted.
     pub wish: Wish,
-    /// The server is one with which a session has been opened before.
-    pub known: bool,
 }
 
 /// Why a search ended without a session.
@@ -139,24 +138,14 @@ impl Search {
         encryption: Encryption,
         wish: Wish,
     ) -> Result<Opened, Failure> {
-        if target.channel_binding == ChannelBinding::Require && encryption == Encryption::Plain {
-            return Err(Failure::Refused(Error::new(
-                Kind::Server,
-                "channel_binding=require needs an encrypted connection",
-            )));
+        if encryption == Encryption::Plain
+            && let Some(demand) = target.demand_of_encryption()
+        {
+            let text = format!("{demand} needs an encrypted connection");
+            return Err(Failure::Refused(Error::new(Kind::Server, text)));
         }
-        let asked = match &target.address {
-            // Whose process it is can be told of pgark's own connection alone.
-            Address::Unix { .. } if !self.known || target.required_peer.is_some() => {
-                ask(target).map_err(Failure::Unreachable)?
-            }
-            _ => Seen::default(),
-        };
-        if let Some(refusal) = &asked.refused {
-            return Err(not_allowed(refusal));
-        }
-        let Attempt { session, connector, seen } =
-            attempt(target, place, encryption, asked).map_err(Failure::Unreachable)?;
+        let Attempt { session, seen } =
+            attempt(target, place, encryption).map_err(Failure::Unreachable)?;
         let mut client = session.map_err(|error| classify(target, &seen, error))?;
         match fits(&mut client, wish) {
             Ok(None) => {}
@@ -171,8 +160,8 @@ impl Search {
                 return Err(Failure::Unreachable(failed));
             }
         }
-        let (process, method) = (seen.process, seen.method);
-        Ok(Opened { client, target: target.clone(), connector, process, method })
+        let (target, key) = (target.clone(), seen.key.unwrap_or_default());
+        Ok(Opened { client, target, key, method: seen.method })
     }
 }
 
@@ -241,11 +230,11 @@ impl std::error::Error for Tried {
 fn fits(
     client: &mut Client,
     wish: Wish,
-) -> std::result::Result<Option<&'static str>, postgres::Error> {
-    let mut is = |question: &str, yes: &str| -> Result<bool, postgres::Error> {
+) -> std::result::Result<Option<&'static str>, tokio_postgres::Error> {
+    let mut is = |question: &str, yes: &str| -> Result<bool, tokio_postgres::Error> {
         let answer = client.simple_query(question)?;
         Ok(answer.iter().any(|message| match message {
-            postgres::SimpleQueryMessage::Row(row) => row.get(0) == Some(yes),
+            SimpleQueryMessage::Row(row) => row.get(0) == Some(yes),
             _ => false,
         }))
     };
@@ -271,7 +260,7 @@ fn not_allowed(refusal: &Refusal) -> Failure {
     })
 }
 
-fn classify(target: &Target, seen: &Seen, error: postgres::Error) -> Failure {
+fn classify(target: &Target, seen: &Seen, error: tokio_postgres::Error) -> Failure {
     if let Some(refusal) = &seen.refused {
         return not_allowed(refusal);
     }

@@ -7,7 +7,7 @@ use super::tls::{Check, Roots, Showing, Tls};
 use super::watch::Methods;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::{Asking, Connection, Password};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -214,40 +214,37 @@ fn addresses(values: &Values) -> Result<Vec<Address>> {
         };
         let ip = match ips.get(number).copied() {
             None | Some("") => None,
-            Some(ip) => Some(check_zone(ip).and_then(|()| {
-                ip.parse::<IpAddr>().map_err(|error| {
-                    Error::new(Kind::Usage, format!("\"{ip}\" is not an address for hostaddr"))
-                        .caused_by(error)
-                })
-            })?),
+            Some(ip) => Some((ip, address(ip, port)?)),
         };
         let host = hosts.get(number).copied().unwrap_or_default();
-        check_zone(host)?;
         found.push(match (host, ip) {
-            (host, Some(ip)) => {
-                let host = if host.is_empty() { ip.to_string() } else { host.to_owned() };
-                Address::Tcp { host, ip: Some(ip), port, shuffled }
+            (host, Some((ip, at))) => {
+                let host = if host.is_empty() { ip } else { host }.to_owned();
+                Address::Tcp { host, at: Some(at), port, shuffled }
             }
             ("", None) => default_address(port, shuffled),
             (folder, None) if folder.starts_with(['/', '@']) => {
                 Address::Unix { folder: folder.to_owned(), port }
             }
-            (host, None) => Address::Tcp { host: host.to_owned(), ip: None, port, shuffled },
+            (host, None) => Address::Tcp { host: host.to_owned(), at: None, port, shuffled },
         });
     }
     Ok(found)
 }
 
-/// Fails for an address that is one only together with a network interface: the crate that opens
-/// sessions takes none, and its own address alone leads nowhere.
-fn check_zone(address: &str) -> Result<()> {
-    match address.split_once('%') {
-        Some((ip, zone)) if ip.parse::<Ipv6Addr>().is_ok() => {
-            let text = format!("pgark cannot use the zone \"%{zone}\" of the address {ip}");
-            Err(Error::new(Kind::Usage, text)
-                .hint("name the server by a name, or by an address that is not link-local"))
+/// The address that `hostaddr` gives. One that is an address only together with a network interface
+/// (`fe80::1%eth0`) is the system's to read, which knows the interfaces.
+fn address(text: &str, port: u16) -> Result<SocketAddr> {
+    let wrong = || Error::new(Kind::Usage, format!("\"{text}\" is not an address for hostaddr"));
+    match text.split_once('%') {
+        Some((ip, _)) if ip.parse::<Ipv6Addr>().is_ok() => {
+            let found = (text, port).to_socket_addrs().map_err(|error| wrong().caused_by(error))?;
+            found.into_iter().next().ok_or_else(wrong)
         }
-        _ => Ok(()),
+        _ => {
+            let ip: IpAddr = text.parse().map_err(|error| wrong().caused_by(error))?;
+            Ok(SocketAddr::new(ip, port))
+        }
     }
 }
 
@@ -264,7 +261,7 @@ fn default_address(port: u16, shuffled: bool) -> Address {
     let socket = format!(".s.PGSQL.{port}");
     match SOCKET_FOLDERS.iter().find(|folder| Path::new(folder).join(&socket).exists()) {
         Some(folder) => Address::Unix { folder: (*folder).to_owned(), port },
-        None => Address::Tcp { host: String::from("localhost"), ip: None, port, shuffled },
+        None => Address::Tcp { host: String::from("localhost"), at: None, port, shuffled },
     }
 }
 
@@ -392,6 +389,7 @@ fn tls(connection: &Connection, values: &Values) -> Result<Tls> {
 mod tests {
     use super::*;
     use crate::pg::connect::parse::parse;
+    use crate::pg::connect::target::Place;
 
     fn read(string: &str) -> Result<Vec<Target>> {
         targets(&Connection::default(), &parse(string)?, None)
@@ -437,6 +435,13 @@ mod tests {
         assert_eq!(addresses("user=u host=a,b hostaddr=::1,"), ["a:5432 (::1)", "b:5432"]);
         assert_eq!(addresses("user=u hostaddr=127.0.0.1,::1"), ["127.0.0.1:5432", "[::1]:5432"]);
         assert_eq!(addresses("user=u host=@abstract port=2"), ["@abstract:2"]);
+        assert_eq!(addresses("user=u host=fe80::1%lo hostaddr=fe80::1%lo"), ["[fe80::1%lo]:5432"]);
+        let [Place::Tcp(SocketAddr::V6(at))] =
+            one("user=u hostaddr=fe80::1%lo").places().unwrap()[..]
+        else {
+            panic!("one address")
+        };
+        assert_ne!(at.scope_id(), 0, "a link-local address is one of an interface");
         for wrong in [
             "host=a,b port=1,2,3",
             "host=a,b hostaddr=::1",
@@ -444,8 +449,7 @@ mod tests {
             "host=a port=65536",
             "host=a port=x",
             "hostaddr=name",
-            "hostaddr=fe80::1%eth0",
-            "host=fe80::1%eth0",
+            "hostaddr=fe80::1%no such interface",
         ] {
             let error = read(&format!("user=u {wrong}")).unwrap_err();
             assert_eq!(error.kind(), Kind::Usage, "{wrong}");

@@ -1,10 +1,10 @@
 //! One server to try, with everything that it takes to open a session there.
 
-use super::tls::Tls;
+use super::tls::{Showing, Tls};
 use super::watch::Methods;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::{Password, Person};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +78,7 @@ pub enum Address {
         /// The name that was given, for the certificate; an address if there was none.
         host: String,
         /// The address, if it is known; else the host's addresses are tried one after the other.
-        ip: Option<IpAddr>,
+        at: Option<SocketAddr>,
         /// The port.
         port: u16,
         /// The host's addresses are tried in any order.
@@ -142,14 +142,16 @@ impl Target {
                 };
                 return Ok(vec![Place::Unix(PathBuf::from(path))]);
             }
-            Address::Tcp { ip: Some(ip), port, .. } => {
-                return Ok(vec![Place::Tcp(SocketAddr::new(*ip, *port))]);
-            }
-            Address::Tcp { host, ip: None, port, shuffled } => (host.as_str(), *port, *shuffled),
+            Address::Tcp { at: Some(at), .. } => return Ok(vec![Place::Tcp(*at)]),
+            Address::Tcp { host, at: None, port, shuffled } => (host.as_str(), *port, *shuffled),
         };
         let unknown = || {
-            Error::new(Kind::Server, format!("host \"{host}\" has no address"))
-                .hint("check the host's name in the connection string or in PGHOST")
+            Error::new(Kind::Server, format!("host \"{host}\" has no address")).hint(match host {
+                host if host.ends_with(".railway.internal") => {
+                    "only programs that run on Railway know this name: from elsewhere, use DATABASE_PUBLIC_URL"
+                }
+                _ => "check the host's name in the connection string or in PGHOST",
+            })
         };
         let mut found: Vec<Place> = match (host, port).to_socket_addrs() {
             Ok(addresses) => addresses.map(Place::Tcp).collect(),
@@ -167,8 +169,8 @@ impl Target {
     /// The same target, narrowed to what worked.
     pub fn at(&self, place: &Place, encryption: Encryption) -> Self {
         let mut target = Self { encryption: vec![encryption], ..self.clone() };
-        if let (Address::Tcp { ip, .. }, Place::Tcp(address)) = (&mut target.address, place) {
-            *ip = Some(address.ip());
+        if let (Address::Tcp { at, .. }, Place::Tcp(address)) = (&mut target.address, place) {
+            *at = Some(*address);
         }
         target
     }
@@ -177,7 +179,18 @@ impl Target {
     pub fn is_private(&self, encrypted: bool) -> bool {
         match &self.address {
             Address::Unix { .. } => true,
-            Address::Tcp { ip, .. } => encrypted || ip.is_some_and(|ip| ip.is_loopback()),
+            Address::Tcp { at, .. } => encrypted || at.is_some_and(|at| at.ip().is_loopback()),
+        }
+    }
+
+    /// What the connection demands that only an encrypted one can give.
+    pub fn demand_of_encryption(&self) -> Option<&'static str> {
+        if self.channel_binding == ChannelBinding::Require {
+            Some("channel_binding=require")
+        } else if self.tls.showing == Showing::Require {
+            Some("sslcertmode=require")
+        } else {
+            None
         }
     }
 
@@ -191,11 +204,16 @@ impl std::fmt::Display for Address {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unix { folder, port } => write!(out, "{folder}:{port}"),
-            Self::Tcp { host, port, ip: Some(ip), .. } if *host != ip.to_string() => {
-                write!(out, "{host}:{port} ({ip})")
+            Self::Tcp { host, port, at: Some(at), .. } if !is_written(host, *at) => {
+                write!(out, "{host}:{port} ({})", at.ip())
             }
             Self::Tcp { host, port, .. } if host.contains(':') => write!(out, "[{host}]:{port}"),
             Self::Tcp { host, port, .. } => write!(out, "{host}:{port}"),
         }
     }
+}
+
+/// Whether the host is the address itself, with or without its network interface.
+fn is_written(host: &str, address: SocketAddr) -> bool {
+    host.split('%').next() == Some(address.ip().to_string().as_str())
 }

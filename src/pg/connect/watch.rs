@@ -96,16 +96,23 @@ impl Methods {
 /// What was seen of the beginning of a session.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// The server sent something that is no refusal of encryption.
-    pub answered: bool,
     /// How the server wanted the user to be proved.
     pub method: Option<Method>,
-    /// The process that the server says the session has.
-    pub process: Option<i32>,
+    /// What the server calls the session.
+    pub key: Option<Key>,
     /// Why pgark broke off.
     pub refused: Option<Refusal>,
     /// The session is ready.
     pub ready: bool,
+}
+
+/// What the server calls a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Key {
+    /// Its process; a pooler names one of its own making.
+    pub process: i32,
+    /// What proves that a request to cancel comes from whoever has the session.
+    pub secret: i32,
 }
 
 /// A demand of the server that the connection does not allow.
@@ -208,15 +215,15 @@ impl Watch {
             Ok(seen) => seen,
             Err(poisoned) => poisoned.into_inner(),
         };
-        seen.answered = true;
         let number = self.body.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
+        let second = self.body.last_chunk().map(|bytes| i32::from_be_bytes(*bytes));
         let method = match (kind, number) {
             (b'Z', _) => {
                 seen.ready = true;
                 return Ok(true);
             }
-            (b'K', number) => {
-                seen.process = number;
+            (b'K', _) => {
+                seen.key = number.zip(second).map(|(process, secret)| Key { process, secret });
                 return Ok(false);
             }
             (b'R', Some(12)) => {
@@ -289,7 +296,7 @@ mod tests {
             request(12, b"v=..."),
             request(0, b""),
             message(b'S', b"server_version\x0018.1\0"),
-            message(b'K', &[0, 0, 1, 2, 9, 9, 9, 9]),
+            message(b'K', &[0, 0, 1, 2, 0, 0, 0, 3]),
             message(b'Z', b"I"),
         ]
         .concat();
@@ -299,7 +306,8 @@ mod tests {
                 bytes.chunks(size).map(|chunk| watch.observe(chunk).unwrap()).collect();
             assert!(ready.iter().filter(|ready| **ready).count() == 1 && ready[ready.len() - 1]);
             let seen = seen.lock().unwrap();
-            assert_eq!((seen.method, seen.process), (Some(Method::ScramSha256), Some(258)));
+            assert_eq!(seen.method, Some(Method::ScramSha256));
+            assert_eq!(seen.key, Some(Key { process: 258, secret: 3 }));
         }
     }
 

@@ -6,8 +6,8 @@ use super::functions::{SIGNATURE, display_name};
 use super::rows::{self, Record, USER_SCHEMA};
 use crate::error::Result;
 use crate::model::schema::ObjectClass;
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 
 /// Collects the aggregates that users made.
 pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) -> Result<()> {

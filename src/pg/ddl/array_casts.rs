@@ -4,10 +4,12 @@
 //! `text[]` as a whole, and deparsed as `(ARRAY['a'::character varying, …])::text[]`. Read back,
 //! a cast right after `ARRAY[…]` is pushed down to every element: another tree, and another text
 //! the next time. (pg_dump's own output changes so after one restore.) A cast to the array's own
-//! type in between, which does nothing, keeps the outer cast whole.
+//! type in between, which does nothing, keeps the outer cast whole; where the text does not say that
+//! type, `anyarray` does: it leaves its argument as it is.
 
-/// `sql` with that cast put in wherever all elements of an array are cast to one type, and the
-/// array to another.
+use super::lexing::{closing, find, string, unquoted};
+
+/// `sql` with that cast put in wherever an array is cast to another type as a whole.
 pub(super) fn keep(sql: &str) -> String {
     const OPENING: &str = "(ARRAY[";
     let mut kept = String::with_capacity(sql.len());
@@ -16,54 +18,20 @@ pub(super) fn keep(sql: &str) -> String {
         let inside = start + OPENING.len();
         let Some(length) = end_of_array(&rest[inside..]) else { break };
         let (elements, after) = (&rest[inside..inside + length], &rest[inside + length..]);
-        match element_type(elements) {
-            Some(element) if after.starts_with("])::") => {
-                kept.push_str(&rest[..start]);
-                kept.push_str(&format!("(({}{elements}])::{element}[]", &OPENING[1..]));
-                // What follows is `)::outer[]`.
-                rest = &after[1..];
-            }
-            _ => {
-                kept.push_str(&rest[..inside]);
-                rest = &rest[inside..];
-            }
+        if after.starts_with("])::") {
+            let own = element_type(elements).map(|element| format!("{element}[]"));
+            let own = own.as_deref().unwrap_or("anyarray");
+            kept.push_str(&rest[..start]);
+            kept.push_str(&format!("(({}{}])::{own}", &OPENING[1..], keep(elements)));
+            // What follows is `)::outer[]`.
+            rest = &after[1..];
+        } else {
+            kept.push_str(&rest[..inside]);
+            rest = &rest[inside..];
         }
     }
     kept.push_str(rest);
     kept
-}
-
-/// What stands in `text` outside of strings, quoted names, dollar quotes and comments: positions
-/// and characters, with the depth of parentheses and brackets before and after each.
-fn unquoted(text: &str) -> impl Iterator<Item = Unquoted> {
-    let (mut position, mut depth) = (0, 0_i32);
-    std::iter::from_fn(move || {
-        while let Some(length) = quoted(&text[position..]) {
-            position += length;
-        }
-        let character = text[position..].chars().next()?;
-        let before = depth;
-        match character {
-            '(' | '[' => depth += 1,
-            ')' | ']' => depth -= 1,
-            _ => {}
-        }
-        let found = Unquoted { position, character, before, after: depth };
-        position += character.len_utf8();
-        Some(found)
-    })
-}
-
-struct Unquoted {
-    position: usize,
-    character: char,
-    before: i32,
-    after: i32,
-}
-
-/// Position of `wanted` outside of quotes.
-pub(super) fn find(text: &str, wanted: &str) -> Option<usize> {
-    unquoted(text).map(|at| at.position).find(|position| text[*position..].starts_with(wanted))
 }
 
 /// Length of the elements up to the bracket that closes the array.
@@ -95,55 +63,13 @@ fn element_type(elements: &str) -> Option<&str> {
 /// parentheses, and then `::type`.
 fn last_cast(element: &str) -> Option<&str> {
     let operand = match element.chars().next()? {
-        '\'' => quoted(element)?,
+        '\'' | 'E' => string(element)?,
         '(' => closing(element)?,
         'N' if element.starts_with("NULL") => 4,
         _ => return None,
     };
     let cast = element.get(operand..)?.strip_prefix("::")?;
     (!cast.contains("::") && !cast.is_empty()).then_some(cast)
-}
-
-/// Length of the parenthesis at the beginning of `text`.
-fn closing(text: &str) -> Option<usize> {
-    unquoted(text).find(|at| at.after == 0).map(|at| at.position + at.character.len_utf8())
-}
-
-/// Length of the quoted thing at the beginning of `text`: a string, a quoted name, a dollar
-/// quote or a comment. (PostgreSQL, "Lexical Structure".)
-fn quoted(text: &str) -> Option<usize> {
-    let until = |from: usize, end: &str| {
-        text[from..].find(end).map_or(text.len(), |found| from + found + end.len())
-    };
-    let bytes = text.as_bytes();
-    match bytes.first()? {
-        quote @ (b'\'' | b'"') => Some(until(1, std::str::from_utf8(&[*quote]).ok()?)),
-        b'E' if bytes.get(1) == Some(&b'\'') => Some(end_of_escapes(text)),
-        b'-' if text.starts_with("--") => Some(until(2, "\n")),
-        b'/' if text.starts_with("/*") => Some(until(2, "*/")),
-        b'$' => {
-            let tag = text[1..].find('$').map(|end| &text[..end + 2])?;
-            let name = &tag[1..tag.len() - 1];
-            let is_tag = name.chars().all(|c| c.is_alphanumeric() || c == '_')
-                && !name.starts_with(|c: char| c.is_ascii_digit());
-            is_tag.then(|| until(tag.len(), tag))
-        }
-        _ => None,
-    }
-}
-
-/// Length of a string with backslash escapes.
-fn end_of_escapes(text: &str) -> usize {
-    let mut escaped = false;
-    for (position, character) in text.char_indices().skip(2) {
-        match character {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '\'' => return position + 1,
-            _ => {}
-        }
-    }
-    text.len()
 }
 
 #[cfg(test)]
@@ -161,12 +87,22 @@ mod tests {
     }
 
     #[test]
+    fn an_array_of_an_unsaid_type_does_too() {
+        assert_eq!(
+            keep("x = ANY ((ARRAY[a, 'b'::v, (ARRAY[c])::t[]])::text[])"),
+            "x = ANY (((ARRAY[a, 'b'::v, ((ARRAY[c])::anyarray)::t[]])::anyarray)::text[])"
+        );
+        assert_eq!(
+            keep("x = ANY ((ARRAY['it''s'::v, ''::v])::text[])"),
+            "x = ANY (((ARRAY['it''s'::v, ''::v])::v[])::text[])"
+        );
+    }
+
+    #[test]
     fn everything_else_stays_as_it_is() {
         for sql in [
             "CHECK ((a = ANY (ARRAY[1, 2])))",
             "CHECK (a = ANY (ARRAY['x'::text, 'y'::text]))",
-            "x = ANY ((ARRAY[1, b])::bigint[])",
-            "x = ANY ((ARRAY['a'::c, 'b'::d])::text[])",
             "'(ARRAY[''a''::varchar])::text[]'",
             "$f$ (ARRAY['a'::varchar])::text[] $f$",
             "\"(ARRAY['a'::varchar])::text[]\"",

@@ -6,8 +6,8 @@ use super::functions::unquoted;
 use super::rows;
 use crate::error::Result;
 use crate::model::schema::ObjectClass;
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 
 /// Collects casts and transforms that users made, between types of the system as well.
 pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) -> Result<()> {

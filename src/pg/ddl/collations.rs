@@ -5,8 +5,8 @@ use super::dependencies::Graph;
 use super::rows::{self, Record, USER_SCHEMA, since};
 use crate::error::Result;
 use crate::model::schema::ObjectClass;
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 
 /// Collects the collations and conversions that users made.
 pub(super) fn collect(

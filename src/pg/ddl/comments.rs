@@ -6,8 +6,8 @@ use super::rows;
 use crate::error::Result;
 use crate::model::catalog::Property;
 use crate::model::schema::{ObjectClass, Purpose, Statement};
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 
 /// Adds the comments to the objects they are on.
 pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) -> Result<()> {

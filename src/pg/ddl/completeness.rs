@@ -5,7 +5,7 @@ use super::dependencies::Graph;
 use super::rows;
 use crate::error::Result;
 use crate::model::schema::ObjectClass;
-use postgres::Client;
+use crate::pg::client::Client;
 
 /// Makes sure that every row a user made is made by an object, comes with one or with an
 /// extension, or has been reported; what is left is of a kind that this version does not know,

@@ -3,14 +3,15 @@
 use super::collection::{Collection, Draft, Key};
 use super::columns::{self, Column, NotNull};
 use super::dependencies::Graph;
-use super::exclusions;
+use super::exclusions::{self, Reach};
 use super::relations::{Relation, Relations};
 use super::rows::{self, since};
+use super::validation::validate;
 use crate::error::Result;
 use crate::model::catalog::{Address, Description, Property};
-use crate::model::schema::{ObjectClass, Statement};
+use crate::model::schema::ObjectClass;
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 use std::collections::HashMap;
 
 /// A row of `pg_constraint`.
@@ -201,9 +202,13 @@ impl Constraints {
         map.get(&oid).into_iter().flatten().map(|position| &self.all[*position])
     }
 
+    pub fn of_table(&self, table: u32) -> impl Iterator<Item = &Constraint> {
+        self.of(&self.of_relation, table)
+    }
+
     /// The CHECK constraints of a table, in the order of their names.
     pub fn checks(&self, table: u32) -> Vec<&Constraint> {
-        self.of(&self.of_relation, table).filter(|constraint| constraint.kind == 'c').collect()
+        self.of_table(table).filter(|constraint| constraint.kind == 'c').collect()
     }
 
     pub fn of_domain(&self, domain: u32) -> Vec<&Constraint> {
@@ -212,15 +217,20 @@ impl Constraints {
 
     /// The NOT NULL constraints of a table; before 18 there are none.
     pub fn not_nulls(&self, table: u32) -> impl Iterator<Item = &Constraint> {
-        self.of(&self.of_relation, table).filter(|constraint| constraint.kind == 'n')
+        self.of_table(table).filter(|constraint| constraint.kind == 'n')
+    }
+
+    /// The constraints of a table that have an index.
+    pub fn indexed(&self, table: u32) -> impl Iterator<Item = &Constraint> {
+        self.of_table(table).filter(|own| matches!(own.kind, 'p' | 'u' | 'x'))
+    }
+
+    /// What a partition has from this one.
+    pub fn copy_on(&self, constraint: &Constraint, partition: u32) -> Option<&Constraint> {
+        self.of_table(partition).find(|copy| copy.parent == constraint.oid)
     }
 
     /// Whether NOT NULL is a constraint with a name.
-    /// Whether partitions have it from this one.
-    pub fn has_copies(&self, constraint: &Constraint) -> bool {
-        self.all.iter().any(|copy| copy.parent == constraint.oid)
-    }
-
     pub fn name_not_null(&self) -> bool {
         self.names_not_null
     }
@@ -315,7 +325,12 @@ pub(super) fn collect(
             root = parent;
         }
         if copy.excludes {
-            exclusions::come_from_above(out, relations, copy, root)?;
+            let (table, draft) = (relations.get(root.relation), out.maker(root.key()));
+            if let (Some(table), Some(draft)) = (table, draft)
+                && exclusions::reach(constraints, relations, table, root) == Reach::All
+            {
+                exclusions::come_from_above(out, relations, copy, draft)?;
+            }
             continue;
         }
         if copy.kind != 'f' {
@@ -372,7 +387,7 @@ fn collect_check(
     out.commentable(constraint.key(), index, constraint.comment_target(table));
     // The children's copies come into being here, and only then can be commented on.
     for below in relations.descendants(table.oid) {
-        let copies = constraints.of(&constraints.of_relation, below.oid);
+        let copies = constraints.of_table(below.oid);
         for copy in copies.filter(|copy| copy.name == constraint.name) {
             if out.is_implied(copy.key()) {
                 out.commentable(copy.key(), index, copy.comment_target(below));
@@ -383,55 +398,6 @@ fn collect_check(
         }
     }
     Ok(())
-}
-
-/// A copy that was made or validated later than what it is a copy of can be valid before that is.
-/// Validation reaches the children too, so it is said where all of them are valid.
-fn validate(
-    out: &mut Collection,
-    relations: &Relations,
-    constraints: &Constraints,
-    table: &Relation,
-    name: &str,
-    draft: usize,
-) {
-    let valid = |relation: &Relation| {
-        let mut own = constraints.of(&constraints.of_relation, relation.oid);
-        own.find(|own| own.name == name && own.validated && out.is_implied(own.key()))
-    };
-    let Some(own) = valid(table) else { return };
-    // A NOT NULL is found below by its column, whatever its name.
-    let column = own.column.and_then(|number| relations.column(table.oid, number));
-    let valid_below = |below: &Relation| match column {
-        Some(column) => constraints.not_nulls(below.oid).any(|own| {
-            let of = own.column.and_then(|number| relations.column(below.oid, number));
-            own.validated && of.is_some_and(|of| of.name == column.name)
-        }),
-        None => valid(below).is_some(),
-    };
-    // Then it is valid from the beginning, under the other parent's name for it.
-    if own.column.is_some_and(|column| comes_valid(relations, constraints, table, column)) {
-        return;
-    }
-    if relations.descendants(table.oid).into_iter().all(valid_below) {
-        let sql = format!("ALTER TABLE {} VALIDATE CONSTRAINT {}", table.sql(), ident::quote(name));
-        out.push(draft, Statement::define(sql));
-    }
-}
-
-/// Whether a parent gives the column a NOT NULL that is valid.
-fn comes_valid(
-    relations: &Relations,
-    constraints: &Constraints,
-    table: &Relation,
-    column: i16,
-) -> bool {
-    let Some(column) = relations.column(table.oid, column) else { return false };
-    relations.inherited(table.oid, &column.name).any(|(parent, above)| {
-        let is_given =
-            |own: &Constraint| own.column == Some(above.number) && own.validated && !own.no_inherit;
-        constraints.not_nulls(parent.oid).any(is_given)
-    })
 }
 
 /// What a constraint with an index of its own is.
@@ -451,11 +417,8 @@ fn collect_indexed(
     constraint: &Constraint,
 ) -> Result<()> {
     let class = class_of_indexed(constraint);
-    let only = if exclusions::reach_partitions(out, constraints, table, constraint) {
-        ""
-    } else {
-        "ONLY "
-    };
+    let reach = exclusions::reach(constraints, relations, table, constraint);
+    let only = if reach == Reach::All { "" } else { "ONLY " };
     let sql = format!(
         "ALTER TABLE {only}{} ADD CONSTRAINT {} {}",
         table.sql(),
@@ -463,7 +426,11 @@ fn collect_indexed(
         constraint.definition
     );
     let tablespace = relations.get(constraint.index).and_then(|index| index.tablespace.as_deref());
-    let draft = draft(class, table, constraint, sql).in_tablespace(tablespace).after_data();
+    let mut draft = draft(class, table, constraint, sql).in_tablespace(tablespace);
+    // Partitions are attached before the rows come.
+    if reach != Reach::Later {
+        draft = draft.after_data();
+    }
     let index = out.add(constraint.key(), draft)?;
     out.claim(Key::relation(constraint.index), index)?;
     constraint.describe(out.described(index));

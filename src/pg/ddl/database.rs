@@ -6,9 +6,9 @@ use super::rows;
 use crate::error::Result;
 use crate::model::catalog::{Address, Property};
 use crate::model::schema::{ObjectClass, Purpose, Statement};
+use crate::pg::client::Client;
 use crate::pg::ident::{literal, quote};
 use crate::pg::settings;
-use postgres::Client;
 
 /// Stands for the database at hand in a statement for [`on_current_database`]. No name in SQL can
 /// look like it, since every name there is in quotes.

@@ -5,7 +5,7 @@ use super::dependencies::Graph;
 use crate::error::Result;
 use crate::model::schema::{ObjectClass, Purpose, Statement};
 use crate::pg::access;
-use postgres::Client;
+use crate::pg::client::Client;
 
 /// Collects the privileges of future objects. They come after everything that is created here, or
 /// it would be created with them.

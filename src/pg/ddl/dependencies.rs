@@ -3,7 +3,7 @@
 use super::collection::{Key, PG_COLLATION};
 use super::rows;
 use crate::error::Result;
-use postgres::Client;
+use crate::pg::client::Client;
 use std::collections::{HashMap, HashSet};
 
 /// One dependency.

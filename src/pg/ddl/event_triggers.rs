@@ -7,8 +7,8 @@ use super::triggers::firing;
 use crate::error::Result;
 use crate::model::name::QualifiedName;
 use crate::model::schema::{ObjectClass, Statement};
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 
 /// Collects event triggers.
 pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) -> Result<()> {

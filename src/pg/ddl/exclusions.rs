@@ -6,47 +6,86 @@ use super::constraints::{Constraint, Constraints, class_of_indexed};
 use super::relations::{Relation, Relations};
 use crate::error::Result;
 use crate::model::catalog::{Address, Property};
-use crate::model::schema::{ObjectClass, Statement};
+use crate::model::schema::Statement;
 use crate::pg::ident;
 
 /// The longest name, in bytes.
 const LONGEST: usize = 63;
 
-/// Whether the statement that makes the constraint makes it on the partitions too. The server attaches
-/// no index that excludes, so partitions have it from above or not at all. Where only some have it, which
-/// takes an ONLY and partitions that were made later, the restored ones all do, and that is noted.
-pub(super) fn reach_partitions(
-    out: &mut Collection,
-    constraints: &Constraints,
-    table: &Relation,
-    constraint: &Constraint,
-) -> bool {
-    if !constraint.excludes || table.kind != 'p' {
-        return false;
-    }
-    let reaches = constraint.is_whole || constraints.has_copies(constraint);
-    if reaches && !constraint.is_whole {
-        let (name, table) = (&constraint.name, &table.name);
-        out.note(
-            table,
-            ObjectClass::InvalidIndex,
-            format!("some partitions of {table} lack {name}: restored ones all have it"),
-        );
-    }
-    reaches
+/// How the partitions of a table come to the constraint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// The server attaches such an index: they bring their own. Or there are no partitions.
+    Own,
+    /// None has it: it is the table's alone.
+    None,
+    /// Its statement makes it on all of them.
+    All,
+    /// Some have it, which takes an ONLY and partitions that were attached later: so they are again.
+    Later,
 }
 
-/// A copy comes with the constraint `root` of the partitioned table above: the server compares no
-/// indexes that exclude, so it would refuse to attach one that was made alone.
+/// How the partitions of `table` come to have the constraint, or not to. The server attaches no index that
+/// excludes, so they have it from above or not at all.
+pub(super) fn reach(
+    constraints: &Constraints,
+    relations: &Relations,
+    table: &Relation,
+    constraint: &Constraint,
+) -> Reach {
+    if !constraint.excludes || table.kind != 'p' || constraint.parent != 0 {
+        return Reach::Own;
+    }
+    let has = |partition: &Relation| constraints.copy_on(constraint, partition.oid).is_some();
+    match (constraint.is_whole, relations.children(table.oid).any(has)) {
+        (true, _) => Reach::All,
+        (false, false) => Reach::None,
+        (false, true) if relations.children(table.oid).all(has) => Reach::All,
+        (false, true) => Reach::Later,
+    }
+}
+
+/// Where some partitions have a constraint and others do not, those are attached before it is made, and
+/// these after it, which gives it to them. `attach` is the object that attaches `partition` to `table`.
+pub(super) fn attach_around(
+    out: &mut Collection,
+    constraints: &Constraints,
+    relations: &Relations,
+    table: &Relation,
+    partition: &Relation,
+    attach: usize,
+) -> Result<()> {
+    for constraint in constraints.indexed(table.oid) {
+        if reach(constraints, relations, table, constraint) != Reach::Later {
+            continue;
+        }
+        let Some(maker) = out.maker(constraint.key()) else { continue };
+        if constraints.copy_on(constraint, partition.oid).is_none() {
+            out.add_need(maker, Key::attach(partition.oid));
+            continue;
+        }
+        out.add_need_of(attach, maker);
+        let mut having = vec![constraint];
+        for below in std::iter::once(partition).chain(relations.descendants(partition.oid)) {
+            let copy = having.iter().find_map(|above| constraints.copy_on(above, below.oid));
+            if let Some(copy) = copy {
+                come_from_above(out, relations, copy, attach)?;
+                having.push(copy);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A copy comes into being with `draft`: the server compares no indexes that exclude, so it would refuse
+/// to attach one that was made alone.
 pub(super) fn come_from_above(
     out: &mut Collection,
     relations: &Relations,
     copy: &Constraint,
-    root: &Constraint,
+    draft: usize,
 ) -> Result<()> {
-    let (Some(draft), Some(table)) = (out.maker(root.key()), relations.get(copy.relation)) else {
-        return Ok(());
-    };
+    let Some(table) = relations.get(copy.relation) else { return Ok(()) };
     let index = Key::relation(copy.index);
     let address = Address::part(class_of_indexed(copy), &table.name, copy.name.as_str());
     out.claim_implied(copy.key(), draft)?;

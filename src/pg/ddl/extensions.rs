@@ -6,8 +6,8 @@ use super::rows::{self, USER_SCHEMA};
 use crate::error::Result;
 use crate::model::catalog::Property;
 use crate::model::schema::{ObjectClass, Purpose, Statement};
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 
 /// The comment that initdb gives to `public`.
 const USUAL_COMMENT: &str = "standard public schema";

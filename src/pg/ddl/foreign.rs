@@ -6,8 +6,8 @@ use super::rows;
 use crate::error::Result;
 use crate::model::name::QualifiedName;
 use crate::model::schema::ObjectClass;
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 
 /// Collects wrappers, servers and user mappings.
 pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) -> Result<()> {

@@ -6,8 +6,8 @@ use super::extensions;
 use super::rows::{self, USER_SCHEMA};
 use crate::error::Result;
 use crate::model::schema::ObjectClass;
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 
 /// The argument types that name a routine `p`, as SQL. Functions are told apart by what goes in,
 /// procedures by everything, so there every mode is said; the same text on every version.

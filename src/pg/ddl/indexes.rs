@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::model::catalog::{Address, Property};
 use crate::model::name::QualifiedName;
 use crate::model::schema::{ObjectClass, Statement};
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 
 struct Index<'a> {
     relation: &'a Relation,

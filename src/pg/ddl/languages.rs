@@ -5,8 +5,8 @@ use super::dependencies::Graph;
 use super::rows;
 use crate::error::Result;
 use crate::model::schema::ObjectClass;
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 
 /// Collects the languages and access methods that users made.
 pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) -> Result<()> {

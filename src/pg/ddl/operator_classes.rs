@@ -6,8 +6,8 @@ use super::rows::{self, Record, USER_SCHEMA};
 use crate::error::Result;
 use crate::model::catalog::Property;
 use crate::model::schema::ObjectClass;
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 use std::collections::HashMap;
 
 /// An operator or support function of a family.

@@ -6,8 +6,8 @@ use super::functions::display_name;
 use super::rows::{self, Record, USER_SCHEMA};
 use crate::error::Result;
 use crate::model::schema::ObjectClass;
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 use std::collections::HashSet;
 
 /// An operator's name and arguments.

@@ -2,6 +2,7 @@
 
 use super::collection::{Collection, Draft, Key};
 use super::constraints::Constraints;
+use super::exclusions;
 use super::relations::Relations;
 use crate::error::Result;
 use crate::model::catalog::{Address, Property};
@@ -35,6 +36,7 @@ pub(super) fn collect(
         }
         let index = out.add(Key::attach(partition.oid), draft)?;
         let of = Address::within(partition.table_class(), name);
+        exclusions::attach_around(out, constraints, relations, parent, partition, index)?;
         let place = vec![parent.name.to_string(), bound.clone()];
         out.describe(index, of).set(Property::PartitionOf, place);
     }

@@ -8,7 +8,7 @@ use crate::model::catalog::{Address, Description, Property, privileges};
 use crate::model::name::QualifiedName;
 use crate::model::schema::{ObjectClass, Purpose, Statement};
 use crate::pg::access;
-use postgres::Client;
+use crate::pg::client::Client;
 
 /// Collects one object per access list that differs from what its object was created with; the
 /// members of extensions and the system's own objects included.

@@ -7,8 +7,8 @@ use super::rows::{self, since};
 use crate::error::Result;
 use crate::model::name::QualifiedName;
 use crate::model::schema::ObjectClass;
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 
 /// Collects publications, their tables and their schemas.
 pub(super) fn collect(

@@ -6,8 +6,8 @@ use super::rows::{self, USER_SCHEMA, since};
 use crate::error::Result;
 use crate::model::name::QualifiedName;
 use crate::model::schema::ObjectClass;
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 use std::collections::HashMap;
 
 /// A relation that a user made and no extension owns.

@@ -6,7 +6,7 @@ use super::rows::{self, Record, USER_SCHEMA, since};
 use crate::error::Result;
 use crate::model::catalog::{Description, Property};
 use crate::model::schema::ObjectClass;
-use postgres::Client;
+use crate::pg::client::Client;
 
 /// What 14 and later give for the arguments of a procedure; OUT is not known before.
 const ARGUMENTS_OF_13: &str =

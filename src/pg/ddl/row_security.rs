@@ -7,8 +7,8 @@ use super::rows::{self, Record};
 use crate::error::Result;
 use crate::model::catalog::{Address, Property};
 use crate::model::schema::ObjectClass;
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 
 /// Collects which tables are guarded, and the policies, guarded or not; those on members of
 /// extensions come with these.

@@ -1,9 +1,10 @@
 //! Rows of the catalogs, read by column name, with a failure instead of a panic.
 
 use crate::error::{Error, Result};
+use crate::pg::client::Client;
 use crate::pg::failure::server;
-use postgres::types::FromSql;
-use postgres::{Client, Row};
+use tokio_postgres::Row;
+use tokio_postgres::types::FromSql;
 
 /// The schemas that hold users' objects, for a namespace called `n`.
 pub(super) const USER_SCHEMA: &str = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";

@@ -6,8 +6,8 @@ use super::rows;
 use super::triggers::firing;
 use crate::error::Result;
 use crate::model::schema::{ObjectClass, Statement};
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 
 /// The name of views' queries.
 const RESERVED: &str = "\"_RETURN\"";

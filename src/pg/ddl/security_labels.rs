@@ -8,8 +8,8 @@ use super::rows::{self, Record};
 use crate::error::Result;
 use crate::model::catalog::{Address, Property};
 use crate::model::schema::{ObjectClass, Purpose, Statement};
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 
 /// Adds the labels to the objects they are on. Those on parts of extensions are objects of their
 /// own; those on large objects travel with them.

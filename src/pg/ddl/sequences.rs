@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::model::catalog::{Address, Description, Property};
 use crate::model::name::QualifiedName;
 use crate::model::schema::ObjectClass;
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 use std::collections::HashMap;
 
 /// A sequence with all its parameters, which depend on its type and sign when left out.

@@ -7,8 +7,8 @@ use super::rows::{self, USER_SCHEMA};
 use crate::error::Result;
 use crate::model::name::QualifiedName;
 use crate::model::schema::{ObjectClass, Statement};
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 
 /// `stxkind`: distinct values, dependencies, most common values, expressions.
 const KINDS: &str = "dfme";

@@ -6,8 +6,8 @@ use super::collection::{Collection, Draft, Key};
 use super::rows::{self, Record, since};
 use crate::error::Result;
 use crate::model::schema::{ObjectClass, Statement};
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 
 /// Collects the subscriptions of this database. Where to connect, password included, is shown to
 /// superusers and to those who read all data; to others a subscription is no more than a name.

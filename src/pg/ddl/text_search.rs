@@ -6,8 +6,8 @@ use super::rows::{self, Record, USER_SCHEMA};
 use crate::error::Result;
 use crate::model::catalog::Property;
 use crate::model::schema::{ObjectClass, Statement};
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 
 /// Collects the text search objects that users made.
 pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) -> Result<()> {

@@ -8,8 +8,8 @@ use super::rows;
 use crate::error::Result;
 use crate::model::catalog::Property;
 use crate::model::schema::{ObjectClass, Statement};
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 use std::collections::HashMap;
 
 struct Trigger {

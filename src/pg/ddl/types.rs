@@ -10,8 +10,8 @@ use crate::error::Result;
 use crate::model::catalog::{Address, Property};
 use crate::model::name::QualifiedName;
 use crate::model::schema::ObjectClass;
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 
 /// Collects the types that users made.
 pub(super) fn collect(

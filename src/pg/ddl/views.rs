@@ -11,8 +11,8 @@ use super::tables;
 use crate::error::{Error, Result};
 use crate::model::catalog::{Address, Property};
 use crate::model::schema::{ObjectClass, Statement};
+use crate::pg::client::Client;
 use crate::pg::ident;
-use postgres::Client;
 use std::collections::{BTreeSet, HashMap};
 
 /// Collects views, materialized views, and what fills the latter.

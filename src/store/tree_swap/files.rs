@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 /// Ends the name of a folder that waits to be exchanged. What bears it is pgark's own.
 const STAGED: &str = ".pgark-new";
@@ -16,9 +17,24 @@ const STAGED: &str = ".pgark-new";
 /// Ends the name of an old folder while two renames stand for an exchange.
 const ASIDE: &str = ".pgark-old";
 
-/// Device and inode.
+/// What a folder is known by, whatever its name: its inode and, where the file system knows, when
+/// that was made. Not the device: its number may be another one after a mount or a boot, and renames
+/// do not leave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Inode(u64, u64);
+#[serde(deny_unknown_fields)]
+pub struct Inode {
+    number: u64,
+    /// Nanoseconds since 1970.
+    born: Option<u64>,
+}
+
+impl Inode {
+    /// Whether both are one folder's.
+    pub fn is(&self, other: &Self) -> bool {
+        let born = self.born.zip(other.born);
+        self.number == other.number && born.is_none_or(|(one, other)| one == other)
+    }
+}
 
 /// The folder and the one that waits beside it change names.
 pub fn swap_names(folder: &Path) -> io::Result<()> {
@@ -78,7 +94,9 @@ pub fn inode(path: &Path) -> Result<Inode> {
     if !metadata.is_dir() {
         return Err(Error::refused(format!("{} is not a folder", path.display())));
     }
-    Ok(Inode(metadata.dev(), metadata.ino()))
+    let born = metadata.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let born = born.and_then(|since| u64::try_from(since.as_nanos()).ok());
+    Ok(Inode { number: metadata.ino(), born })
 }
 
 /// Makes a folder with the permissions and, where that is allowed, the owner of another.
@@ -164,4 +182,24 @@ pub fn remove_compiled(folder: &Path) -> Result<()> {
 
 pub fn failed(what: &str, path: &Path, error: io::Error) -> Error {
     Error::io(format!("cannot {what} {}", path.display()), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_known_by_its_inode_and_by_its_birth_where_there_is_one() {
+        let of = |number, born| Inode { number, born };
+        assert!(of(1, Some(5)).is(&of(1, Some(5))));
+        assert!(of(1, None).is(&of(1, Some(5))));
+        assert!(!of(1, Some(6)).is(&of(1, Some(5))));
+        assert!(!of(2, None).is(&of(1, None)));
+        let folder = tempfile::tempdir().unwrap();
+        let (there, moved) = (folder.path().join("a"), folder.path().join("b"));
+        make_folder(&there, folder.path()).unwrap();
+        let before = inode(&there).unwrap();
+        rustix::fs::rename(&there, &moved).unwrap();
+        assert!(inode(&moved).unwrap().is(&before));
+    }
 }

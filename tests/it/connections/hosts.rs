@@ -106,15 +106,14 @@ fn a_search_goes_on_past_a_server_of_the_wrong_kind() {
         .expect_code(17)
         .says(&["target_session_attrs asks for another server: this one is a standby"]);
 
-    // An IPv6 address in brackets.
-    let url = format!("postgresql://postgres@[::1]:{port}/postgres?sslmode=disable");
-    let run = repo.run(&["check", "--url", &url, "--no-migrations"]);
-    match std::net::TcpListener::bind("[::1]:0") {
-        Ok(_) => assert!(run.stdout.contains(&format!("at [::1]:{port} as")), "{run:?}"),
-        Err(_) => assert!(run.stdout.contains(&format!("[::1]:{port}")) && run.code == 17),
+    // An IPv6 address in brackets, and one with the number of a network interface.
+    for (host, shown) in [("[::1]", "[::1]"), ("[::1%251]", "[::1%1]")] {
+        let url = format!("postgresql://postgres@{host}:{port}/postgres?sslmode=disable");
+        let run = repo.run(&["check", "--url", &url, "--no-migrations"]);
+        let place = format!("at {shown}:{port}");
+        match std::net::TcpListener::bind("[::1]:0") {
+            Ok(_) => assert!(run.stdout.contains(&format!("{place} as")), "{run:?}"),
+            Err(_) => assert!(run.stdout.contains(&place) && run.code == 17, "{run:?}"),
+        }
     }
-    let zone = "postgresql://u@[fe80::1%25eth0]/d";
-    repo.run(&["backup", "--url", zone])
-        .expect_code(2)
-        .says(&["the zone \"%eth0\" of the address fe80::1"]);
 }

@@ -1,4 +1,6 @@
 use crate::harness::secure::{backup, backup_with, secure, write};
+use std::io::Read;
+use std::os::unix::net::UnixListener;
 
 #[test]
 #[allow(clippy::disallowed_methods, reason = "the test's own files")]
@@ -161,6 +163,22 @@ fn whose_server_it_is_can_be_required_of_sockets() {
     backup(&format!("{socket}={own}")).expect_code(0);
     let says = format!("asks for a server of user {other}, and the one that listens is of {own}");
     backup(&format!("{socket}={other}")).expect_code(17).says(&[&says]);
+
+    // What is asked is who listens at the connection that would be used, and before a word is said.
+    let folder = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
+    let heard = std::thread::spawn(move || {
+        let mut said = Vec::new();
+        listener.accept().unwrap().0.read_to_end(&mut said).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        (said, listener.accept().is_err())
+    });
+    let own = named(&|number| number == rustix::process::geteuid().as_raw().to_string());
+    let stranger = named(&|number| number != rustix::process::geteuid().as_raw().to_string());
+    let place = folder.path().display();
+    let run = backup(&format!("host={place} user=trusted requirepeer={stranger}"));
+    run.expect_code(17).says(&[&format!("the one that listens is of {own}")]);
+    assert_eq!(heard.join().unwrap(), (Vec::new(), true));
 }
 
 #[test]

@@ -103,3 +103,9 @@ pub fn ask(client: &mut postgres::Client, sql: &str) -> String {
     let row = client.query_one(&sql, &[]).unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
     row.get::<_, Option<String>>(0).unwrap_or_else(|| String::from("NULL"))
 }
+
+/// The same in a session of pgark's.
+#[track_caller]
+pub fn ask_own(session: &mut pgark::pg::session::Session, sql: &str) -> String {
+    session.client.query_one(&format!("SELECT ({sql})::text"), &[]).unwrap().get(0)
+}

@@ -3,6 +3,7 @@
 pub mod alembic;
 pub mod archive;
 pub mod carried;
+pub mod pooler;
 pub mod proxy;
 pub mod secure;
 pub mod server;

@@ -1,10 +1,10 @@
 //! A way to a server that fails: it passes bytes on until it is told to fall silent or to break.
 
 use super::server::Server;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,9 +12,10 @@ use std::time::Duration;
 /// How soon a command is obeyed.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// TCP on this machine that leads to a server's socket.
+/// TCP on this machine, or a socket in a folder of its own, that leads to a server's socket.
 pub struct Proxy {
     port: u16,
+    folder: Option<tempfile::TempDir>,
     state: Arc<State>,
 }
 
@@ -32,16 +33,27 @@ impl Proxy {
     pub fn to(server: &Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let state = Arc::new(State::default());
-        let socket = server.folder().join(format!(".s.PGSQL.{}", server.port()));
+        let (state, there) = (Arc::new(State::default()), socket_of(server));
         let shared = Arc::clone(&state);
-        std::thread::spawn(move || accept(&listener, &socket, &shared));
-        Self { port, state }
+        std::thread::spawn(move || accept(listener.incoming(), &there, &shared));
+        Self { port, folder: None, state }
+    }
+
+    /// The same on a socket.
+    pub fn on_socket(server: &Server) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(socket(folder.path(), server.port())).unwrap();
+        let (state, there) = (Arc::new(State::default()), socket_of(server));
+        let shared = Arc::clone(&state);
+        std::thread::spawn(move || accept(listener.incoming(), &there, &shared));
+        Self { port: server.port(), folder: Some(folder), state }
     }
 
     /// A connection string for a database of the server, as superuser, in the clear.
     pub fn url(&self, database: &str) -> String {
-        format!("host=127.0.0.1 port={} dbname={database} user=postgres sslmode=disable", self.port)
+        let host =
+            self.folder.as_ref().map_or("127.0.0.1", |folder| folder.path().to_str().unwrap());
+        format!("host={host} port={} dbname={database} user=postgres sslmode=disable", self.port)
     }
 
     /// All connections, those to come, too, pass nothing on, and stay open.
@@ -64,21 +76,34 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.state.ended.store(true, Ordering::SeqCst);
         // Wakes whoever accepts.
-        drop(TcpStream::connect(("127.0.0.1", self.port)));
+        match &self.folder {
+            None => drop(TcpStream::connect(("127.0.0.1", self.port))),
+            Some(folder) => drop(UnixStream::connect(socket(folder.path(), self.port))),
+        }
     }
 }
 
-fn accept(listener: &TcpListener, socket: &PathBuf, state: &Arc<State>) {
-    for client in listener.incoming() {
+fn socket(folder: &Path, port: u16) -> PathBuf {
+    folder.join(format!(".s.PGSQL.{port}"))
+}
+
+fn socket_of(server: &Server) -> PathBuf {
+    socket(server.folder(), server.port())
+}
+
+fn accept<S: Socket>(
+    clients: impl Iterator<Item = io::Result<S>>,
+    socket: &Path,
+    state: &Arc<State>,
+) {
+    for client in clients {
         let Ok(client) = client else { return };
         if state.ended.load(Ordering::SeqCst) {
             return;
         }
         let number = state.accepted.fetch_add(1, Ordering::SeqCst);
         let Ok(server) = UnixStream::connect(socket) else { continue };
-        client.set_read_timeout(Some(GLANCE)).unwrap();
-        server.set_read_timeout(Some(GLANCE)).unwrap();
-        let pairs = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        let pairs = (client.same(), server.same());
         let there = Arc::clone(state);
         std::thread::spawn(move || {
             pump(client, server, number, &there);
@@ -90,18 +115,29 @@ fn accept(listener: &TcpListener, socket: &PathBuf, state: &Arc<State>) {
     }
 }
 
-/// What can be shut down.
-trait Socket: Read + Write {
+/// What can be read for a moment on one thread, written on another, and shut down.
+trait Socket: Read + Write + Send + Sized + 'static {
+    fn same(&self) -> Self;
     fn close(&self);
 }
 
 impl Socket for TcpStream {
+    fn same(&self) -> Self {
+        self.set_read_timeout(Some(GLANCE)).unwrap();
+        self.try_clone().unwrap()
+    }
+
     fn close(&self) {
         drop(self.shutdown(Shutdown::Both));
     }
 }
 
 impl Socket for UnixStream {
+    fn same(&self) -> Self {
+        self.set_read_timeout(Some(GLANCE)).unwrap();
+        self.try_clone().unwrap()
+    }
+
     fn close(&self) {
         drop(self.shutdown(Shutdown::Both));
     }

@@ -1,6 +1,6 @@
 //! Rows that are missing, doubled, swapped or altered.
 
-use crate::harness::carried::{ask, carry, carry_rows, copy_in, copy_out, copy_text};
+use crate::harness::carried::{ask_own, carry, carry_rows, copy_in, copy_out, copy_text};
 use crate::harness::{Database, Repo, role, server};
 
 #[test]
@@ -56,7 +56,7 @@ fn p2_a_table_truncated_between_snapshot_and_lock_is_not_empty() {
     };
     let patience = std::time::Duration::from_secs(10);
     pgark::pg::snapshot::take(&mut leader, patience, &|| Ok(()), &mut choose).unwrap();
-    assert_eq!(ask(&mut leader.client, "SELECT count(*) FROM public.t"), "1000");
+    assert_eq!(ask_own(&mut leader, "SELECT count(*) FROM public.t"), "1000");
     drop(leader);
     assert_eq!(calls, 2);
     carry(&source);

@@ -247,18 +247,18 @@ fn a_server_that_falls_silent_is_given_up_after_the_time_that_was_set() {
     assert_eq!(repo.files(), []);
     drop(proxy);
 
-    // In a statement of the driver's.
-    let mut holder = source.client();
-    holder.batch_execute("BEGIN; LOCK TABLE rows IN ACCESS EXCLUSIVE MODE").unwrap();
-    let proxy = Proxy::to(source.server);
-    let backup = start(&repo, &proxy.url(&source.name), &limits);
-    wait_for(&source, WAITING);
-    let begun = Instant::now();
-    proxy.silence_all();
-    let run = end(backup).expect_code(17);
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
-    run.says(&["sent nothing for 2 s", "--stall-timeout"]);
-    drop(holder);
+    // In a statement of the driver's, over the network and on a socket of this machine.
+    for proxy in [Proxy::to(source.server), Proxy::on_socket(source.server)] {
+        let mut holder = source.client();
+        holder.batch_execute("BEGIN; LOCK TABLE rows IN ACCESS EXCLUSIVE MODE").unwrap();
+        let backup = start(&repo, &proxy.url(&source.name), &limits);
+        wait_for(&source, WAITING);
+        let begun = Instant::now();
+        proxy.silence_all();
+        let run = end(backup).expect_code(17);
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+        run.says(&["sent nothing for 2 s", "--stall-timeout"]);
+    }
 
     // The same where the server goes on, and only this connection leads nowhere: the process is at
     // nothing any more.
@@ -309,4 +309,22 @@ fn a_server_that_takes_no_rows_any_more_is_given_up_and_the_target_is_marked() {
     wait_for(&target, NOBODY);
     repo.ok(&["restore", "a", "--url", &target.url()]);
     assert!(std::ptr::eq(server(), target.server));
+}
+
+#[test]
+fn a_restore_waits_for_a_lock_no_longer_than_it_may() {
+    let (source, target, repo) = (source(), Database::empty(), Repo::new());
+    source.execute("ALTER TABLE rows ADD PRIMARY KEY (i)");
+    repo.backup(&source, &["--name", "a", "--no-migrations"]);
+    let mut command = repo.command(&["restore", "a", "--url", &target.url()]);
+    command.args(["--rate-limit", "6MB", "--jobs", "1", "--lock-timeout", "1"]);
+    let restore = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&target, COPYING);
+    // Somebody reads, as a backup does, what is not whole yet.
+    let mut reader = target.client();
+    reader.batch_execute("BEGIN; LOCK TABLE rows IN ACCESS SHARE MODE").unwrap();
+    let run = end(restore).expect_code(1);
+    run.says(&["waiting for a lock: ", "LOCK TABLE rows", "rows_pkey", "lock timeout"]);
+    drop(reader);
+    repo.ok(&["restore", "a", "--url", &target.url()]);
 }
