@@ -2,7 +2,9 @@
 //! then to be read in the difference.
 
 use super::signals::{kill, silent, soon, start};
+use crate::harness::alembic::{Project, revision};
 use crate::harness::archive::small_database;
+use crate::harness::pooler::Pooler;
 use crate::harness::secure::{backup, secure, write_in_place};
 use crate::harness::server::{Server, Setup, free_port};
 use crate::harness::{Database, Repo, Run, pgark, project};
@@ -384,6 +386,16 @@ fn a_wrong_password_is_said_as_it_was_written() {
 }
 
 #[test]
+fn a_pool_is_said_to_be_one_as_it_was_written() {
+    let pooler = Pooler::start("transaction", 20);
+    let (run, repo) = pooler.backup(&small_database());
+    let (port, repository) =
+        (format!(":{}", pooler.port), regex::escape(repo.path().to_str().unwrap()));
+    let replaced = [(port.as_str(), ":PORT"), (repository.as_str(), "REPO")];
+    same("error-pooler", &said(&run.expect_code(17)), &replaced);
+}
+
+#[test]
 fn an_interruption_is_said_as_it_was_written() {
     let (repo, source) = (Repo::new(), small_database());
     repo.backup(&source, &["--name", "a", "--no-migrations"]);
@@ -400,5 +412,49 @@ fn an_interruption_is_said_as_it_was_written() {
         kill(run.id(), 15);
         let run = soon(run, Duration::from_secs(2)).expect_code(143);
         same(&format!("error-interrupted-{verb}"), &said(&run), &[]);
+    }
+}
+
+#[test]
+fn what_became_of_migrations_is_said_as_it_was_written() {
+    let (repo, live) = (Repo::new(), Database::empty());
+    let step = |id: &str, down: &str, table: &str| {
+        let create =
+            format!("op.create_table('{table}', sa.Column('id', sa.Integer(), primary_key=True))");
+        (format!("migrations/versions/{id}.py"), revision(id, down, &create))
+    };
+    let files = [
+        step("wo1", "None", "people"),
+        step("wo2", "'wo1'", "orders"),
+        step("wo3", "'wo2'", "events"),
+    ];
+    let files: Vec<(&str, &str)> = files.iter().map(|(p, t)| (p.as_str(), t.as_str())).collect();
+    let folder = regex::escape(live.server.folder().to_str().unwrap());
+    let repository = regex::escape(repo.path().to_str().unwrap());
+    for (name, options) in [("", &[][..]), ("-keep", &["--keep", "wo2,wo3"])] {
+        let project = Project::of(&files);
+        let place = regex::escape(project.path().to_str().unwrap());
+        if name.is_empty() {
+            project.alembic(&live, &["upgrade", "head"]);
+        }
+        let database = live.name.clone();
+        let replaced = [
+            (place.as_str(), "PROJECT"),
+            (repository.as_str(), "REPO"),
+            (folder.as_str(), "SOCKET"),
+            (r"20\d{6}T?-?\d{6}(\.\d+)?Z?", "WHEN"),
+            (database.as_str(), "LIVE"),
+            (r"\d+\.\d s\b", "T s"),
+            (r"\(\d+ objects\)", "(N objects)"),
+            (r"[0-9a-f]{64}", "HASH"),
+            (r"(PostgreSQL|Alembic|Python) \d+(\.\d+)+( \([^)]*\))?", "$1 N"),
+        ];
+        let run = |arguments: &[&str]| said(&project.run(&repo, &live, arguments).expect_code(0));
+        let consolidated = run(&[&["consolidate"][..], options].concat());
+        same(&format!("summary-migrations-consolidate{name}"), &consolidated, &replaced);
+        if name.is_empty() {
+            same("summary-migrations-verify", &run(&["verify", "latest"]), &replaced);
+            same("summary-migrations-rollback", &run(&["rollback", "latest"]), &replaced);
+        }
     }
 }
