@@ -64,6 +64,12 @@ fn a_client_shows_its_certificate_to_a_server_that_asks() {
     let with = "host=db.example.test sslmode=verify-full sslrootcert={files}/root.crt sslcert={files}/certified.crt sslkey={files}/certified.key";
     accepted("certified", with);
     accepted("certified", &format!("{with} sslcertmode=require"));
+    refused(
+        "trusted",
+        "host=127.0.0.1 sslmode=disable sslcertmode=require",
+        17,
+        &["sslcertmode=require needs an encrypted connection"],
+    );
     // The certificate is another user's, or is not shown, or comes from elsewhere.
     refused("only_tls", &format!("{with} sslcertmode=require user=certified2"), 17, &["28000"]);
     let without = "host=db.example.test sslmode=require";

@@ -416,7 +416,7 @@ fn an_interruption_is_said_as_it_was_written() {
 }
 
 #[test]
-fn what_a_consolidation_did_is_said_as_it_was_written() {
+fn what_became_of_migrations_is_said_as_it_was_written() {
     let (repo, live) = (Repo::new(), Database::empty());
     let step = |id: &str, down: &str, table: &str| {
         let create =
@@ -449,7 +449,12 @@ fn what_a_consolidation_did_is_said_as_it_was_written() {
             (r"[0-9a-f]{64}", "HASH"),
             (r"(PostgreSQL|Alembic|Python) \d+(\.\d+)+( \([^)]*\))?", "$1 N"),
         ];
-        let run = project.run(&repo, &live, &[&["consolidate"][..], options].concat());
-        same(&format!("summary-consolidate{name}"), &said(&run.expect_code(0)), &replaced);
+        let run = |arguments: &[&str]| said(&project.run(&repo, &live, arguments).expect_code(0));
+        let consolidated = run(&[&["consolidate"][..], options].concat());
+        same(&format!("summary-migrations-consolidate{name}"), &consolidated, &replaced);
+        if name.is_empty() {
+            same("summary-migrations-verify", &run(&["verify", "latest"]), &replaced);
+            same("summary-migrations-rollback", &run(&["rollback", "latest"]), &replaced);
+        }
     }
 }
