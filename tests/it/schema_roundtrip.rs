@@ -124,10 +124,10 @@ fn dump_database(scratch: &Scratch) -> String {
     String::from_utf8(output.stdout).unwrap().replace(&scratch.0, "DATABASE")
 }
 
-/// What `pg_dump` does not look at: statistics targets of indexes behind constraints, security
-/// labels in the database's own words, persistence of sequences.
+/// What `pg_dump` does not look at: statistics targets of indexes behind constraints (whose columns keep
+/// the name that the table's had), security labels in the database's own words, persistence of sequences.
 pub fn unseen(scratch: &Scratch) -> Vec<String> {
-    let sql = "SELECT format('%s.%s %s', a.attrelid::regclass, a.attname, a.attstattarget)
+    let sql = "SELECT format('%s.%s %s', a.attrelid::regclass, a.attnum, a.attstattarget)
                FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
                WHERE c.relkind IN ('i', 'I') AND c.oid >= 16384
         UNION ALL SELECT format('%s %s', c.oid::regclass, c.relpersistence)

@@ -9,9 +9,6 @@ use crate::model::catalog::{Address, Property};
 use crate::model::schema::Statement;
 use crate::pg::ident;
 
-/// The longest name, in bytes.
-const LONGEST: usize = 63;
-
 /// How the partitions of a table come to the constraint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
@@ -96,24 +93,11 @@ pub(super) fn come_from_above(
     let described = out.describe(draft, address);
     copy.describe(described);
     described.set_some(Property::AttachedTo, parent.map(|parent| parent.name.to_string()));
-    if let Some(parent) = parent.filter(|_| !is_named_by_server(relations, table, copy)) {
+    if let Some(parent) = parent {
         out.push(draft, Statement::define(rename(parent, table, &copy.name)));
     }
     out.commentable(copy.key(), draft, copy.comment_target(table));
     Ok(())
-}
-
-/// Whether the server surely chooses the name: a short one that nothing else has.
-fn is_named_by_server(relations: &Relations, table: &Relation, copy: &Constraint) -> bool {
-    let columns = relations.columns(copy.index).iter().map(|column| column.name.as_str());
-    let columns: Vec<&str> = columns.collect();
-    let of = match copy.kind {
-        'p' => String::from("pkey"),
-        'u' => format!("{}_key", columns.join("_")),
-        _ => format!("{}_excl", columns.join("_")),
-    };
-    let name = format!("{}_{of}", table.name.name);
-    name == copy.name && name.len() <= LONGEST
 }
 
 /// Nobody knows what the server has called it; it is found by where it is.
