@@ -283,6 +283,12 @@ pub struct Selection {
 /// The schema of an archive is SQL, and a restore runs it with all rights of the role: restore archives
 /// of people whom you trust. With --data-only nothing of the archive's SQL is run.
 ///
+/// A role that is no superuser grants CREATE on schemas and the database, or USAGE on foreign-data
+/// wrappers, to owners who lack it, and revokes that before it sets the privileges of the archive.
+///
+/// A statement that waits for somebody else's lock longer than --lock-timeout fails the restore: let
+/// nobody use the target meanwhile.
+///
 /// The target is named with --url, or by DATABASE_URL and PG* as for all verbs; it is said before
 /// anything is changed. What replaces a database or rows (--swap, --on-existing truncate and upsert)
 /// takes it from --url alone.

@@ -23,6 +23,9 @@ use std::collections::HashMap;
 /// The letter of `acldefault` for databases.
 pub(crate) const DATABASE: char = 'd';
 
+/// The letter of `acldefault` for foreign-data wrappers.
+const WRAPPER: char = 'F';
+
 /// Which objects of the target [`reconcile`] looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -88,14 +91,26 @@ fn place(list: &AccessList) -> (&str, Option<&str>) {
     (target, list.column.as_deref())
 }
 
-/// The access lists of the schema `public` and of the database itself.
+/// The access lists of what is there before a restore and gets privileges in it: the schema
+/// `public`, the database itself, and foreign-data wrappers, which extensions have brought.
 pub fn of_containers(client: &mut Client) -> Result<Vec<AccessList>> {
     let held = read(client, true)?;
     Ok(held
         .into_iter()
-        .filter(|held| held.is_public_schema() || held.list.kind == DATABASE)
+        .filter(|held| held.is_public_schema() || matches!(held.list.kind, DATABASE | WRAPPER))
         .map(|held| held.list)
         .collect())
+}
+
+/// Gives those of them that are still there the privileges that they had.
+///
+/// # Errors
+/// As of [`apply`].
+pub fn put_back_containers(client: &mut Client, major: u32, had: &[AccessList]) -> Result<()> {
+    let there = of_containers(client)?;
+    let is_there = |list: &&AccessList| there.iter().any(|other| place(other) == place(list));
+    let had: Vec<AccessList> = had.iter().filter(is_there).cloned().collect();
+    apply(client, major, &had, Scope::Listed).map(drop)
 }
 
 /// Applies what [`reconcile`] says, and makes sure that nothing is left to say.

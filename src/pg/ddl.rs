@@ -22,7 +22,7 @@ mod event_triggers;
 mod exclusions;
 mod extensions;
 mod extract_fields;
-mod foreign;
+pub(crate) mod foreign;
 pub(crate) mod functions;
 mod indexes;
 mod languages;

@@ -33,11 +33,38 @@ pub fn check_unmarked(session: &mut Session) -> Result<()> {
     if !is_marked(&mut session.client)? {
         return Ok(());
     }
+    let to_take_it = match lent(&mut session.client) {
+        Some((_, lent)) if lent.is_empty() => {
+            format!("to take it as it is, DROP SCHEMA {MARK} CASCADE")
+        }
+        Some((role, lent)) if lent.len() <= SHOWN => format!(
+            "to take it as it is, and take back what owners were lent, as role {}: {}; DROP SCHEMA {MARK} CASCADE",
+            quote(&role),
+            lent.join("; ")
+        ),
+        _ => format!(
+            "to take it as it is, run as its owner what SELECT statement FROM {MARK}.lent shows, which takes back what owners were lent, then DROP SCHEMA {MARK} CASCADE"
+        ),
+    };
     Err(Error::refused(format!(
         "database \"{}\" is half restored: a restore into it has not ended",
         session.facts.database
     ))
-    .hint(format!("restore into it again; or, to take it as it is, DROP SCHEMA {MARK} CASCADE")))
+    .hint(format!("restore into it again; or, {to_take_it}")))
+}
+
+/// So many statements a hint holds.
+const SHOWN: usize = 10;
+
+/// The role that restores, and the statements that take back what it has lent to owners; `None` if this
+/// session may not see them.
+fn lent(client: &mut Client) -> Option<(String, Vec<String>)> {
+    let sql = format!(
+        "SELECT pg_catalog.pg_get_userbyid(nspowner)::text,
+           ARRAY(SELECT statement FROM {MARK}.lent ORDER BY statement)
+         FROM pg_catalog.pg_namespace WHERE nspname = $1"
+    );
+    client.query_one(&sql, &[&MARK]).ok().map(|row| (row.get(0), row.get(1)))
 }
 
 /// Keeps every other restore out of the database for as long as the session lasts.
@@ -70,7 +97,7 @@ const ADVISORY_KEY: i64 = 0x70_67_61_72_6b;
 
 /// Marks the database, durably, with what a new database has and a restore changes: its
 /// extensions, owner, comment and privileges of `public` and of itself, its settings, and the
-/// privileges of future objects.
+/// privileges of foreign-data wrappers and of future objects.
 pub fn mark(session: &mut Session, archive: &str) -> Result<()> {
     let failed = |error| server("cannot mark the database as half restored", error);
     let written = |error| Error::failed("cannot write down the privileges").caused_by(error);
@@ -85,7 +112,8 @@ pub fn mark(session: &mut Session, archive: &str) -> Result<()> {
          CREATE SCHEMA {MARK};
          CREATE TABLE {MARK}.restore (archive text, begun timestamptz DEFAULT pg_catalog.now(),
            extensions text[], public_owner text, public_comment text, database_comment text, access text,
-           default_access text, settings text)"
+           default_access text, settings text);
+         CREATE TABLE {MARK}.lent (statement text)"
     );
     let insert = format!(
         "INSERT INTO {MARK}.restore (archive, extensions, public_owner, public_comment, database_comment, access,
@@ -133,7 +161,7 @@ fn put_back(session: &mut Session) -> Result<()> {
     let defaults: Vec<AccessList> = serde_json::from_str(row.get(5)).map_err(read)?;
     let settings: database::Settings = serde_json::from_str(row.get(6)).map_err(read)?;
     let major = session.facts.major();
-    access::apply(&mut session.client, major, &access, access::Scope::Listed)?;
+    access::put_back_containers(&mut session.client, major, &access)?;
     access::apply_defaults(&mut session.client, major, &defaults)?;
     database::put_back_settings(session, &settings)
 }

@@ -1,5 +1,6 @@
 //! `pgark restore --data-only`: rows into tables that are there.
 
+use crate::harness::carried::manifest;
 use crate::harness::{Database, Repo, Run, project, role};
 
 /// A shop with a cycle, a self-reference, triggers of three states, an identity and a sequence.
@@ -57,6 +58,31 @@ fn a_superuser_loads_a_cycle_with_triggers_switched_off_and_gives_everything_bac
     assert_eq!(target.one(STATE), before, "triggers and constraints are as they were");
     assert_eq!(target.one("SELECT count(*) FROM log"), "0", "no trigger fired");
     assert_eq!(target.one("SELECT nextval('free_numbers')"), "77");
+}
+
+#[test]
+fn a_row_that_is_not_taken_is_told_before_the_whole_table_is_sent() {
+    role("do_chunks", "");
+    // Three chunks; the first row refers to the last.
+    let table = "CREATE TABLE t (id int PRIMARY KEY, next int REFERENCES t, pad text);
+        ALTER TABLE t OWNER TO do_chunks";
+    let source = Database::with(&format!(
+        "{table}; INSERT INTO t SELECT g, CASE g WHEN 1 THEN 45 END, repeat('x', 1000000) FROM generate_series(1, 45) AS g"
+    ));
+    let repo = Repo::new();
+    repo.backup(&source, &[]);
+    let chunks = manifest(&repo)["tables"][0]["chunks"].clone();
+    assert!(chunks.as_array().unwrap().len() > 2, "{chunks}");
+    for way in ["postgres", "do_chunks"] {
+        let target = Database::with(table);
+        restore(&repo, &target.url_as(way), &[]).expect_code(0);
+    }
+    let target = Database::with(&format!("{table}; ALTER TABLE t ADD CHECK (id <> 1)"));
+    // Six seconds for all of it, two for the first chunk.
+    let begun = std::time::Instant::now();
+    restore(&repo, &target.url(), &["--rate-limit", "8M"]).expect_code(1).says(&["t_id_check"]);
+    let took = begun.elapsed();
+    assert!(took < std::time::Duration::from_secs(4), "told after {took:?}");
 }
 
 #[test]

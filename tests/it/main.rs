@@ -66,6 +66,8 @@ mod generated;
 mod golden;
 /// The ledgers of every migration tool, by its own DDL.
 mod ledgers;
+/// What a restore lends to owners, and a kill meanwhile.
+mod lending;
 /// What is in a repository, and what one archive is.
 mod listing;
 /// The migration project inside the archive.

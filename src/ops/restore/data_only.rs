@@ -97,8 +97,14 @@ fn in_transaction(
     let mut loaded = 0;
     for position in arrangement.order() {
         interrupt.check()?;
-        let target = &targets[position];
-        loaded += rows::load(session, reader, target, on_existing, observer, interrupt)?;
+        let load = rows::Load {
+            reader,
+            entry: targets[position].entry,
+            split: arrangement.may_be_split(position),
+            observer,
+            interrupt,
+        };
+        loaded += load.run(session, targets[position].oid, on_existing)?;
     }
     through.prove(session, &targets)?;
     arrangement.settle(session, &targets, observer)?;

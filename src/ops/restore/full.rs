@@ -178,7 +178,7 @@ fn restore(
 ) -> Result<Summary, Failure> {
     let manifest = reader.manifest();
     observer.phase("creating the schema", None);
-    let mut owners = Owners::of(session, objects, options);
+    let mut owners = Owners::of(session, objects, options)?;
     owners.begin(session)?;
     for object in objects.iter().filter(|object| object.section == Section::PreData) {
         interrupt.check()?;

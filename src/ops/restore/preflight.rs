@@ -42,7 +42,7 @@ pub fn empty_database(
     extensions::check(session, objects, observer)?;
     let check_roles = |session: &mut Session| {
         check_roles(session, manifest, objects, options)?;
-        Owners::of(session, objects, options).check(session)?;
+        Owners::of(session, objects, options)?.check(session)?;
         check_public(session, objects, options)
     };
     if !options.create_roles {

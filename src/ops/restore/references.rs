@@ -8,6 +8,7 @@ use crate::ops::observer::Observer;
 use crate::pg::references::{self, ForeignKey, Trigger};
 use crate::pg::session::Session;
 use crate::rules::load_order::load_order;
+use std::collections::BTreeSet;
 
 /// The way that was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Arrangement {
     cyclic: Vec<ForeignKey>,
     /// Foreign keys that the loaded tables have a part in.
     touched: Vec<ForeignKey>,
+    /// Tables with a foreign key to themselves.
+    to_themselves: BTreeSet<usize>,
 }
 
 impl Arrangement {
@@ -55,6 +58,9 @@ impl Arrangement {
                 touched.push(key);
             }
         }
+        let to_themselves =
+            edges.iter().filter(|(child, parent)| child == parent).map(|(child, _)| *child);
+        let to_themselves = to_themselves.collect();
         let order = load_order(targets.len(), &edges);
         let group_of = |table: usize| order.iter().position(|group| group.contains(&table));
         let is_cyclic = |key: &&ForeignKey| {
@@ -85,7 +91,7 @@ impl Arrangement {
         } else {
             Way::Order
         };
-        let arrangement = Self { way, order, triggers, cyclic, touched };
+        let arrangement = Self { way, order, triggers, cyclic, touched, to_themselves };
         arrangement.check()?;
         Ok(arrangement)
     }
@@ -110,6 +116,12 @@ impl Arrangement {
     /// Whether foreign keys will be altered, which needs the tables alone.
     pub fn alters_keys(&self) -> bool {
         self.way == Way::Owner && !self.cyclic.is_empty()
+    }
+
+    /// Whether the rows of a table may come in several statements: the server may check a foreign
+    /// key at the end of each, when the row that is meant is not there yet.
+    pub fn may_be_split(&self, table: usize) -> bool {
+        self.way == Way::Replica || !self.to_themselves.contains(&table)
     }
 
     /// Positions of the tables in the order in which they are loaded.

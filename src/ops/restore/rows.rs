@@ -87,54 +87,78 @@ pub fn empty(session: &mut Session, targets: &[Target<'_>]) -> Result<()> {
     })
 }
 
-/// Loads one table, proves what came of it, and gives the number of rows that were put there.
-pub fn load(
-    session: &mut Session,
-    reader: &ArchiveReader,
-    target: &Target<'_>,
-    on_existing: OnExisting,
-    observer: &dyn Observer,
-    interrupt: &Interrupt,
-) -> Result<u64> {
-    let entry = target.entry;
-    let encoding = reader.manifest().source.encoding.clone();
-    // Names are read before the session's encoding changes.
-    let key = rows::primary_key(&mut session.client, target.oid)?;
-    let fixed = rows::fixed_columns(&mut session.client, target.oid)?;
-    session.use_encoding(&encoding)?;
-    let rows = match (on_existing, &entry.load_through) {
-        // Proved when all partitions are loaded.
-        (_, Some(root)) => copy_in(session, reader, entry, root, observer, interrupt)?,
-        (OnExisting::Error | OnExisting::Truncate, None) => {
-            let rows = copy_in(session, reader, entry, &entry.name, observer, interrupt)?;
-            expect(&entry.name, content(session, entry)?, entry.content)?;
-            rows
+/// One table's rows on their way.
+pub struct Load<'a> {
+    pub reader: &'a ArchiveReader,
+    pub entry: &'a TableEntry,
+    /// Whether they may go in several statements.
+    pub split: bool,
+    pub observer: &'a dyn Observer,
+    pub interrupt: &'a Interrupt,
+}
+
+impl Load<'_> {
+    /// Loads the rows, proves what came of it, and gives the number of rows that were put there.
+    pub fn run(&self, session: &mut Session, oid: u32, on_existing: OnExisting) -> Result<u64> {
+        let entry = self.entry;
+        let encoding = self.reader.manifest().source.encoding.clone();
+        // Names are read before the session's encoding changes.
+        let key = rows::primary_key(&mut session.client, oid)?;
+        let fixed = rows::fixed_columns(&mut session.client, oid)?;
+        session.use_encoding(&encoding)?;
+        let rows = match (on_existing, &entry.load_through) {
+            // Proved when all partitions are loaded.
+            (_, Some(root)) => self.copy_in(session, root, self.split)?,
+            (OnExisting::Error | OnExisting::Truncate, None) => {
+                let rows = self.copy_in(session, &entry.name, self.split)?;
+                expect(&entry.name, content(session, entry)?, entry.content)?;
+                rows
+            }
+            (OnExisting::Append, None) => {
+                let before = content(session, entry)?;
+                let rows = self.copy_in(session, &entry.name, self.split)?;
+                expect(&entry.name, content(session, entry)?, sum(before, entry.content))?;
+                rows
+            }
+            (OnExisting::Skip, None) => {
+                let before = content(session, entry)?;
+                self.stage(session)?;
+                let sql = rows::insert_new_sql(session, &entry.name, &entry.columns, &key);
+                let put = read(session, &sql, entry)?;
+                expect(&entry.name, content(session, entry)?, sum(before, put))?;
+                rows::unstage(session)?;
+                put.rows
+            }
+            (OnExisting::Upsert, None) => {
+                self.stage(session)?;
+                let sql = rows::upsert_sql(session, &entry.name, &entry.columns, &key, &fixed);
+                expect(&entry.name, read(session, &sql, entry)?, entry.content)?;
+                rows::unstage(session)?;
+                entry.content.rows
+            }
+        };
+        session.use_encoding("UTF8")?;
+        Ok(rows)
+    }
+
+    fn stage(&self, session: &mut Session) -> Result<()> {
+        rows::stage(session, &self.entry.name, &self.entry.columns)?;
+        self.copy_in(session, &rows::staged_name(), true).map(drop)
+    }
+
+    /// A chunk at a time where that may be: the server says what it does not take at the end of a
+    /// statement.
+    fn copy_in(&self, session: &mut Session, into: &QualifiedName, split: bool) -> Result<u64> {
+        let Self { reader, entry, observer, interrupt, .. } = self;
+        let sql = copy_in_sql(into, &entry.columns, session.takes_plain_names());
+        let chunks: Vec<&Chunk> = entry.chunks.iter().collect();
+        let at_once = if split { 1 } else { chunks.len().max(1) };
+        let mut rows = 0;
+        for chunks in chunks.chunks(at_once) {
+            rows += load::load(reader, session, &sql, entry, chunks, *observer, interrupt)?;
         }
-        (OnExisting::Append, None) => {
-            let before = content(session, entry)?;
-            let rows = copy_in(session, reader, entry, &entry.name, observer, interrupt)?;
-            expect(&entry.name, content(session, entry)?, sum(before, entry.content))?;
-            rows
-        }
-        (OnExisting::Skip, None) => {
-            let before = content(session, entry)?;
-            stage(session, reader, entry, observer, interrupt)?;
-            let sql = rows::insert_new_sql(session, &entry.name, &entry.columns, &key);
-            let put = read(session, &sql, entry)?;
-            expect(&entry.name, content(session, entry)?, sum(before, put))?;
-            rows::unstage(session)?;
-            put.rows
-        }
-        (OnExisting::Upsert, None) => {
-            stage(session, reader, entry, observer, interrupt)?;
-            let sql = rows::upsert_sql(session, &entry.name, &entry.columns, &key, &fixed);
-            expect(&entry.name, read(session, &sql, entry)?, entry.content)?;
-            rows::unstage(session)?;
-            entry.content.rows
-        }
-    };
-    session.use_encoding("UTF8")?;
-    Ok(rows)
+        Ok(rows)
+    }
 }
 
 /// Tables whose rows go through a partitioned table are where that has put them: only the sum of
@@ -174,33 +198,6 @@ fn sums(session: &mut Session, targets: &[Target<'_>]) -> Result<BTreeMap<Qualif
         }
     }
     Ok(sums)
-}
-
-fn stage(
-    session: &mut Session,
-    reader: &ArchiveReader,
-    entry: &TableEntry,
-    observer: &dyn Observer,
-    interrupt: &Interrupt,
-) -> Result<()> {
-    rows::stage(session, &entry.name, &entry.columns)?;
-    copy_in(session, reader, entry, &rows::staged_name(), observer, interrupt).map(drop)
-}
-
-fn copy_in(
-    session: &mut Session,
-    reader: &ArchiveReader,
-    entry: &TableEntry,
-    into: &QualifiedName,
-    observer: &dyn Observer,
-    interrupt: &Interrupt,
-) -> Result<u64> {
-    let sql = copy_in_sql(into, &entry.columns, session.takes_plain_names());
-    let chunks: Vec<&Chunk> = entry.chunks.iter().collect();
-    if chunks.is_empty() {
-        return Ok(0);
-    }
-    load::load(reader, session, &sql, entry, &chunks, observer, interrupt)
 }
 
 fn read(session: &mut Session, sql: &str, entry: &TableEntry) -> Result<Content> {

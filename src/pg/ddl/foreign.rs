@@ -5,7 +5,7 @@ use super::dependencies::Graph;
 use super::rows;
 use crate::error::Result;
 use crate::model::name::QualifiedName;
-use crate::model::schema::ObjectClass;
+use crate::model::schema::{ObjectClass, SchemaObject};
 use crate::pg::client::Client;
 use crate::pg::ident;
 
@@ -91,7 +91,7 @@ fn collect_servers(client: &mut Client, out: &mut Collection, graph: &Graph) -> 
         }
         let wrapper = ident::quote(row.get("wrapper")?);
         let options = options(&row.get::<Vec<String>>("options")?);
-        sql.push_str(&format!(" FOREIGN DATA WRAPPER {wrapper}{options}"));
+        sql.push_str(&format!("{OF_WRAPPER}{wrapper}{options}"));
         let draft = Draft::new(ObjectClass::ForeignServer, None, name)
             .define(sql)
             .owned_by(row.get("owner")?, &target);
@@ -99,6 +99,27 @@ fn collect_servers(client: &mut Client, out: &mut Collection, graph: &Graph) -> 
         out.commentable(key, draft, target);
     }
     Ok(())
+}
+
+const OF_WRAPPER: &str = " FOREIGN DATA WRAPPER ";
+
+/// The wrapper of a foreign server, out of the statement that [`collect_servers`] has written.
+pub(crate) fn wrapper_of(server: &SchemaObject) -> Option<String> {
+    let before = format!("CREATE SERVER {}", ident::quote(&server.name));
+    let sql = server.statements.iter().find_map(|one| one.sql.strip_prefix(&before))?;
+    // Type and version come before it, as strings: every other piece is inside of one.
+    let mut start = 0;
+    for (position, piece) in sql.split('\'').enumerate() {
+        if position % 2 == 0
+            && let Some(found) = piece.find(OF_WRAPPER)
+        {
+            let name = sql[start + found + OF_WRAPPER.len()..].strip_prefix('"')?;
+            let end = name.replace("\"\"", "  ").find('"')?;
+            return Some(name[..end].replace("\"\"", "\""));
+        }
+        start += piece.len() + 1;
+    }
+    None
 }
 
 /// The options of a mapping hold passwords. The catalog itself shows them to superusers and to
