@@ -283,6 +283,9 @@ pub struct Selection {
 /// The schema of an archive is SQL, and a restore runs it with all rights of the role: restore archives
 /// of people whom you trust. With --data-only nothing of the archive's SQL is run.
 ///
+/// A role that is no superuser grants owners the CREATE that they lack while their objects are made,
+/// and revokes it. A restore fails where others hold locks in its target for over --lock-timeout.
+///
 /// The target is named with --url, or by DATABASE_URL and PG* as for all verbs; it is said before
 /// anything is changed. What replaces a database or rows (--swap, --on-existing truncate and upsert)
 /// takes it from --url alone.
