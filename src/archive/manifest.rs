@@ -118,8 +118,14 @@ pub struct BackupOptions {
     pub level: i32,
     /// `--table` patterns.
     pub tables: Vec<String>,
+    /// The same, of a filter file, for tables and those that inherit from them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub tables_and_children: Vec<String>,
     /// `--exclude-table` patterns.
     pub exclude_tables: Vec<String>,
+    /// The same, of a filter file, for tables and those that inherit from them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub exclude_tables_and_children: Vec<String>,
     /// `--schema` patterns.
     pub schemas: Vec<String>,
     /// `--exclude-schema` patterns.
@@ -132,6 +138,9 @@ pub struct BackupOptions {
     pub exclude_extensions: Vec<String>,
     /// `--exclude-data` patterns.
     pub exclude_data: Vec<String>,
+    /// The same, of a filter file, for tables and those that inherit from them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub exclude_data_and_children: Vec<String>,
     /// `--where`: patterns and conditions on the rows of the tables that match.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub filters: Vec<String>,

@@ -20,6 +20,7 @@ use crate::model::name::{counted, enumerate};
 use crate::model::schema::ObjectClass;
 use crate::pg::session::Purpose;
 use crate::pg::{catalog, roles, snapshot, target};
+use crate::rules::pattern::Pattern;
 use crate::rules::role_names;
 use crate::rules::selection::Selection;
 use crate::store::place;
@@ -340,19 +341,25 @@ fn features(options: &Options) -> Vec<String> {
 
 /// The options as the manifest keeps them.
 pub fn recorded(options: &Options) -> BackupOptions {
-    let texts = |patterns: &[crate::rules::pattern::Pattern]| {
-        patterns.iter().map(|pattern| pattern.text().to_owned()).collect()
+    let of = |patterns: &[Pattern], and_children: bool| {
+        let patterns = patterns.iter().filter(|pattern| pattern.and_children == and_children);
+        patterns.map(|pattern| pattern.text().to_owned()).collect()
     };
+    let texts = |patterns: &[Pattern]| of(patterns, false);
+    let with_children = |patterns: &[Pattern]| of(patterns, true);
     BackupOptions {
         jobs: options.jobs,
         level: options.level,
         tables: texts(&options.selection.tables),
+        tables_and_children: with_children(&options.selection.tables),
         exclude_tables: texts(&options.selection.exclude_tables),
+        exclude_tables_and_children: with_children(&options.selection.exclude_tables),
         schemas: texts(&options.selection.schemas),
         exclude_schemas: texts(&options.selection.exclude_schemas),
         extensions: texts(&options.selection.extensions),
         exclude_extensions: texts(&options.selection.exclude_extensions),
         exclude_data: texts(&options.selection.exclude_data),
+        exclude_data_and_children: with_children(&options.selection.exclude_data),
         filters: options.selection.filters.iter().map(|f| f.text().to_owned()).collect(),
         allow_missing: options.allow_missing.clone(),
         masked: false,

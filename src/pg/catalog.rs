@@ -340,7 +340,8 @@ pub fn other_relations(client: &mut Client) -> Result<Vec<(QualifiedName, String
     Ok(rows.iter().map(relation).collect())
 }
 
-/// Tables, and those that inherit from them other than as partitions.
+/// Tables, and those that inherit from them other than as partitions, be they foreign. What other
+/// sessions have of their own for a while is none of them.
 pub fn inherited(client: &mut Client) -> Result<Vec<(QualifiedName, QualifiedName)>> {
     let rows = client
         .query(
@@ -350,7 +351,8 @@ pub fn inherited(client: &mut Client) -> Result<Vec<(QualifiedName, QualifiedNam
              JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.relnamespace
              JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid
              JOIN pg_catalog.pg_namespace AS cn ON cn.oid = c.relnamespace
-             WHERE p.relkind = 'r' ORDER BY 1, 2, 3, 4",
+             WHERE p.relkind = 'r' AND p.relpersistence <> 't' AND c.relpersistence <> 't'
+             ORDER BY 1, 2, 3, 4",
             &[],
         )
         .map_err(|error| server("cannot list the children of tables", error))?;

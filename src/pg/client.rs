@@ -7,6 +7,7 @@ use futures_util::{SinkExt, StreamExt, TryStreamExt};
 use std::future::{self, Future};
 use std::pin::{Pin, pin};
 use std::task::Poll;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Runtime;
 use tokio_postgres::error::DbError;
@@ -17,6 +18,9 @@ use tokio_postgres::{
 
 type Result<T> = std::result::Result<T, Error>;
 
+/// How long the end of a session may take: what the server still sends then is read by nobody.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// An open session.
 pub struct Client {
     // Goes before the line does, which then tells the server that this is the end.
@@ -26,34 +30,52 @@ pub struct Client {
 
 /// What a session's messages go over.
 struct Line {
-    runtime: Runtime,
-    messages: BoxStream<'static, Result<AsyncMessage>>,
+    /// None once the connection has ended: the driver must not be asked again then, and what it
+    /// holds of answers goes with it.
+    messages: Option<BoxStream<'static, Result<AsyncMessage>>>,
+    /// Why it has ended, until somebody is told.
+    end: Option<Error>,
     notice: Box<dyn Fn(&DbError) + Send>,
+    // Goes last: sockets and timers are registered with it.
+    runtime: Runtime,
 }
 
 impl Line {
     /// Waits for an answer.
     fn wait<T>(&mut self, answer: impl Future<Output = Result<T>>) -> Result<T> {
-        let Self { runtime, messages, notice } = self;
+        let Self { runtime, messages, end, notice } = self;
         let mut answer = pin!(answer);
-        runtime.block_on(future::poll_fn(|context| {
-            while let Poll::Ready(Some(message)) = messages.poll_next_unpin(context) {
-                match message {
-                    Ok(AsyncMessage::Notice(said)) => notice(&said),
-                    Ok(_) => {}
-                    Err(error) => return Poll::Ready(Err(error)),
+        let answered = runtime.block_on(future::poll_fn(|context| {
+            while let Some(line) = messages {
+                match line.poll_next_unpin(context) {
+                    Poll::Ready(Some(Ok(AsyncMessage::Notice(said)))) => notice(&said),
+                    Poll::Ready(Some(Ok(_))) => {}
+                    Poll::Ready(Some(Err(error))) => {
+                        *end = Some(error);
+                        *messages = None;
+                    }
+                    Poll::Ready(None) => *messages = None,
+                    Poll::Pending => break,
                 }
             }
+            // What the server said before the connection ended is the answer all the same.
             answer.as_mut().poll(context)
-        }))
+        }));
+        answered.map_err(|error| match error.is_closed() {
+            true => end.take().unwrap_or(error),
+            false => error,
+        })
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let messages = &mut self.messages;
-        // Whatever the server says to the end of the session is of no interest.
-        self.runtime.block_on(async { while let Some(Ok(_)) = messages.next().await {} });
+        let Some(mut messages) = self.messages.take() else { return };
+        // The server is told of the end once it has answered what it was asked; that may be the
+        // rest of a COPY which nobody reads, so the socket is closed on it after a while.
+        let end = async { while let Some(Ok(_)) = messages.next().await {} };
+        let ended = self.runtime.block_on(async { tokio::time::timeout(FAREWELL, end).await });
+        drop(ended);
     }
 }
 
@@ -70,7 +92,8 @@ impl Client {
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let messages = stream::poll_fn(move |context| connection.poll_message(context)).boxed();
-        Self { session, line: Line { runtime, messages, notice: Box::new(notice) } }
+        let line = Line { messages: Some(messages), end: None, notice: Box::new(notice), runtime };
+        Self { session, line }
     }
 
     /// Runs statements, by the simple protocol, that return nothing of interest.
@@ -112,7 +135,7 @@ impl Client {
         self.line.wait(self.session.prepare(sql))
     }
 
-    /// Does `work` in one transaction: all of it, or none.
+    /// Does `work` in one transaction: all of it, or none. The session must not be in one already.
     pub fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.batch_execute("BEGIN")?;
         let done = work(self).and_then(|done| self.batch_execute("COMMIT").map(|()| done));
@@ -169,5 +192,117 @@ impl CopyIn<'_> {
     /// Ends it and gives the number of rows that the server took.
     pub fn finish(mut self) -> Result<u64> {
         self.line.wait(self.rows.as_mut().finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+    use std::io::{self, Read, Write};
+    use std::task::{Context, Waker};
+    use std::time::Instant;
+    use tokio::io::ReadBuf;
+    use tokio_postgres::{Config, NoTls};
+
+    /// Authenticated, and ready.
+    const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+
+    /// A server that answers each message at once, and closes the connection after the last answer.
+    struct Fake {
+        answers: VecDeque<&'static [u8]>,
+        said: &'static [u8],
+        reader: Option<Waker>,
+    }
+
+    impl AsyncRead for Fake {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if self.said.is_empty() && !self.answers.is_empty() {
+                self.reader = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            buffer.put_slice(std::mem::take(&mut self.said));
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Fake {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.said = self.answers.pop_front().unwrap_or_default();
+            if let Some(reader) = self.reader.take() {
+                reader.wake();
+            }
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn begin<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        socket: impl FnOnce() -> S,
+    ) -> Client {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let begun =
+            runtime.block_on(async { Config::new().user("u").connect_raw(socket(), NoTls).await });
+        let (session, connection) = begun.unwrap();
+        Client::new(runtime, session, connection, |_| {})
+    }
+
+    fn with_last_answer(answer: &'static [u8]) -> Client {
+        let answers = VecDeque::from([WELCOME, answer]);
+        begin(|| Fake { answers, said: b"", reader: None })
+    }
+
+    #[test]
+    fn what_the_server_said_counts_although_the_connection_ends_in_the_same_breath() {
+        let mut confirmed = with_last_answer(b"C\0\0\0\x0bCOMMIT\0Z\0\0\0\x05I");
+        confirmed.batch_execute("COMMIT").unwrap();
+        assert!(confirmed.batch_execute("SELECT").unwrap_err().is_closed());
+        assert!(confirmed.is_closed());
+
+        let mut ended = with_last_answer(b"E\0\0\0\x1cSFATAL\0C57P01\0Mthe end\0\0");
+        let error = ended.batch_execute("SELECT pg_sleep(9)").unwrap_err();
+        assert_eq!(error.as_db_error().unwrap().code().code(), "57P01");
+
+        let mut silent = with_last_answer(b"");
+        assert!(silent.batch_execute("COMMIT").unwrap_err().is_closed());
+    }
+
+    #[test]
+    fn a_copy_that_is_given_up_is_not_read_to_its_end() {
+        let (here, mut there) = std::os::unix::net::UnixStream::pair().unwrap();
+        std::thread::spawn(move || {
+            let mut asked = [0; 1024];
+            assert!(there.read(&mut asked).unwrap() > 0);
+            there.write_all(WELCOME).unwrap();
+            assert!(there.read(&mut asked).unwrap() > 0);
+            let prepared = b"1\0\0\0\x04t\0\0\0\x06\0\0n\0\0\0\x04Z\0\0\0\x05I";
+            there.write_all(prepared).unwrap();
+            assert!(there.read(&mut asked).unwrap() > 0);
+            there.write_all(b"2\0\0\0\x04H\0\0\0\x07\0\0\0").unwrap();
+            // Until the client has gone.
+            while there.write_all(b"d\0\0\0\x08row\n").is_ok() {}
+        });
+        here.set_nonblocking(true).unwrap();
+        let mut client = begin(|| tokio::net::UnixStream::from_std(here).unwrap());
+        let mut rows = client.copy_out("COPY t TO STDOUT").unwrap();
+        assert_eq!(rows.piece().unwrap().unwrap(), "row\n");
+        let begun = Instant::now();
+        drop(client);
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     }
 }

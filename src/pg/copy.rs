@@ -83,7 +83,12 @@ impl Copies for Session {
         let failed = |error| server(doing, error);
         let mut rows = self.client.copy_out(sql).map_err(failed)?;
         while let Some(piece) = rows.piece().map_err(failed)? {
-            take(&piece)?;
+            if let Err(error) = take(&piece) {
+                // What is left of the rows would have to be read before anything else.
+                drop(rows);
+                self.canceller().cancel();
+                return Err(error);
+            }
         }
         drop(rows);
         // The driver ends the stream at CopyDone and drops what the server says after it; an error

@@ -1,13 +1,13 @@
 //! A blocking connection that speaks PostgreSQL's protocol for the one thing that pgark does
 //! most: COPY. Statements go by the simple protocol; several in one message need one round trip.
 //!
-//! The driver hands over COPY rows one by one through a channel between two threads, which costs
-//! more than compressing them does; docs/performance.md has the measurement.
+//! The driver hands over COPY rows one by one through a channel, which costs more than compressing
+//! them does; docs/performance.md has the measurement.
 
 pub mod inbox;
 pub mod outbox;
 
-use super::connect::{self, Canceller, ChannelBinding, Key, Stream, Target};
+use super::connect::{self, Canceller, ChannelBinding, Stream, Target};
 use super::failure::{self, Refusal};
 use crate::error::{Error, Kind, Result};
 use bytes::{BufMut, BytesMut};
@@ -53,7 +53,6 @@ pub struct Wire {
     stream: Stream,
     inbox: Inbox,
     target: Target,
-    key: Key,
     /// Answers are due that nobody waited for: the connection is of no more use.
     broken: bool,
 }
@@ -66,15 +65,14 @@ impl Wire {
     pub fn connect(target: &Target) -> Result<Self> {
         let stream = connect::dial(target)?;
         let narrowed = stream.target().clone();
-        let (inbox, key) = (Inbox::new(), Key::default());
-        let mut wire = Self { stream, inbox, target: narrowed, key, broken: false };
+        let mut wire = Self { stream, inbox: Inbox::new(), target: narrowed, broken: false };
         wire.log_in(&format!("cannot connect to {}", target.describe()))?;
         Ok(wire)
     }
 
     /// What another thread needs to cancel this connection's statement.
     pub fn canceller(&self) -> Canceller {
-        Canceller::new(self.target.clone(), self.key)
+        Canceller::new(self.target.clone(), self.stream.key())
     }
 
     /// Runs statements that return no rows of interest.
@@ -300,10 +298,8 @@ impl Wire {
                     Some(scram) => scram.state.finish(body.data()),
                     None => return Err(self.surprised(doing)),
                 },
-                Message::BackendKeyData(body) => {
-                    self.key = Key { process: body.process_id(), secret: body.secret_key() };
-                    Ok(())
-                }
+                // The stream has read it along.
+                Message::BackendKeyData(_) => Ok(()),
                 Message::ErrorResponse(body) => {
                     return Err(Refusal::read(body.fields()).fails(doing));
                 }

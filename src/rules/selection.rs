@@ -169,6 +169,20 @@ impl Selection {
         extension: impl Fn(usize) -> Option<&'a str>,
     ) -> Result<Vec<Choice>> {
         self.check_matches(tables)?;
+        self.decide(tables, parent, extension)
+    }
+
+    /// The same where patterns may match nothing: those that [`Self::with_children`] has added may
+    /// be of children that are no tables of an archive's.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if no table is left.
+    pub fn decide<'a>(
+        &self,
+        tables: &[QualifiedName],
+        parent: impl Fn(usize) -> Option<usize>,
+        extension: impl Fn(usize) -> Option<&'a str>,
+    ) -> Result<Vec<Choice>> {
         let matched = |patterns: &[Pattern], mut table: usize| loop {
             if patterns.iter().any(|pattern| pattern.matches(&tables[table])) {
                 return true;
@@ -282,7 +296,11 @@ impl Selection {
         self.tables.iter().chain(&self.exclude_tables).chain(&self.exclude_data)
     }
 
-    fn check_matches(&self, tables: &[QualifiedName]) -> Result<()> {
+    /// Fails for a pattern that matches none of these tables.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`], with the nearest name.
+    pub fn check_matches(&self, tables: &[QualifiedName]) -> Result<()> {
         if let Some(pattern) = self.unmatched(tables) {
             return Err(no_table("table", pattern, &tables.iter().collect::<Vec<_>>()));
         }

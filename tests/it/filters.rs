@@ -364,10 +364,27 @@ fn children_are_taken_with_their_table_where_a_line_says_so() {
     assert_eq!(data.map(|name| table(&whole, name)["data"] == true), [false, true, false]);
     let rest = backup("exclude table_and_children child\ninclude schema public");
     assert_eq!(names(&rest), ["base"]);
+    let asked = ["exclude_tables", "exclude_tables_and_children"].map(|o| &rest["options"][o]);
+    assert_eq!(asked, [&serde_json::json!([]), &serde_json::json!(["child"])]);
     let partitions =
         backup("INCLUDE TABLE_AND_CHILDREN app . events\nexclude table_data_and_children events");
     assert_eq!(partitions["tables"].as_array().unwrap().len(), 2);
     assert_eq!(table(&partitions, "app.events_2025")["data"], false);
+    // Children that are no tables of an archive's: another session's own, and a foreign one.
+    let mut other = source.client();
+    other.batch_execute("CREATE TEMP TABLE passing () INHERITS (base)").unwrap();
+    source.execute(
+        "CREATE FOREIGN DATA WRAPPER afar; CREATE SERVER afar FOREIGN DATA WRAPPER afar;
+         CREATE FOREIGN TABLE distant () INHERITS (base) SERVER afar",
+    );
+    let takes_distant = |manifest: &Value| {
+        let objects = manifest["objects"].as_array().unwrap();
+        objects.iter().any(|object| object["name"] == "distant")
+    };
+    assert!(takes_distant(&backup("exclude table_data_and_children base")));
+    assert!(takes_distant(&backup("include table_and_children base")));
+    let without = backup("exclude table_and_children base");
+    assert!(!takes_distant(&without) && !names(&without).contains(&String::from("child")));
 }
 
 #[test]

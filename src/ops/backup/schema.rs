@@ -17,6 +17,7 @@ use crate::rules::object_selection::Uncarried;
 use crate::rules::pattern::Pattern;
 use crate::rules::selection::{Choice, Selection};
 use crate::rules::{object_selection, order, role_names};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -175,6 +176,7 @@ pub fn cover(
         Some(allowed) => check_carried(not_carried, allowed),
         None => Ok(()),
     };
+    let selection = &*with_children(session, selection)?;
     let mut not_carried = schema.not_carried;
     not_carried.extend(extension_rows(session, selection)?);
     let mut left_out = Vec::new();
@@ -269,11 +271,20 @@ pub fn choices(
     if selection.of_extensions().next().is_some() {
         selection.check_extensions(&extensions::names(&mut session.client)?)?;
     }
-    let with_children = match selection.speaks_of_children() {
-        true => &selection.with_children(&catalog::inherited(&mut session.client)?)?,
-        false => selection,
-    };
-    with_children.choose(&names, parents(tables), |table| tables[table].extension.as_deref())
+    selection.check_matches(&names)?;
+    with_children(session, selection)?
+        .decide(&names, parents(tables), |table| tables[table].extension.as_deref())
+}
+
+/// The selection with the children that it speaks of.
+pub fn with_children<'a>(
+    session: &mut Session,
+    selection: &'a Selection,
+) -> Result<Cow<'a, Selection>> {
+    if !selection.speaks_of_children() {
+        return Ok(Cow::Borrowed(selection));
+    }
+    selection.with_children(&catalog::inherited(&mut session.client)?).map(Cow::Owned)
 }
 
 /// Fails where a pattern matches no table, but something else that has a name like one.

@@ -18,7 +18,7 @@ pub struct Canceller {
 impl Canceller {
     /// For the session that was given `key` by the server which `target` was narrowed to.
     pub fn new(target: Target, key: Key) -> Self {
-        Self { target, key }
+        Self { target: target.with_patience(), key }
     }
 
     /// Asks the server to cancel (PostgreSQL, "Canceling Requests in Progress"). A session that is

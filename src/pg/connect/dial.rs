@@ -2,18 +2,19 @@
 //! PostgreSQL's protocol has been said.
 
 use super::target::{Address, Encryption, Keepalives, Place, Target};
-use super::watch::Watch;
+use super::watch::{Key, Seen, Watch};
 use super::{peer, tls};
 use crate::error::{Error, Kind, Result};
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use rustls::{ClientConnection, StreamOwned};
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{Domain, SockAddr, SockRef, Socket as RawSocket, TcpKeepalive, Type};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::unix::net::{SocketAddr, UnixStream};
-use std::sync::Arc;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A connection to a server. The first message to send is the startup message.
@@ -25,6 +26,7 @@ pub struct Stream {
     transport: Transport,
     channel_binding: Option<Vec<u8>>,
     watch: Option<Watch>,
+    seen: Arc<Mutex<Seen>>,
     deadline: Option<Instant>,
     target: Target,
 }
@@ -86,12 +88,7 @@ pub fn reach(target: &Target, place: &Place) -> Result<Socket> {
     let failed = |error: io::Error| no_connection(target, error);
     match place {
         Place::Unix(path) => {
-            let address = match path.to_str().and_then(|path| path.strip_prefix('\0')) {
-                Some(name) => abstract_address(name),
-                None => SocketAddr::from_pathname(path),
-            };
-            let stream = address.and_then(|address| UnixStream::connect_addr(&address));
-            let stream = stream.map_err(failed)?;
+            let stream = connect_unix(path, target.connect_timeout).map_err(failed)?;
             if let Some(user) = &target.required_peer {
                 peer::check(&stream, user)?;
             }
@@ -121,15 +118,15 @@ fn no_connection(target: &Target, error: io::Error) -> Error {
     }
 }
 
-#[cfg(target_os = "linux")]
-fn abstract_address(name: &str) -> io::Result<SocketAddr> {
-    use std::os::linux::net::SocketAddrExt;
-    SocketAddr::from_abstract_name(name)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn abstract_address(_: &str) -> io::Result<SocketAddr> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux has abstract sockets"))
+/// A server that takes no connections, because its queue is full, lets a client wait.
+fn connect_unix(path: &Path, timeout: Option<Duration>) -> io::Result<UnixStream> {
+    let socket = RawSocket::new(Domain::UNIX, Type::STREAM, None)?;
+    // On Linux, this bounds connecting as well.
+    socket.set_write_timeout(timeout)?;
+    // A path that begins with a zero byte is an abstract socket's, which only Linux has.
+    socket.connect(&SockAddr::unix(path)?).map_err(timely)?;
+    socket.set_write_timeout(None)?;
+    Ok(socket.into())
 }
 
 fn set_up(stream: &TcpStream, target: &Target) -> io::Result<()> {
@@ -294,8 +291,9 @@ impl Stream {
         deadline: Option<Instant>,
     ) -> Self {
         let private = target.is_private(target.encryption.first() == Some(&Encryption::Tls));
-        let watch = Some(Watch::new(target.methods.clone(), private, Arc::default()));
-        Self { transport, channel_binding, watch, deadline, target }
+        let seen = Arc::default();
+        let watch = Some(Watch::new(target.methods.clone(), private, Arc::clone(&seen)));
+        Self { transport, channel_binding, watch, seen, deadline, target }
     }
 
     /// The server, narrowed to the address and the encryption that worked.
@@ -306,6 +304,11 @@ impl Stream {
     /// The data of `tls-server-end-point`, if TLS is in use and the certificate has any.
     pub fn channel_binding(&self) -> Option<&[u8]> {
         self.channel_binding.as_deref()
+    }
+
+    /// What the server calls the session, once it is ready.
+    pub fn key(&self) -> Key {
+        self.seen.lock().ok().and_then(|seen| seen.key).unwrap_or_default()
     }
 
     /// Reading fails after so long without a byte; none is never.

@@ -250,7 +250,9 @@ impl AsyncWrite for Session {
         let session = self.get_mut();
         let written = Pin::new(&mut session.transport).poll_write(context, bytes);
         if let (Poll::Ready(Ok(1..)), Some(silence)) = (&written, &mut session.silence) {
+            // Reading is not waited for again before something comes.
             silence.said();
+            silence.check(context)?;
         }
         written
     }

@@ -9,6 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long a connection may take that a run cannot wait for, where others may take for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// One server to try.
 ///
 /// A target that [`super::targets`] gives may stand for several addresses and for both an encrypted
@@ -173,6 +176,12 @@ impl Target {
             *at = Some(*address);
         }
         target
+    }
+
+    /// The same target, which does not wait for ever for a connection.
+    pub fn with_patience(mut self) -> Self {
+        self.connect_timeout.get_or_insert(PATIENCE);
+        self
     }
 
     /// Whether nobody else can read what is sent: it is encrypted, or does not leave the machine.

@@ -24,6 +24,20 @@ fn end(child: Child) -> Run {
     Run::from(child.wait_with_output().unwrap())
 }
 
+/// The same of what a defect would let run for ever.
+#[track_caller]
+fn end_in_time(mut child: Child) -> Run {
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begun.elapsed() > Duration::from_secs(20) {
+            child.kill().unwrap();
+            panic!("it hangs: {}", end(child).stderr);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    end(child)
+}
+
 /// Waits until a query in database `postgres` of the database's server is true.
 #[track_caller]
 fn wait_for(database: &Database, sql: &str) {
@@ -49,7 +63,9 @@ fn refused(url: &str, more: &[&str], says: &[&str]) {
     let repo = Repo::new();
     let begun = Instant::now();
     let arguments = ["backup", "--url", url, "--no-migrations", "--no-password"];
-    let run = repo.run(&[&arguments[..], more].concat()).expect_code(17).says(says);
+    let mut command = repo.command(&[&arguments[..], more].concat());
+    let backup = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let run = end_in_time(backup).expect_code(17).says(says);
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     let lines = run.stderr.lines().skip_while(|line| !line.starts_with("pgark: error: "));
     assert!((2..=5).contains(&lines.count()), "on one screen: {}", run.stderr);
@@ -156,6 +172,32 @@ fn what_is_no_server_is_found_out_in_time() {
     // A message of two gigabytes is not waited for, nor is room made for it.
     let huge = fake(b"R\x7f\xff\xff\xff\0\0\0\0", false);
     refused(&url(huge, "sslmode=disable"), &late, &["cannot connect"]);
+    // It lets pgark in, and then says nothing to its first statement.
+    let mute = fake(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I", false);
+    let limits = ["--connect-timeout", "1", "--stall-timeout", "1"];
+    refused(&url(mute, "sslmode=disable"), &limits, &["sent nothing for 1 s", "--stall-timeout"]);
+}
+
+/// A server that takes no connections any more, as one that is stopped.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_socket_whose_queue_is_full_is_given_up_in_time() {
+    use socket2::{Domain, SockAddr, Socket, Type};
+    let folder = tempfile::tempdir().unwrap();
+    let address = SockAddr::unix(folder.path().join(".s.PGSQL.5432")).unwrap();
+    let socket = || Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    let server = socket();
+    server.bind(&address).unwrap();
+    server.listen(0).unwrap();
+    let waiting = || {
+        let client = socket();
+        client.set_nonblocking(true).unwrap();
+        client.connect(&address).map(|()| client)
+    };
+    let waiting: Vec<Socket> = std::iter::from_fn(|| waiting().ok()).collect();
+    assert!(!waiting.is_empty());
+    let url = format!("host={} port=5432 user=u", folder.path().display());
+    refused(&url, &["--connect-timeout", "1"], &["did not answer in time", "connect_timeout"]);
 }
 
 #[test]
@@ -192,11 +234,7 @@ fn a_session_that_somebody_ends_fails_the_backup_with_the_servers_words() {
            AND wait_event_type = 'Lock' AND application_name = 'pgark'",
         source.name
     ));
-    let run = end(backup).expect_code(17);
-    // The driver prefers the end of the connection to the words before it, if both come at once.
-    let said = ["57P01", "connection closed"];
-    assert!(said.iter().any(|text| run.stderr.contains(text)), "{}", run.stderr);
-    run.says(&["hint: somebody ended the session"]);
+    end(backup).expect_code(17).says(&["57P01", "hint: somebody ended the session"]);
     assert_eq!(repo.files(), []);
     wait_for(&source, NOBODY);
 }
@@ -273,6 +311,33 @@ fn a_server_that_falls_silent_is_given_up_after_the_time_that_was_set() {
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     run.says(&["sent nothing for 2 s"]);
     assert_eq!(repo.files(), []);
+}
+
+#[test]
+fn a_server_that_falls_silent_in_a_session_without_an_error_before_is_given_up() {
+    let source = Database::with(
+        "CREATE FUNCTION slow(int) RETURNS int LANGUAGE plpgsql IMMUTABLE
+           AS 'BEGIN PERFORM pg_sleep(3); RETURN $1; END';
+         CREATE TABLE t AS SELECT 1 AS x;
+         CREATE INDEX ON t (slow(x))",
+    );
+    let repo = Repo::new();
+    repo.backup(&source, &["--name", "a", "--no-migrations"]);
+    let target = Database::empty();
+    for proxy in [Proxy::to(target.server), Proxy::on_socket(target.server)] {
+        let mut command = repo.command(&["restore", "a", "--url", &proxy.url(&target.name)]);
+        command.args(["--stall-timeout", "1", "--connect-timeout", "1"]);
+        let restore = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_for(
+            &target,
+            "EXISTS (SELECT FROM pg_stat_activity WHERE datname = 'DATABASE'
+               AND state = 'active' AND query LIKE 'CREATE INDEX%')",
+        );
+        proxy.silence_all();
+        end_in_time(restore).expect_code(17).says(&["sent nothing for 1 s"]);
+        drop(proxy);
+        wait_for(&target, NOBODY);
+    }
 }
 
 #[test]
