@@ -4,6 +4,7 @@ pub mod alembic;
 mod archived;
 pub mod consolidate;
 mod gate;
+pub mod in_place;
 pub mod ledgers;
 pub mod new_tree;
 pub mod project;

@@ -96,6 +96,11 @@ pub fn has_file(root: &Path, path: &str) -> bool {
         .is_ok_and(|status| FileType::from_raw_mode(status.st_mode) == FileType::RegularFile)
 }
 
+/// Whether there is anything of this name, a link that leads nowhere too.
+pub fn exists(root: &Path, path: &str) -> bool {
+    root.join(path).symlink_metadata().is_ok()
+}
+
 /// Whether there is a folder.
 pub fn has_folder(root: &Path, path: &str) -> bool {
     root.join(path).is_dir()

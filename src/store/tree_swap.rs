@@ -16,8 +16,10 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+mod added;
 mod files;
 
+pub use added::Added;
 use files::{
     Inode, aside_path, below, exchange_names, failed, inode, make_folder, make_folders,
     remove_compiled, remove_tree, staged_path, swap_names, sync_folders, write_anew, write_file,

@@ -85,6 +85,8 @@ mod race;
 mod restore;
 /// Backup and restore without superuser, settings of roles, and who is refused.
 mod roles;
+/// Whose archive a rollback takes, and what it may change.
+mod rollback_guards;
 /// The main job: back up, verify, restore, compare.
 mod round_trip;
 /// Schemas compared, property by property.

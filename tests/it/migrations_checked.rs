@@ -162,6 +162,10 @@ fn every_kind_of_damage_is_a_cross_where_it_belongs() {
 fn the_old_files_come_back_byte_for_byte_and_the_database_is_left_alone() {
     let all = Consolidated::fintrack();
     let schema = pg_dump_schema(&all.live);
+    all.project.alembic(&all.live, &["stamp", "head"]);
+    let said = all.project.alembic_fails(&all.live, &["stamp", "ffcccccc0003"]);
+    assert!(said.contains("Can't locate revision"), "{said}");
+    assert_eq!(all.live.one("SELECT version_num FROM alembic_version"), "ffcccccc0004");
     let shown = all.rollback(&["--dry-run"]);
     assert_eq!(shown["dry_run"], true);
     assert_eq!(all.project.paths("migrations/versions").len(), 1);
@@ -173,9 +177,16 @@ fn the_old_files_come_back_byte_for_byte_and_the_database_is_left_alone() {
     assert!(all.project.paths(parked)[0].ends_with("ffcccccc0004_squashed.py"), "{parked}");
     assert!(all.project.alembic(&all.live, &["current"]).contains("ffcccccc0004 (head)"));
     all.project.alembic(&all.live, &["upgrade", "head"]);
+    // What Alembic refuses where the files are gone.
+    for revision in ["ffcccccc0003", "ffcccccc0004"] {
+        all.project.alembic(&all.live, &["stamp", revision]);
+        assert_eq!(all.live.one("SELECT version_num FROM alembic_version"), revision);
+    }
     assert_eq!(pg_dump_schema(&all.live), schema);
-    // A second time there is nothing to do.
-    assert_eq!(all.rollback(&[])["parked"], Value::Null);
+    all.project
+        .run(&all.repo, &all.live, &["rollback", &all.archive])
+        .expect_code(15)
+        .says(&["there is nothing to roll back"]);
     assert_eq!(revisions(all.project.files()), all.old_revisions());
 }
 
@@ -257,6 +268,9 @@ fn a_damaged_archive_or_another_project_changes_nothing() {
     let there = all.project.files();
     let elsewhere = Project::of(&[("other.ini", "")]);
     std::fs::remove_file(elsewhere.path().join("alembic.ini")).unwrap();
+    let run = elsewhere.run(&all.repo, &all.live, &["rollback", &all.archive]);
+    run.expect_code(15).says(&["is not an archive of the project", "no revision"]);
+    std::fs::remove_dir_all(elsewhere.path().join("migrations")).unwrap();
     let run = elsewhere.run(&all.repo, &all.live, &["rollback", &all.archive]);
     run.expect_code(10).says(&["it has no alembic.ini"]);
     let mut bytes = std::fs::read(&all.archive).unwrap();

@@ -81,6 +81,8 @@ pub fn rollback(summary: &Summary, as_json: bool, quiet: bool) -> Result<()> {
             "archive": summary.archive,
             "revisions": summary.revisions,
             "carried": summary.carried,
+            "added": summary.added,
+            "different": summary.different,
             "parked": summary.parked,
             "version": version,
             "rows_restored": summary.data.as_ref().map(|data| data.rows),
@@ -101,6 +103,16 @@ pub fn rollback(summary: &Summary, as_json: bool, quiet: bool) -> Result<()> {
     }
     lines
         .extend(summary.carried.iter().map(|path| format!("newer, and kept: {}", Printable(path))));
+    let came_back = if summary.dry_run { "would come back" } else { "came back" };
+    lines.extend(
+        summary.added.iter().map(|path| format!("gone, and {came_back}: {}", Printable(path))),
+    );
+    lines.extend(
+        summary
+            .different
+            .iter()
+            .map(|path| format!("not the archive's, and left as it is: {}", Printable(path))),
+    );
     lines.push(match &summary.version {
         Version::NotSeen => String::from("no database was looked at"),
         Version::Kept(rows) => {

@@ -1,9 +1,11 @@
 //! `pgark migrations …`: from the command line to a verb, and from its result to an exit code.
 
 use super::{class, connection, environment, told};
+use crate::cli::args::Common;
 use crate::cli::args::migrations::{
     Consolidate, Migrations, MigrationsVerb, MigrationsVerify, Reference, Rollback,
 };
+use crate::cli::args::project::Project;
 use crate::cli::exit::ExitCode;
 use crate::cli::progress::Progress;
 use crate::cli::report;
@@ -11,9 +13,10 @@ use crate::error::{Error, Kind, Result};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::locate;
 use crate::ops::migrations::consolidate::{self, Runner};
-use crate::ops::migrations::{rollback, scratch, status, verify};
+use crate::ops::migrations::{in_place, rollback, scratch, status, verify};
 use crate::rules::pattern::Pattern;
 use crate::rules::secrets;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,9 +61,22 @@ pub(super) fn run(
     }
 }
 
+/// The archive that was named, or the one that the project's files name.
+fn archive(
+    named: Option<&str>,
+    project: &Project,
+    common: &Common,
+    person: &Arc<Progress>,
+) -> Result<PathBuf> {
+    match named {
+        Some(named) => locate::archive(named, &common.repo, person.as_ref()),
+        None => in_place::archive(&project.sought(), &common.repo),
+    }
+}
+
 fn verify_options(args: &MigrationsVerify, person: Arc<Progress>) -> Result<verify::Options> {
     Ok(verify::Options {
-        archive: locate::archive(&args.archive, &args.common.repo, person.as_ref())?,
+        archive: archive(args.archive.as_deref(), &args.project, &args.common, &person)?,
         connection: connection(&args.server, person)?,
         sought: args.project.sought(),
         version_table: args.version_table.clone(),
@@ -76,10 +92,11 @@ fn verify_options(args: &MigrationsVerify, person: Arc<Progress>) -> Result<veri
 
 fn rollback_options(args: &Rollback, person: Arc<Progress>) -> Result<rollback::Options> {
     Ok(rollback::Options {
-        archive: locate::archive(&args.archive, &args.common.repo, person.as_ref())?,
+        archive: archive(args.archive.as_deref(), &args.project, &args.common, &person)?,
         connection: (!args.files_only).then(|| connection(&args.server, person)).transpose()?,
         sought: args.project.sought(),
         version_table: args.version_table.clone(),
+        other_database: args.allow_other_database.clone(),
         with_data: args.with_data,
         dry_run: args.dry_run,
         jobs: usize::from(args.jobs.jobs),

@@ -35,8 +35,8 @@ pub fn files(
     }
     for new in written {
         let mode = project.file(&new.like).map_or(0o644, |file| file.mode);
-        let sealed =
-            written::sealed(&new.text, &hashing::sha256(with_newline(&new.text).as_bytes()));
+        let hash = hash(&with_newline(&new.text));
+        let sealed = written::sealed(&new.text, &hash);
         let file = ProjectFile { path: new.path.clone(), mode, content: sealed.into_bytes() };
         files.insert(new.path.clone(), file);
     }
@@ -57,7 +57,11 @@ fn with_newline(text: &str) -> String {
 /// Whether pgark has written a file, and nobody has changed it since; none if pgark has not.
 pub fn is_sealed(content: &[u8]) -> Option<bool> {
     let text = std::str::from_utf8(content).ok()?;
-    written::seal(text).map(|(above, hash)| hashing::sha256(above.as_bytes()) == hash)
+    written::seal(text).map(|(above, said)| hash(above) == said)
+}
+
+fn hash(text: &str) -> String {
+    hashing::sha256(written::with_line_feeds(text).as_bytes())
 }
 
 /// What to exchange so that the folders of revisions hold `files`: the one folder that they all lie

@@ -5,28 +5,24 @@
 //! the ordinary restore.
 
 use super::gate::Held;
-use super::new_tree::is_below_any;
-use super::project::{AlembicProject, Place, Sought};
-use super::{archived, consolidate, new_tree};
+use super::project::{AlembicProject, Sought};
+use super::{archived, consolidate, in_place, new_tree};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
-use crate::model::name::enumerate;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
-use crate::ops::restore::OnExisting;
-use crate::ops::{described, restore, verify};
+use crate::ops::{restore, verify};
 use crate::pg::version_table;
-use crate::rules::alembic::graph::Graph;
-use crate::rules::renames::Renames;
-use crate::rules::schema_diff::{self, Aspect};
-use crate::rules::selection::Selection;
-use crate::store::project_files::{self, ProjectFile};
-use crate::store::tree_swap::ProjectLock;
+use crate::store::project_files;
+use crate::store::tree_swap::{Added, Exchange, ProjectLock, Staged};
 use chrono::Utc;
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+mod database;
+mod files;
+mod whose;
 
 /// What to roll back.
 pub struct Options {
@@ -38,6 +34,8 @@ pub struct Options {
     pub sought: Sought,
     /// The version table, if it is not the only one.
     pub version_table: Option<String>,
+    /// A database that is not the archive's, and may be changed all the same.
+    pub other_database: Option<String>,
     /// Whether the rows of all tables come back, too.
     pub with_data: bool,
     /// Show everything, write nothing.
@@ -75,6 +73,10 @@ pub struct Summary {
     pub revisions: usize,
     /// Files that were newer than the archive, and stay.
     pub carried: Vec<String>,
+    /// Files outside of the folders of revisions that were gone, and came back.
+    pub added: Vec<String>,
+    /// Files there that are not the archive's, and stay as they are.
+    pub different: Vec<String>,
     /// Where the files that were there are parked; none where they were the archive's already.
     pub parked: Option<String>,
     /// The version table.
@@ -85,16 +87,41 @@ pub struct Summary {
     pub elapsed: Duration,
 }
 
+const NOTHING_CHANGED: &str = "nothing was changed: files, version table and rows are as they were";
+
 /// Rolls back.
 ///
 /// # Errors
-/// Whatever fails, files and version table are as they were; the message says if rows are not.
+/// There is nothing to do. Whatever fails, files and version table are as they were; the message says
+/// if rows are not.
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
-    interrupt.explain(roll_back(options, observer, interrupt))
+    let begun = Instant::now();
+    let prepared = prepare(options, observer, interrupt)
+        .map_err(|error| interrupt.leaving(error, NOTHING_CHANGED))?;
+    let Prepared { summary, _lock, mut held, added, staged } = prepared;
+    if !options.dry_run {
+        observer.phase("exchanging the folders", None);
+        let exchange = finish(staged, &summary.version, held.as_mut(), interrupt)
+            .map_err(|error| left(error, &summary))?;
+        added.keep();
+        if let Some(exchange) = exchange {
+            exchange.park()?;
+        }
+    }
+    Ok(Summary { elapsed: begun.elapsed(), ..summary })
 }
 
-fn roll_back(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
-    let (begun, started) = (Instant::now(), Utc::now());
+/// What is ready to be done in one step; the rows are back by then. Dropped, it leaves no trace.
+struct Prepared {
+    summary: Summary,
+    _lock: ProjectLock,
+    held: Option<Held>,
+    added: Added,
+    staged: Option<Staged>,
+}
+
+fn prepare(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Prepared> {
+    let started = Utc::now();
     observer.phase("verifying the archive", None);
     let reader = ArchiveReader::open(&options.archive)?;
     let check = verify::check_file(
@@ -106,20 +133,32 @@ fn roll_back(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) 
         interrupt,
     )?;
     check.check_sound()?;
-    let root = root(&options.sought, &reader)?;
+    let archive = reader.manifest().name.clone();
+    let root = whose::root(&options.sought, &reader)?;
     let lock = ProjectLock::take(&root)?;
     let old = archived::project(&reader, &root)?;
-    consolidate::recover(&lock, &old, options.dry_run, observer)?;
+    let recovered = consolidate::recover(&lock, &old, options.dry_run, observer)?;
 
-    let now = present(&old)?;
-    let (files, carried) = together(&old, &now);
+    let now = files::present(&old)?;
+    let written = in_place::find(&now, &old.version_locations);
+    whose::check(&old, &archive, &now, &written)?;
+    let (files, carried) = files::together(&old, &now, &written);
+    let same = files::is_same(&now, &old.version_locations, &files);
+    if !(same && recovered) {
+        in_place::check_before(&old, &archive, &written)?;
+    }
+    for changed in written.iter().filter(|written| !same && written.intact != Some(true)) {
+        let path = &changed.file.path;
+        observer.warn(&format!("{path} was changed after pgark had written it; it is parked so"));
+    }
+    let frame = files::frame(&old, &now);
     let (revisions, unreadable) = archived::revisions(&files, &old.version_locations);
     let restored = AlembicProject {
         root,
         config_file: old.config_file.clone(),
         script_location: old.script_location.clone(),
         version_locations: old.version_locations.clone(),
-        files: now,
+        files: now.iter().chain(&frame.missing).cloned().collect(),
         revisions,
         unreadable,
     };
@@ -128,7 +167,6 @@ fn roll_back(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) 
             .while_doing("what is newer than the archive does not fit to its files")
             .hint("move these revisions out of the way, and bring them back by hand")
     })?;
-    let same = is_same(&restored, &files);
 
     let mut version = Version::NotSeen;
     let mut held = None;
@@ -140,24 +178,34 @@ fn roll_back(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) 
             options.dry_run,
             interrupt,
         )?;
-        version = decide(options, connection, &reader, &graph, &mut taken, interrupt)?;
+        version = database::decide(options, connection, &reader, &graph, &mut taken, interrupt)?;
         held = Some(taken);
     }
+    let changes_row = matches!(version, Version::Changed { .. });
+    if same && frame.missing.is_empty() && !recovered && !options.with_data && !changes_row {
+        return Err(Error::refused(format!(
+            "there is nothing to roll back: the files are those of {archive} already"
+        )));
+    }
     let stamp = started.format("%Y%m%d-%H%M%S").to_string();
-    let parked = new_tree::parking_place(&old, None, &format!("rolled-back-{stamp}"));
+    let parked = free_place(&old, &format!("rolled-back-{stamp}"));
     let mut summary = Summary {
         dry_run: options.dry_run,
-        archive: reader.manifest().name.clone(),
+        archive,
         revisions: old.revisions.len(),
         carried,
+        added: frame.missing.iter().map(|file| file.path.clone()).collect(),
+        different: frame.different,
         parked: (!same).then(|| parked.clone()),
         version,
         data: None,
         elapsed: Duration::ZERO,
     };
     if options.dry_run {
-        return Ok(Summary { elapsed: begun.elapsed(), ..summary });
+        let added = Added::default();
+        return Ok(Prepared { summary, _lock: lock, held, added, staged: None });
     }
+    let added = lock.add(&frame.missing)?;
     let staged = match same {
         true => None,
         false => {
@@ -168,169 +216,69 @@ fn roll_back(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) 
         }
     };
     if options.with_data {
-        summary.data = Some(load(options, held.as_mut(), observer, interrupt)?);
+        summary.data = Some(database::load(options, held.as_mut(), observer, interrupt)?);
     }
-    observer.phase("exchanging the folders", None);
-    interrupt.check()?;
-    let exchange = staged.map(|staged| staged.exchange()).transpose()?;
-    let changed = match (&summary.version, held.as_mut()) {
-        (Version::Changed { from, to }, Some(held)) if !options.with_data => {
-            version_table::change(&mut held.session, &held.table, from, to)
-                .and_then(|()| held.session.execute("COMMIT"))
-        }
-        _ => Ok(()),
-    };
-    if let Err(error) = changed {
-        return Err(match exchange {
-            Some(exchange) => exchange.undone(error),
-            None => error,
-        });
-    }
-    if let Some(exchange) = exchange {
-        exchange.park()?;
-    }
-    Ok(Summary { elapsed: begun.elapsed(), ..summary })
+    Ok(Prepared { summary, _lock: lock, held, added, staged })
 }
 
-/// The project's folder, where its configuration is; the migrations themselves may be broken.
-fn root(sought: &Sought, reader: &ArchiveReader) -> Result<PathBuf> {
-    let named = match &sought.place {
-        Place::In(path) if path.is_file() => {
-            path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+/// A parking place that nothing has: there may be two rollbacks in a second.
+fn free_place(old: &AlembicProject, name: &str) -> String {
+    let mut place = new_tree::parking_place(old, None, name);
+    for number in 2.. {
+        if !project_files::exists(&old.root, &place) {
+            break;
         }
-        Place::In(path) => path.clone(),
-        _ => PathBuf::from("."),
+        place = new_tree::parking_place(old, None, &format!("{name}-{number}"));
+    }
+    place
+}
+
+/// Exchanges the folders and changes the version row, both or neither.
+fn finish(
+    staged: Option<Staged>,
+    version: &Version,
+    held: Option<&mut Held>,
+    interrupt: &Interrupt,
+) -> Result<Option<Exchange>> {
+    interrupt.check()?;
+    let exchange = staged.map(Staged::exchange).transpose()?;
+    let changed = match (version, held) {
+        (Version::Changed { from, to }, Some(held)) => change_row(held, from, to),
+        _ => Ok(()),
     };
-    let config = reader.manifest().migrations.as_ref().and_then(|bundle| bundle.config.clone());
-    let has = |folder: &Path| match &config {
-        Some(config) => project_files::has_file(folder, config),
-        None => folder.is_dir(),
-    };
-    let found = [named.clone(), named.join("..")].into_iter().find(|folder| has(folder));
-    found.ok_or_else(|| {
-        Error::new(
-            Kind::NotFound,
-            format!("{} is not the folder of the archive's project: it has no {}", named.display(), config.unwrap_or_default()),
-        )
-        .hint("name the folder with --migrations DIR; pgark extract ARCHIVE --migrations -o FOLDER gives all files into a new one")
+    match (changed.map_err(|error| interrupt.reason(error)), exchange) {
+        (Ok(()), exchange) => Ok(exchange),
+        (Err(error), Some(exchange)) => Err(exchange.undone(error)),
+        (Err(error), None) => Err(error),
+    }
+}
+
+fn change_row(held: &mut Held, from: &str, to: &str) -> Result<()> {
+    held.session.execute("SET LOCAL synchronous_commit = on")?;
+    version_table::change(&mut held.session, &held.table, from, to)?;
+    held.session.execute("COMMIT").map_err(|error| {
+        error
+            .hint("whether the version row was changed is not known: pgark migrations status tells")
     })
 }
 
-/// The files that are there now.
-fn present(old: &AlembicProject) -> Result<Vec<ProjectFile>> {
-    let mut paths = BTreeSet::new();
-    for folder in std::iter::once(&old.script_location).chain(&old.version_locations) {
-        if project_files::has_folder(&old.root, folder) {
-            paths.extend(project_files::list(&old.root, folder, false)?);
-        }
-    }
-    paths.iter().map(|path| project_files::read(&old.root, path)).collect()
-}
-
-/// The archive's files in the folders of revisions, and those that have come since: not what pgark
-/// has written in their place.
-fn together(old: &AlembicProject, now: &[ProjectFile]) -> (Vec<ProjectFile>, Vec<String>) {
-    let mut files = new_tree::files(old, &BTreeSet::new(), &[]);
-    let mut carried = Vec::new();
-    let inside = |file: &&ProjectFile| is_below_any(&file.path, &old.version_locations);
-    for file in now.iter().filter(inside) {
-        let known = files.iter().any(|other| other.path == file.path);
-        let written = new_tree::is_sealed(&file.content).is_some();
-        if known || written || file.path.ends_with("/.gitkeep") {
-            continue;
-        }
-        carried.push(file.path.clone());
-        files.push(file.clone());
-    }
-    files.sort_by(|one, other| one.path.cmp(&other.path));
-    (files, carried)
-}
-
-/// Whether the folders of revisions hold exactly these files already.
-fn is_same(now: &AlembicProject, files: &[ProjectFile]) -> bool {
-    now.files.iter().filter(|file| is_below_any(&file.path, &now.version_locations)).eq(files)
-}
-
-/// What is to become of the version table, when `graph` is what the files say.
-fn decide(
-    options: &Options,
-    connection: &Connection,
-    reader: &ArchiveReader,
-    graph: &Graph,
-    held: &mut Held,
-    interrupt: &Interrupt,
-) -> Result<Version> {
-    let rows = held.rows()?;
-    let unknown: Vec<String> =
-        rows.iter().filter(|row| graph.get(row).is_none()).cloned().collect();
-    if options.with_data || (unknown.is_empty() && !rows.is_empty()) {
-        return Ok(Version::Kept(rows));
-    }
-    let database = held.session.facts.database.clone();
-    let before = archived::ledger(reader, options.version_table.as_deref());
-    let before = before.map(|ledger| ledger.revisions.as_slice()).unwrap_or_default();
-    let ([from], [to]) = (rows.as_slice(), before) else {
-        return Err(Error::refused(format!(
-            "the version table of \"{database}\" says {}, and {} in the archive: exactly one row is expected on both sides",
-            shown(&rows),
-            shown(before)
-        ))
-        .hint("mend the version table with alembic stamp, or bring the files back alone with --files-only"));
+/// What failed in the last step, and what it has left: the rows may be back already.
+fn left(error: Error, summary: &Summary) -> Error {
+    let interrupted = matches!(error.kind(), Kind::Interrupted(_));
+    let hint = match (&summary.data, interrupted) {
+        (None, true) => NOTHING_CHANGED,
+        (None, false) => return error,
+        (Some(_), _) => "the files are as they were: roll back again without --with-data",
     };
-    // A row must never say what the schema is not.
-    let live = described::database(connection, None, options.lock_timeout, interrupt)?;
-    let ignore = BTreeSet::from([Aspect::Owners, Aspect::Privileges, Aspect::Populated]);
-    let found = schema_diff::compare(&described::archive(reader)?, &live, &ignore);
-    if !found.differences.is_empty() {
-        let lines: Vec<String> = found.differences.iter().map(super::proof::headline).collect();
-        return Err(Error::new(
-            Kind::Refused,
-            format!("\"{database}\" is at {from}, which the archive's files do not know, and its schema is not the archive's: {}", enumerate(&lines)),
-        )
-        .hint("bring the schema back first, or the files alone with --files-only"));
-    }
-    Ok(Version::Changed { from: from.clone(), to: to.clone() })
-}
-
-fn shown(rows: &[String]) -> String {
-    if rows.is_empty() { String::from("nothing") } else { enumerate(rows) }
-}
-
-/// The rows of all tables, in one transaction, proved. The version table is among them, and cannot
-/// be held meanwhile.
-fn load(
-    options: &Options,
-    held: Option<&mut Held>,
-    observer: &dyn Observer,
-    interrupt: &Interrupt,
-) -> Result<restore::Summary> {
-    let (Some(connection), Some(held)) = (&options.connection, held) else {
-        return Err(Error::new(Kind::Usage, "rows come back into a database: give its --url"));
+    let error = match error.next_step() {
+        None => error.hint(hint),
+        Some(_) => error,
     };
-    held.session.execute("ROLLBACK")?;
-    restore::run(
-        &restore::Options {
-            archive: options.archive.clone(),
-            connection: connection.clone(),
-            mode: restore::Mode::DataOnly(OnExisting::Truncate),
-            jobs: options.jobs,
-            selection: Selection::default(),
-            no_owner: false,
-            no_privileges: false,
-            no_security_labels: false,
-            role_map: Renames::new(&[])?,
-            tablespace_map: Renames::new(&[])?,
-            no_tablespaces: false,
-            locale: None,
-            leave_out: Vec::new(),
-            create_roles: false,
-            // The files come back, too: those at hand say nothing.
-            migrations: Sought { place: Place::None, ..options.sought.clone() },
-            allow_revision_mismatch: false,
-            lock_timeout: options.lock_timeout,
-        },
-        observer,
-        interrupt,
-    )
-    .map_err(|error| error.while_doing("the rows did not come back; the files are as they were"))
+    match summary.data {
+        None => error,
+        Some(_) => error.while_doing(format!(
+            "the rows of {} came back, committed and proved, and the files did not",
+            summary.archive
+        )),
+    }
 }

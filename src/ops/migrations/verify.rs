@@ -1,7 +1,8 @@
 //! `pgark migrations verify`: a checklist after a consolidation, against the archive of before it.
 
 use super::gate;
-use super::project::Sought;
+use super::in_place::{self, InPlace};
+use super::project::{AlembicProject, Sought};
 use super::{archived, new_tree};
 use crate::archive::hashing;
 use crate::archive::reader::ArchiveReader;
@@ -168,11 +169,11 @@ fn check_all(
         interrupt,
     )?;
     list.add("archive", report.findings.iter().map(ToString::to_string).collect());
-    let session = Session::open(&options.connection, None, Purpose::Catalog);
-    let session = list.result("database", session)?;
+    let session = interrupt.open(&options.connection, None, Purpose::Catalog);
+    let mut session = list.result("database", session)?;
 
-    check_files(options, &reader, &mut list, session, observer)?;
-    check_database(options, &reader, &mut list, observer, interrupt)?;
+    check_files(options, &reader, &mut list, session.as_mut(), observer)?;
+    check_database(options, &reader, &mut list, session.as_mut(), observer, interrupt)?;
     for command in &options.commands {
         observer.phase(&format!("running {command}"), None);
         let findings = run_command(command, options, interrupt)?;
@@ -191,7 +192,7 @@ fn check_files(
     options: &Options,
     reader: &ArchiveReader,
     list: &mut List<'_>,
-    session: Option<Session>,
+    session: Option<&mut Session>,
     observer: &dyn Observer,
 ) -> Result<()> {
     let loaded = gate::load(&options.sought, observer).and_then(|project| {
@@ -200,23 +201,14 @@ fn check_files(
     });
     let Some((project, graph)) = list.result("files", loaded)? else { return Ok(()) };
     let old = archived::project(reader, &project.root)?;
-    let (mut changed, mut stood_for) = (Vec::new(), BTreeSet::new());
-    for file in &project.files {
-        match new_tree::is_sealed(&file.content) {
-            None => {}
-            Some(true) => {
-                // Its docstring lists what it stands for.
-                stood_for.extend(
-                    String::from_utf8_lossy(&file.content)
-                        .lines()
-                        .filter_map(|line| line.strip_prefix("    "))
-                        .filter_map(|line| line.split("  ").next().map(str::to_owned)),
-                );
-            }
-            Some(false) => changed.push(format!("{} was changed after it was written", file.path)),
-        }
-    }
-    list.add("written", changed);
+    let written = in_place::find(&project.files, &project.version_locations);
+    in_place::check_before(&old, &reader.manifest().name, &written)?;
+    list.add("written", not_as_written(&project, &old, &written));
+    let stood_for: BTreeSet<&String> = written
+        .iter()
+        .filter(|written| written.intact == Some(true))
+        .flat_map(|written| &written.stands_for)
+        .collect();
     let lost = old
         .revisions
         .iter()
@@ -231,19 +223,23 @@ fn check_files(
             Some(now) if now.content == file.content => {}
             Some(now) if is_revision && new_tree::is_sealed(&now.content).is_some() => {}
             Some(now) => different.push(format!(
-                "{} has SHA-256 {}, and {} in the archive",
+                "{} has SHA-256 {}, and {} in the archive{}",
                 file.path,
                 hashing::sha256(&now.content),
-                hashing::sha256(&file.content)
+                hashing::sha256(&file.content),
+                match without_returns(&now.content) == without_returns(&file.content) {
+                    true => ": its lines end in another way, as Git can make them",
+                    false => "",
+                }
             )),
             None if is_revision => {}
             None => different.push(format!("{} is gone", file.path)),
         }
     }
     list.add("hashes", different);
-    let Some(mut session) = session else { return Ok(()) };
+    let Some(session) = session else { return Ok(()) };
     let database = session.facts.database.clone();
-    let rows = gate::version_table(&mut session, options.version_table.as_deref())
+    let rows = gate::version_table(session, options.version_table.as_deref())
         .and_then(|table| catalog::alembic_revisions(&mut session.client, &table));
     let rows = match rows {
         Ok(rows) => rows,
@@ -265,13 +261,52 @@ fn check_files(
     list.result("head", gate::check_at_head(&graph, &rows, &database)).map(drop)
 }
 
+/// What pgark has written and somebody has changed, and what has the id of one of the archive's
+/// revisions without being its file or bearing a seal.
+fn not_as_written(
+    project: &AlembicProject,
+    old: &AlembicProject,
+    written: &[InPlace<'_>],
+) -> Vec<String> {
+    let changed = written.iter().filter(|written| written.intact == Some(false));
+    let mut findings: Vec<String> = changed
+        .map(|written| format!("{} was changed after it was written", written.file.path))
+        .collect();
+    let content = |of: &AlembicProject, path: &str| of.file(path).map(|file| file.content.clone());
+    for now in &project.revisions {
+        let Some(then) = old.revisions.iter().find(|then| then.id == now.id) else { continue };
+        let sealed = written.iter().any(|w| w.file.path == now.path && w.intact.is_some());
+        if !sealed && content(project, &now.path) != content(old, &then.path) {
+            findings.push(format!(
+                "{} is revision {}, and neither the archive's file nor under pgark's seal",
+                now.path, now.id
+            ));
+        }
+    }
+    findings
+}
+
+fn without_returns(content: &[u8]) -> Vec<u8> {
+    content.iter().copied().filter(|byte| *byte != b'\r').collect()
+}
+
 fn check_database(
     options: &Options,
     reader: &ArchiveReader,
     list: &mut List<'_>,
+    session: Option<&mut Session>,
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<()> {
+    let Some(session) = session else {
+        for name in of_database() {
+            list.add(name, vec![String::from("the database cannot be reached")]);
+        }
+        return Ok(());
+    };
+    // Now, because a session that waits for the comparison may be gone then.
+    let lagging = catalog::sequences(&mut session.client)
+        .and_then(|sequences| positions::behind_their_columns(session, &sequences));
     let with_rows = !(list.skipped("rows") && list.skipped("digests"));
     let compared = compare::run(
         &compare::Options {
@@ -290,7 +325,7 @@ fn check_database(
         Ok(compared) => compared,
         Err(error) if matches!(error.kind(), Kind::Interrupted(_)) => return Err(error),
         Err(error) => {
-            for name in GROUPS {
+            for name in of_database() {
                 list.add(name, vec![error.in_full()]);
             }
             return Ok(());
@@ -299,11 +334,6 @@ fn check_database(
     if let Some(schema) = &compared.schema {
         add_schema(list, schema);
     }
-    let lagging =
-        Session::open(&options.connection, None, Purpose::Catalog).and_then(|mut session| {
-            let sequences = catalog::sequences(&mut session.client)?;
-            positions::behind_their_columns(&mut session, &sequences)
-        });
     list.add("positions", lagging.unwrap_or_else(|error| vec![error.in_full()]));
     let (mut counts, mut contents) = (Vec::new(), Vec::new());
     for difference in compared.rows.iter().flat_map(|rows| &rows.differences) {
@@ -318,24 +348,13 @@ fn check_database(
 }
 
 /// The checks of [`check_database`].
-const GROUPS: [&str; 12] = [
-    "tables",
-    "columns",
-    "constraints",
-    "indexes",
-    "functions",
-    "triggers",
-    "views",
-    "sequences",
-    "other",
-    "positions",
-    "rows",
-    "digests",
-];
+fn of_database() -> impl Iterator<Item = &'static str> {
+    CHECKS.iter().map(|(name, _)| *name).skip_while(|name| *name != "tables")
+}
 
 fn add_schema(list: &mut List<'_>, schema: &Comparison) {
     let mut groups: Vec<(&str, Vec<String>)> =
-        GROUPS[..9].iter().map(|name| (*name, Vec::new())).collect();
+        of_database().take_while(|n| *n != "positions").map(|name| (name, Vec::new())).collect();
     for difference in &schema.differences {
         let group = group(difference);
         let line = super::proof::headline(difference);

@@ -52,6 +52,13 @@ pub fn of_statements(header: &Header, steps: &[Step]) -> String {
     text
 }
 
+/// Above the archive's name in a docstring.
+const IN_PLACE: &str =
+    "Written by pgark in the place of these revisions, whose files are in the archive";
+/// Before each revision in the list below it, and between its id and what it did.
+const INDENT: &str = "    ";
+const GAP: &str = "  ";
+
 /// Docstring, imports and the four variables.
 pub fn beginning(header: &Header) -> String {
     let mut text = String::from("\"\"\"");
@@ -59,12 +66,10 @@ pub fn beginning(header: &Header) -> String {
     text.push_str(&format!("Revision ID: {}\n", header.revision));
     text.push_str(&format!("Revises: {}\n", header.down_revision.join(", ")));
     text.push_str(&format!("Create Date: {}\n\n", header.created));
-    text.push_str(
-        "Written by pgark in the place of these revisions, whose files are in the archive\n",
-    );
-    text.push_str(&format!("{}:\n\n", docstring(&header.archive)));
+    text.push_str(&format!("{IN_PLACE}\n{}:\n\n", docstring(&header.archive)));
     for (revision, message) in &header.replaces {
-        text.push_str(&format!("    {}  {}\n", docstring(revision), docstring(message)));
+        let id = docstring(revision);
+        text.push_str(&format!("{INDENT}{id}{GAP}{}\n", docstring(message)));
     }
     text.push_str("\"\"\"\nimport sqlalchemy as sa\nfrom alembic import op\n\n");
     text.push_str(&format!("revision = {}\n", literal(&header.revision)));
@@ -72,6 +77,25 @@ pub fn beginning(header: &Header) -> String {
     text.push_str(&format!("branch_labels = {}\n", ids(&header.branch_labels)));
     text.push_str(&format!("depends_on = {}\n", ids(&header.depends_on)));
     text
+}
+
+/// What the docstring of a written revision says of where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The archive that holds the files of the revisions that it stands for.
+    pub archive: String,
+    /// Their ids, in their order.
+    pub replaces: Vec<String>,
+}
+
+/// Reads what [`beginning`] has written, whatever became of the lines below it; none where pgark has
+/// not written the text.
+pub fn origin(text: &str) -> Option<Origin> {
+    let mut lines = text.lines().skip_while(|line| *line != IN_PLACE).skip(1);
+    let archive = as_it_was(lines.next()?.strip_suffix(':')?);
+    let listed = lines.skip_while(|line| line.is_empty());
+    let ids = listed.map_while(|line| line.strip_prefix(INDENT)?.split(GAP).next());
+    Some(Origin { archive, replaces: ids.map(as_it_was).collect() })
 }
 
 /// There is no way back: what was dropped and changed on the way is not known any more, and one
@@ -90,6 +114,11 @@ pub fn ending(header: &Header) -> String {
 fn docstring(text: &str) -> String {
     let plain: String = text.chars().filter(|c| !c.is_control()).collect();
     plain.replace('\\', "\\\\").replace('"', "'")
+}
+
+/// What [`docstring`] was given, if that had neither quotation marks nor control characters.
+fn as_it_was(text: &str) -> String {
+    text.replace("\\\\", "\\")
 }
 
 fn ids(list: &[String]) -> String {
@@ -144,10 +173,17 @@ pub fn sealed(text: &str, sha256: &str) -> String {
     format!("{text}{}{SEAL}{sha256}\n", if text.ends_with('\n') { "" } else { "\n" })
 }
 
+/// A text with the ends of lines that are sealed. Git changes them on the way in and out, and for
+/// Python they are the same, in literals too.
+pub fn with_line_feeds(text: &str) -> String {
+    text.replace("\r\n", "\n")
+}
+
 /// What stands above the seal, and the hash in it; none where pgark has not written the file.
 pub fn seal(text: &str) -> Option<(&str, &str)> {
     let place = text.rfind(SEAL)?;
     let hash = text[place + SEAL.len()..].strip_suffix('\n')?;
+    let hash = hash.strip_suffix('\r').unwrap_or(hash);
     (hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()))
         .then_some((&text[..place], hash))
 }
@@ -184,6 +220,23 @@ mod tests {
         assert!(text.contains("down_revision = (\"a\", \"c\")\nbranch_labels = None\n"));
         assert!(text.contains("    # tablex\n    \"SELECT 1\",\n]\n"));
         assert!(text.contains("replace(\":\", \"\\\\:\")"));
+    }
+
+    #[test]
+    fn a_docstring_says_again_what_it_was_written_of() {
+        let revision = |id: &str, message: &str| (String::from(id), String::from(message));
+        let header = Header {
+            message: String::from("a  b"),
+            replaces: vec![revision("a\\1", "two  gaps"), revision("b2", "")],
+            archive: String::from("shop-20261125T030000Z"),
+            ..Header::default()
+        };
+        let text = of_statements(&header, &[]);
+        let replaces = vec![String::from("a\\1"), String::from("b2")];
+        let expected = Origin { archive: header.archive, replaces };
+        assert_eq!(origin(&text), Some(expected.clone()));
+        assert_eq!(origin(&text.replace('\n', "\r\n")), Some(expected));
+        assert_eq!(origin("\"\"\"Written by hand\n\"\"\"\n"), None);
     }
 
     #[test]

@@ -99,7 +99,18 @@ impl Project {
 
     /// `pgark migrations …` in the project's folder, with real Alembic at hand.
     pub fn command(&self, repo: &Repo, database: &Database, arguments: &[&str]) -> Command {
-        let url = database.url();
+        self.command_as("postgres", repo, database, arguments)
+    }
+
+    /// The same as a role.
+    pub fn command_as(
+        &self,
+        role: &str,
+        repo: &Repo,
+        database: &Database,
+        arguments: &[&str],
+    ) -> Command {
+        let url = database.url_as(role);
         let mut all = vec!["migrations"];
         all.extend(arguments);
         all.extend(["--url", &url]);

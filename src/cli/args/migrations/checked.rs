@@ -19,8 +19,8 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub struct MigrationsVerify {
     /// The archive of before the consolidation: its path, its name, a unique beginning of it,
-    /// latest:DATABASE, or latest.
-    pub archive: String,
+    /// latest:DATABASE, or latest; by default the one that the file written by consolidate names.
+    pub archive: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub server: Server,
@@ -56,15 +56,20 @@ pub struct MigrationsVerify {
 /// Put an archive's migration files back.
 ///
 /// Puts the archive's migration files back, by an exchange of folders in one step. Revisions that
-/// were added since stay; what was there is parked beside, never deleted.
+/// were added since stay; what was there is parked beside, never deleted. Other files of the project
+/// (alembic.ini, env.py) come back where they are gone; where they differ, they stay and are named.
+/// Archives of another project are refused, and so are those from after the consolidation.
 ///
 /// The version table is left alone as long as it says a revision that the files know, as it does
-/// after a consolidation. Else its one row is set to what the archive says, if the schema is the
-/// archive's; never more than one row.
+/// after a consolidation. Else its one row is set to what the archive says, if the database is the
+/// one that the archive was made of and the schema is the archive's; never more than one row.
+///
+/// Where there is nothing to do, the exit code is 15.
 #[derive(Debug, Args)]
 pub struct Rollback {
-    /// The archive: its path, its name, a unique beginning of it, latest:DATABASE, or latest.
-    pub archive: String,
+    /// The archive: its path, its name, a unique beginning of it, latest:DATABASE, or latest; by
+    /// default the one that the file written by consolidate names.
+    pub archive: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub server: Server,
@@ -80,6 +85,10 @@ pub struct Rollback {
     /// Bring the rows of all tables back, too: as pgark restore --data-only --on-existing truncate.
     #[arg(long, conflicts_with = "files_only")]
     pub with_data: bool,
+    /// Change the version row or rows of a database that the archive was not made of, as after a
+    /// restore on another server: its name.
+    #[arg(long, value_name = "NAME", conflicts_with = "files_only")]
+    pub allow_other_database: Option<String>,
     /// Look at no database.
     #[arg(long)]
     pub files_only: bool,
