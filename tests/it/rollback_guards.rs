@@ -324,7 +324,10 @@ fn what_stands_in_the_way_of_rows_is_named_and_rows_that_are_back_are_spoken_of(
     let (run, came) = traced::faulty(&command, &paths, "renameat2", "error=EIO", 1);
     assert!(came, "{run:?}");
     assert_ne!(run.code, 0);
-    run.says(&["the rows came back, and the files did not", "roll back again without --with-data"]);
+    run.says(&[
+        "came back, committed and proved, and the files did not",
+        "roll back again without --with-data",
+    ]);
     assert_eq!(all.live.one("SELECT count(*) FROM a"), "0");
     assert_eq!(all.project.files(), there);
 }

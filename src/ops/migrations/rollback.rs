@@ -15,7 +15,7 @@ use crate::ops::observer::Observer;
 use crate::ops::{restore, verify};
 use crate::pg::version_table;
 use crate::store::project_files;
-use crate::store::tree_swap::{Exchange, ProjectLock, Staged};
+use crate::store::tree_swap::{Added, Exchange, ProjectLock, Staged};
 use chrono::Utc;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -87,17 +87,41 @@ pub struct Summary {
     pub elapsed: Duration,
 }
 
+const NOTHING_CHANGED: &str = "nothing was changed: files, version table and rows are as they were";
+
 /// Rolls back.
 ///
 /// # Errors
 /// There is nothing to do. Whatever fails, files and version table are as they were; the message says
 /// if rows are not.
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
-    interrupt.explain(roll_back(options, observer, interrupt))
+    let begun = Instant::now();
+    let prepared = prepare(options, observer, interrupt)
+        .map_err(|error| interrupt.leaving(error, NOTHING_CHANGED))?;
+    let Prepared { summary, _lock, mut held, added, staged } = prepared;
+    if !options.dry_run {
+        observer.phase("exchanging the folders", None);
+        let exchange = finish(staged, &summary.version, held.as_mut(), interrupt)
+            .map_err(|error| left(error, &summary))?;
+        added.keep();
+        if let Some(exchange) = exchange {
+            exchange.park()?;
+        }
+    }
+    Ok(Summary { elapsed: begun.elapsed(), ..summary })
 }
 
-fn roll_back(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
-    let (begun, started) = (Instant::now(), Utc::now());
+/// What is ready to be done in one step; the rows are back by then. Dropped, it leaves no trace.
+struct Prepared {
+    summary: Summary,
+    _lock: ProjectLock,
+    held: Option<Held>,
+    added: Added,
+    staged: Option<Staged>,
+}
+
+fn prepare(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Prepared> {
+    let started = Utc::now();
     observer.phase("verifying the archive", None);
     let reader = ArchiveReader::open(&options.archive)?;
     let check = verify::check_file(
@@ -178,7 +202,8 @@ fn roll_back(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) 
         elapsed: Duration::ZERO,
     };
     if options.dry_run {
-        return Ok(Summary { elapsed: begun.elapsed(), ..summary });
+        let added = Added::default();
+        return Ok(Prepared { summary, _lock: lock, held, added, staged: None });
     }
     let added = lock.add(&frame.missing)?;
     let staged = match same {
@@ -193,17 +218,7 @@ fn roll_back(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) 
     if options.with_data {
         summary.data = Some(database::load(options, held.as_mut(), observer, interrupt)?);
     }
-    observer.phase("exchanging the folders", None);
-    let exchanged = finish(staged, &summary.version, held.as_mut(), interrupt);
-    let exchange = exchanged.map_err(|error| match summary.data {
-        Some(_) => rows_are_back(interrupt.reason(error), &summary.archive),
-        None => error,
-    })?;
-    added.keep();
-    if let Some(exchange) = exchange {
-        exchange.park()?;
-    }
-    Ok(Summary { elapsed: begun.elapsed(), ..summary })
+    Ok(Prepared { summary, _lock: lock, held, added, staged })
 }
 
 /// A parking place that nothing has: there may be two rollbacks in a second.
@@ -227,12 +242,11 @@ fn finish(
 ) -> Result<Option<Exchange>> {
     interrupt.check()?;
     let exchange = staged.map(Staged::exchange).transpose()?;
-    let Some(held) = held else { return Ok(exchange) };
-    let done = match version {
-        Version::Changed { from, to } => change_row(held, from, to),
-        Version::NotSeen | Version::Kept(_) => Ok(()),
+    let changed = match (version, held) {
+        (Version::Changed { from, to }, Some(held)) => change_row(held, from, to),
+        _ => Ok(()),
     };
-    match (done, exchange) {
+    match (changed.map_err(|error| interrupt.reason(error)), exchange) {
         (Ok(()), exchange) => Ok(exchange),
         (Err(error), Some(exchange)) => Err(exchange.undone(error)),
         (Err(error), None) => Err(error),
@@ -248,13 +262,23 @@ fn change_row(held: &mut Held, from: &str, to: &str) -> Result<()> {
     })
 }
 
-/// What fails when the rows are back already.
-fn rows_are_back(error: Error, archive: &str) -> Error {
-    let left = format!(
-        "the rows of {archive} are back, committed and proved; the files are as they were: roll back again without --with-data"
-    );
-    match error.kind() {
-        Kind::Interrupted(_) => error.hint(left),
-        _ => error.while_doing("the rows came back, and the files did not").hint(left),
+/// What failed in the last step, and what it has left: the rows may be back already.
+fn left(error: Error, summary: &Summary) -> Error {
+    let interrupted = matches!(error.kind(), Kind::Interrupted(_));
+    let hint = match (&summary.data, interrupted) {
+        (None, true) => NOTHING_CHANGED,
+        (None, false) => return error,
+        (Some(_), _) => "the files are as they were: roll back again without --with-data",
+    };
+    let error = match error.next_step() {
+        None => error.hint(hint),
+        Some(_) => error,
+    };
+    match summary.data {
+        None => error,
+        Some(_) => error.while_doing(format!(
+            "the rows of {} came back, committed and proved, and the files did not",
+            summary.archive
+        )),
     }
 }
