@@ -75,13 +75,13 @@ need_pgbouncer() {
   if command -v systemctl >/dev/null; then as_root systemctl disable -q pgbouncer 2>/dev/null || true; fi
 }
 
-# Alembic, in a virtual environment outside the project: ALEMBIC_PYTHON is its interpreter.
+# Alembic and drivers, in a virtual environment outside the project: ALEMBIC_PYTHON is its interpreter.
 need_alembic() {
   local venv=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/pgark/alembic
-  if ! "$venv/bin/python" -c 'import alembic, psycopg' 2>/dev/null; then
+  if ! "$venv/bin/python" -c 'import alembic, psycopg, psycopg2, asyncpg, greenlet' 2>/dev/null; then
     python3 -c 'import venv, ensurepip' 2>/dev/null || install python3-venv
     python3 -m venv --clear "$venv"
-    "$venv/bin/pip" install -q --disable-pip-version-check -r examples/fintrack/requirements.txt
+    "$venv/bin/pip" install -q --disable-pip-version-check -r tests/requirements.txt
   fi
   export ALEMBIC_PYTHON=$venv/bin/python
 }

@@ -74,6 +74,18 @@ pub fn may_lend(session: &mut Session, place: &Place) -> Result<bool> {
     Ok(row.get(0))
 }
 
+/// Who owns a schema, where the session has not his rights.
+///
+/// # Errors
+/// The server's.
+pub fn other_owner(session: &mut Session, schema: &str) -> Result<Option<String>> {
+    let sql = "SELECT pg_catalog.pg_get_userbyid(nspowner)::text FROM pg_catalog.pg_namespace
+               WHERE nspname::text = $1 AND NOT pg_catalog.pg_has_role(nspowner, 'USAGE')";
+    let asked = session.client.query_opt(sql, &[&schema]);
+    let row = asked.map_err(|error| server("cannot ask who owns a schema", error))?;
+    Ok(row.map(|row| row.get(0)))
+}
+
 /// What has been lent to whom.
 #[derive(Default)]
 pub struct Lent(Vec<(Place, String)>);

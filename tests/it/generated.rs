@@ -68,19 +68,19 @@ fn all_come_back(cases: &[Case]) -> usize {
     for together in cases.chunks(TOGETHER) {
         match check(together) {
             Ok(statements) => accepted += statements.len(),
-            Err(_) => explain(together),
+            Err((_, why)) => explain(together, &why),
         }
     }
     accepted
 }
 
 /// Fails with the smallest schema that does not come back.
-fn explain(together: &[Case]) {
+fn explain(together: &[Case], why: &str) -> ! {
     let alone = together.iter().find(|case| check(std::slice::from_ref(case)).is_err());
     let Some(case) = alone else {
         let seed = together[0].seed;
         panic!(
-            "the schemas of seeds {seed} to {} do not come back together",
+            "the schemas of seeds {seed} to {} do not come back together: {why}",
             together.last().unwrap().seed
         );
     };
@@ -183,9 +183,14 @@ fn without_column_order(text: &str) -> String {
             }
         }
     }
-    // pg_dump puts defaults in the order of columns.
-    let text = sorted.join("\n");
-    let mut entries: Vec<&str> = text.split(ENTRIES).collect();
+    // pg_dump puts defaults and statistics targets in the order of columns, and one blank line behind owners.
+    let of_column =
+        |line: &str| line.starts_with("ALTER TABLE ONLY ") && line.contains(" ALTER COLUMN ");
+    for lines in sorted.chunk_by_mut(|one, other| of_column(one) && of_column(other)) {
+        lines.sort_unstable();
+    }
+    let text = sorted.join("\n").replace("\n\n--\n", &format!("{ENTRIES}--\n"));
+    let mut entries: Vec<&str> = text.split(ENTRIES).map(str::trim).collect();
     entries.sort_unstable();
     entries.join(ENTRIES)
 }

@@ -352,3 +352,23 @@ fn owners_that_may_not_create_get_what_is_theirs() {
     repo.ok(&restore);
     assert_eq!(pg_dump_schema(&target), pg_dump_schema(&source));
 }
+
+#[test]
+fn what_only_the_owner_of_public_may_do_is_named_beforehand() {
+    role("r11_owner", "");
+    let source = Database::with("CREATE TABLE t (x int); COMMENT ON SCHEMA public IS 'mine'");
+    let repo = Repo::new();
+    repo.backup(&source, &[]);
+    let target = empty_of("r11_owner");
+    target.execute(
+        "ALTER SCHEMA public OWNER TO CURRENT_USER; GRANT ALL ON SCHEMA public TO r11_owner",
+    );
+    let url = target.url_as("r11_owner");
+    let restore = ["restore", "latest", "--no-owner", "--no-privileges", "--url", &url];
+    repo.run(&restore)
+        .expect_code(15)
+        .says(&["schema public belongs to", "ALTER SCHEMA public OWNER TO"]);
+    target.execute("ALTER SCHEMA public OWNER TO r11_owner");
+    repo.ok(&restore);
+    assert_eq!(target.one("SELECT obj_description('public'::regnamespace)"), "mine");
+}

@@ -9,7 +9,7 @@ use super::{
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::name::counted;
-use crate::model::schema::{ObjectClass, Purpose, SchemaObject, Section};
+use crate::model::schema::{ObjectClass, Purpose, SchemaObject, Section, Statement};
 use crate::ops::extension_rows;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::lock_wait;
@@ -332,17 +332,21 @@ pub fn create(session: &mut Session, object: &SchemaObject, options: &Options) -
 
 fn run(session: &mut Session, object: &SchemaObject, options: &Options) -> Result<()> {
     for statement in &object.statements {
-        let wanted = match statement.purpose {
-            Purpose::Owner => !options.no_owner,
-            Purpose::Privilege => !options.no_privileges,
-            Purpose::SecurityLabel => !options.no_security_labels,
-            Purpose::Define | Purpose::Comment => true,
-        };
-        if wanted {
+        if is_wanted(statement, options) {
             session.run_single(&statement.sql, &format!("cannot create {object}"))?;
         }
     }
     Ok(())
+}
+
+/// Whether the statement is among what is to be restored.
+pub fn is_wanted(statement: &Statement, options: &Options) -> bool {
+    match statement.purpose {
+        Purpose::Owner => !options.no_owner,
+        Purpose::Privilege => !options.no_privileges,
+        Purpose::SecurityLabel => !options.no_security_labels,
+        Purpose::Define | Purpose::Comment => true,
+    }
 }
 
 /// How often what has failed is tried again.

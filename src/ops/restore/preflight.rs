@@ -4,7 +4,7 @@ use super::owners::Owners;
 use super::{Options, extensions};
 use crate::archive::manifest::Manifest;
 use crate::error::{Error, Result};
-use crate::model::name::enumerate;
+use crate::model::name::{Printable, enumerate};
 use crate::model::schema::{AccessList, ObjectClass, SchemaObject, Statement};
 use crate::model::server::ServerFacts;
 use crate::ops::observer::Observer;
@@ -12,7 +12,7 @@ use crate::ops::restore::Mode;
 use crate::pg::ident::quote;
 use crate::pg::rights::{self, Right};
 use crate::pg::session::Session;
-use crate::pg::{catalog, target};
+use crate::pg::{catalog, lending, target};
 use crate::rules::role_names;
 use std::collections::BTreeSet;
 
@@ -42,7 +42,8 @@ pub fn empty_database(
     extensions::check(session, objects, observer)?;
     let check_roles = |session: &mut Session| {
         check_roles(session, manifest, objects, options)?;
-        Owners::of(session, objects, options).check(session)
+        Owners::of(session, objects, options).check(session)?;
+        check_public(session, objects, options)
     };
     if !options.create_roles {
         check_roles(session)?;
@@ -75,6 +76,25 @@ fn check_rights(session: &mut Session, objects: &[SchemaObject]) -> Result<()> {
     let flags: Vec<String> = classes.iter().map(|class| format!("--leave-out {class}")).collect();
     Err(Error::refused(format!("\"{}\" may not create {}", session.facts.role, enumerate(&names)))
         .hint(format!("restore as a superuser, or do without: {}", flags.join(" "))))
+}
+
+/// `public` is there already, and only its owner may give it an owner or a comment.
+fn check_public(session: &mut Session, objects: &[SchemaObject], options: &Options) -> Result<()> {
+    let is_changed = objects
+        .iter()
+        .filter(|object| object.class == ObjectClass::Schema && object.name == "public")
+        .flat_map(|object| &object.statements)
+        .any(|statement| super::full::is_wanted(statement, options));
+    if !is_changed {
+        return Ok(());
+    }
+    let Some(owner) = lending::other_owner(session, "public")? else { return Ok(()) };
+    let role = &session.facts.role;
+    Err(Error::refused(format!(
+        "schema public belongs to {}, and \"{role}\" may not give it the archive's owner or comment",
+        Printable(&owner)
+    ))
+    .hint(format!("ALTER SCHEMA public OWNER TO {}, or restore as a superuser", quote(role))))
 }
 
 /// The right that creating an object takes, where not every owner of a database has it.
