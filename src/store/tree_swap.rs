@@ -10,26 +10,24 @@ use super::durable;
 use super::project_files::{self, ProjectFile};
 use crate::error::{Error, Kind, Result};
 use rustix::fs::FlockOperation;
-use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 mod added;
 mod files;
+mod journal;
 mod parking;
 
 pub use added::Added;
 use files::{
-    Inode, aside_path, below, exchange_names, failed, inode, make_folder, make_folders,
-    remove_compiled, remove_tree, staged_path, swap_names, sync_folders, write_anew, write_file,
+    aside_path, below, exchange_names, failed, inode, make_folder, make_folders, remove_compiled,
+    remove_tree, staged_path, swap_names, sync_folders, write_anew, write_file,
 };
 
+use journal::{Entry, Journal};
+pub use journal::{pending, pending_archive};
 pub use parking::check_parking;
-
-/// The journal's name in the project's folder.
-const JOURNAL: &str = ".pgark-swap.json";
 
 /// A folder and what it is to hold.
 pub struct NewTree {
@@ -41,24 +39,6 @@ pub struct NewTree {
     pub parked: String,
     /// A file that the old folder gets when it is parked: its path below it, and its text.
     pub companion: Option<(String, String)>,
-}
-
-/// What is under way.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Journal {
-    format: u32,
-    swaps: Vec<Entry>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    folder: String,
-    parked: String,
-    companion: Option<(String, String)>,
-    old: Inode,
-    new: Inode,
 }
 
 /// Keeps other runs of pgark from exchanging folders of the same project.
@@ -74,11 +54,6 @@ pub enum Recovered {
     Finished,
     /// The old folders stay.
     Undone,
-}
-
-/// Whether an exchange in this project was begun and has not ended.
-pub fn pending(root: &Path) -> bool {
-    root.join(JOURNAL).exists()
 }
 
 impl ProjectLock {
@@ -112,24 +87,16 @@ impl ProjectLock {
     /// # Errors
     /// [`Kind::Refused`] when the folders are no longer those that the journal speaks of.
     pub fn recover(&self) -> Result<Option<Recovered>> {
-        let place = self.root.join(JOURNAL);
-        let json = match std::fs::read(&place) {
-            Ok(json) => json,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed("read", &place, error)),
-        };
-        let journal: Journal = serde_json::from_slice(&json).map_err(|error| {
-            Error::damaged(format!("{} cannot be read", place.display())).caused_by(error)
-        })?;
+        let Some(journal) = Journal::read(&self.root)? else { return Ok(None) };
         let exchange = Exchange { root: self.root.clone(), entries: journal.swaps };
         let all = exchange.entries.iter().all(|entry| exchange.is_exchanged(entry));
         let known = exchange.entries.iter().all(|entry| exchange.old_place(entry).is_some());
         if !known {
             return Err(Error::refused(format!(
                 "{} speaks of folders that are no longer there",
-                place.display()
+                journal::place(&self.root).display()
             ))
-            .hint("bring the migrations into order by hand, from the parked folder or from the archive, and remove that file"));
+            .hint(journal::BY_HAND));
         }
         match all {
             true => exchange.park().map(|_| Some(Recovered::Finished)),
@@ -230,11 +197,12 @@ impl Staged {
         Ok(())
     }
 
-    /// Exchanges the folders.
+    /// Exchanges the folders. The journal names the archive of before the consolidation, which no
+    /// file may do afterwards.
     ///
     /// # Errors
     /// Whatever fails, the project is as it was.
-    pub fn exchange(mut self) -> Result<Exchange> {
+    pub fn exchange(mut self, archive: &str) -> Result<Exchange> {
         self.check()?;
         let mut entries = Vec::new();
         for tree in &self.trees {
@@ -246,10 +214,7 @@ impl Staged {
                 new: inode(&self.path(&tree.folder))?,
             });
         }
-        let journal = Journal { format: 2, swaps: entries.clone() };
-        let json = serde_json::to_vec_pretty(&journal)
-            .map_err(|error| Error::failed("cannot write the journal").caused_by(error))?;
-        write_anew(&self.root.join(JOURNAL), &json)?;
+        Journal::new(archive, &entries).write(&self.root)?;
         // From here on the journal knows the folders that wait.
         self.armed = false;
         let exchange = Exchange { root: self.root.clone(), entries };
@@ -329,7 +294,7 @@ impl Exchange {
                 }
             }
         }
-        self.forget()
+        Journal::remove(&self.root)
     }
 
     /// The reason for which the exchange is undone, and what became of that.
@@ -375,18 +340,8 @@ impl Exchange {
             }
             places.push(parked);
         }
-        self.forget()?;
+        Journal::remove(&self.root)?;
         Ok(places)
-    }
-
-    fn forget(&self) -> Result<()> {
-        let journal = self.root.join(JOURNAL);
-        match std::fs::remove_file(&journal) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(failed("remove", &journal, error))
-            }
-            _ => durable::sync_folder_of(&journal),
-        }
     }
 }
 
@@ -425,8 +380,9 @@ mod tests {
         let lock = ProjectLock::take(&root).unwrap();
         let staged = lock.stage(new_tree()).unwrap();
         assert_eq!(staged.path("m/versions/b.py"), root.join("m/.versions.pgark-new/b.py"));
-        let exchange = staged.exchange().unwrap();
+        let exchange = staged.exchange("a").unwrap();
         assert!(pending(&root));
+        assert_eq!(pending_archive(&root).unwrap().as_deref(), Some("a"));
         exchange.park().unwrap();
         assert!(!pending(&root));
         assert_eq!(paths(&root), ["m/legacy/a.py", "m/legacy/alembic.ini", "m/versions/b.py"]);
@@ -440,7 +396,7 @@ mod tests {
         let lock = ProjectLock::take(&root).unwrap();
         drop(lock.stage(new_tree()).unwrap());
         assert_eq!(paths(&root), ["m/versions/a.py"]);
-        lock.stage(new_tree()).unwrap().exchange().unwrap().undo().unwrap();
+        lock.stage(new_tree()).unwrap().exchange("a").unwrap().undo().unwrap();
         assert_eq!(paths(&root), ["m/versions/a.py"]);
         assert_eq!(lock.recover().unwrap(), None);
     }
@@ -450,13 +406,13 @@ mod tests {
         let (_folder, root) = project();
         let lock = ProjectLock::take(&root).unwrap();
         // Killed after the exchange.
-        drop(lock.stage(new_tree()).unwrap().exchange().unwrap());
+        drop(lock.stage(new_tree()).unwrap().exchange("a").unwrap());
         assert_eq!(lock.recover().unwrap(), Some(Recovered::Finished));
         assert_eq!(paths(&root), ["m/legacy/a.py", "m/legacy/alembic.ini", "m/versions/b.py"]);
         // Killed between two renames that stand for an exchange.
         let mut again = new_tree();
         again[0].parked = String::from("m/again");
-        drop(lock.stage(again).unwrap().exchange().unwrap());
+        drop(lock.stage(again).unwrap().exchange("a").unwrap());
         let folder = root.join("m/versions");
         exchange_names(&folder, &staged_path(&folder)).unwrap();
         rustix::fs::rename(&folder, aside_path(&folder)).unwrap();
@@ -468,7 +424,7 @@ mod tests {
     fn folders_that_are_no_longer_there_are_left_to_a_person() {
         let (_folder, root) = project();
         let lock = ProjectLock::take(&root).unwrap();
-        drop(lock.stage(new_tree()).unwrap().exchange().unwrap());
+        drop(lock.stage(new_tree()).unwrap().exchange("a").unwrap());
         remove_tree(&root.join("m/.versions.pgark-new")).unwrap();
         assert_eq!(lock.recover().unwrap_err().kind(), Kind::Refused);
         assert_eq!(paths(&root), [".pgark-swap.json", "m/versions/b.py"]);

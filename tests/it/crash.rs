@@ -193,7 +193,7 @@ fn a_disk_that_lies_about_a_write_is_found_out_before_anything_is_published() {
 
 /// Waits until a query on `database` gives `wanted`.
 #[track_caller]
-fn wait_for(database: &Database, sql: &str, wanted: &str, patience: Duration) {
+pub fn wait_for(database: &Database, sql: &str, wanted: &str, patience: Duration) {
     let begun = Instant::now();
     let mut client = crate::harness::connect("postgres", "postgres");
     loop {

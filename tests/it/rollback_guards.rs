@@ -1,12 +1,15 @@
 //! Which archive `pgark migrations rollback` and `verify` take, whose it is, and which database may be
 //! changed after it. Ids, where they are long, are this module's own.
 
+use crate::crash::wait_for;
 use crate::harness::alembic::{Project, revision};
 use crate::harness::server::{Server, Setup};
 use crate::harness::{Database, Repo, Run, admin, role, traced};
 use crate::migrations_checked::Consolidated;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 const VERSIONS: &str = "migrations/versions";
 
@@ -78,14 +81,14 @@ fn without_a_name_the_archive_is_the_one_that_the_files_name_and_a_later_one_is_
     let all = consolidated("5f0a00000001", "5f0a00000002");
     let (there, before) = (all.project.files(), stem(&all.archive));
     let later = nightly(&all);
-    for verb in ["verify", "rollback"] {
-        for name in ["latest", &later] {
-            all.run(&[verb, name]).expect_code(15).says(&[
-                &format!("{later} was taken after the consolidation"),
-                "5f0a00000002_squashed.py",
-                &format!("the archive of before it is {before}"),
-            ]);
-        }
+    let taken_after = format!("{later} was taken after the consolidation");
+    let instead = format!("the archive of before it is {before}");
+    let said = [taken_after.as_str(), "5f0a00000002_squashed.py", &instead];
+    for name in ["latest", &later] {
+        all.run(&["rollback", name]).expect_code(15).says(&said);
+        let run = all.run(&["verify", name]).expect_code(4);
+        assert!(run.stdout.contains("✗ archive"), "{run:?}");
+        assert!(said.iter().all(|text| run.stdout.contains(text)), "{run:?}");
     }
     assert_eq!(all.project.files(), there);
     all.run(&["verify"]).expect_code(0);
@@ -157,6 +160,10 @@ fn neither_the_version_row_nor_rows_of_another_database_are_changed_unless_it_is
         assert!(texts.iter().all(|text| said.contains(text)), "{texts:?} in {said}");
         assert_eq!(all.project.files(), there);
     };
+    // A name is looked at, needed or not.
+    let needless = rollback(&all.live, &named);
+    assert_eq!(needless.code, 2, "{needless:?}");
+    assert_eq!(all.project.files(), there);
     for more in [&[][..], &["--with-data"]] {
         let named = named.join(" ");
         says(rollback(&copy, more), &["is of database", &all.live.name, &copy.name, &named]);
@@ -324,9 +331,87 @@ fn what_stands_in_the_way_of_rows_is_named_and_rows_that_are_back_are_spoken_of(
     let (run, came) = traced::faulty(&command, &paths, "renameat2", "error=EIO", 1);
     assert!(came, "{run:?}");
     assert_ne!(run.code, 0);
-    run.says(&["the rows came back, and the files did not", "roll back again without --with-data"]);
+    run.says(&[
+        "came back, committed and proved, and the files did not",
+        "roll back again without --with-data",
+    ]);
     assert_eq!(all.live.one("SELECT count(*) FROM a"), "0");
     assert_eq!(all.project.files(), there);
+}
+
+#[test]
+fn what_changes_while_rows_are_loaded_is_seen_before_the_folders_are_exchanged() {
+    let all = consolidated("5f1100000001", "5f1100000002");
+    // The load leaves a version table alone that says what the archive's does.
+    let with_rows_held_up = |meanwhile: &dyn Fn()| {
+        let mut holder = all.live.client();
+        holder.batch_execute("BEGIN; LOCK TABLE b IN ACCESS SHARE MODE").unwrap();
+        let mut command = all.project.command(&all.repo, &all.live, &["rollback", "--with-data"]);
+        let rollback = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let waiting = "SELECT count(*) > 0 FROM pg_locks JOIN pg_database d ON d.oid = database
+            WHERE datname = 'DATABASE' AND NOT granted";
+        wait_for(&all.live, waiting, "true", Duration::from_secs(30));
+        meanwhile();
+        holder.batch_execute("COMMIT").unwrap();
+        let run = Run::from(rollback.wait_with_output().unwrap()).expect_code(15);
+        run.says(&["came back, committed and proved", "roll back again without --with-data"])
+    };
+    let there = all.project.files();
+    let run = with_rows_held_up(&|| {
+        all.live.execute("UPDATE alembic_version SET version_num = 'later'");
+    });
+    run.says(&["the version table says later", "and said 5f1100000002"]);
+    assert_eq!(all.project.files(), there);
+    all.live.execute("UPDATE alembic_version SET version_num = '5f1100000002'");
+    let newer = revision("5f1100000003", "'5f1100000002'", "pass");
+    let run = with_rows_held_up(&|| all.project.write(&format!("{VERSIONS}/c.py"), &newer));
+    run.says(&["migrations/versions/c.py"]);
+    assert_eq!(all.project.paths(VERSIONS).len(), 3);
+    let summary = all.run(&["rollback", "--json"]).expect_code(0).json();
+    assert_eq!(summary["carried"], json!([format!("{VERSIONS}/c.py")]));
+}
+
+#[test]
+fn killed_between_folders_and_version_row_a_rollback_without_a_name_ends_itself() {
+    let all = consolidated("5f1200000001", "5f1200000002");
+    all.live.execute("UPDATE alembic_version SET version_num = 'gone'");
+    let whole = all.project.path().to_str().unwrap();
+    let command = all.project.command(&all.repo, &all.live, &["rollback", "--migrations", whole]);
+    let journal = all.project.path().join(".pgark-swap.json");
+    let old = || all.project.path().join(VERSIONS).join("a.py").exists();
+    let folder = [all.project.path().join("migrations")];
+    let row = || all.live.one("SELECT version_num FROM alembic_version");
+    // The folder above is synced when names have changed in it.
+    let killed = (1..9).any(|number| {
+        traced::faulty(&command, &folder, "fsync", "signal=KILL", number);
+        journal.exists() && old() && row() == "gone"
+    });
+    assert!(killed);
+    // One of another program's format is told as such, and kept.
+    let text = all.project.read(".pgark-swap.json");
+    all.project.write(".pgark-swap.json", r#"{"format": 1, "swaps": []}"#);
+    all.run(&["rollback"]).expect_code(15).says(&["format 1", "the pgark that wrote it"]);
+    all.project.write(".pgark-swap.json", &text);
+    all.run(&["rollback"]).expect_code(0).says(&["a run that was killed"]);
+    assert!(old() && !journal.exists());
+    assert_eq!(row(), "5f1200000002");
+}
+
+#[test]
+fn neither_permissions_nor_a_file_for_git_make_files_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let all = consolidated("5f1300000001", "5f1300000002");
+    all.run(&["rollback"]).expect_code(0);
+    let mode = |bits| {
+        let path = all.project.path().join(VERSIONS).join("a.py");
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(bits)).unwrap();
+    };
+    mode(0o664);
+    all.project.write(&format!("{VERSIONS}/.gitkeep"), "");
+    let again = ["rollback", &all.archive];
+    all.run(&again).expect_code(15).says(&["there is nothing to roll back"]);
+    mode(0o764);
+    all.run(&again).expect_code(0);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::rules::alembic::graph::Graph;
 use crate::rules::pattern::Pattern;
 use crate::rules::role_names;
 use crate::rules::schema_diff::{Aspect, Schema};
-use crate::store::tree_swap::{ProjectLock, Recovered};
+use crate::store::tree_swap::{self, ProjectLock, Recovered};
 use chrono::{DateTime, Utc};
 use seeds::Seeded;
 use std::collections::BTreeSet;
@@ -198,7 +198,7 @@ fn consolidate(
     let (begun, started) = (Instant::now(), Utc::now());
     observer.phase("reading the migrations", None);
     let lock = ProjectLock::take(&gate::root(&options.sought)?)?;
-    settle(&lock, options.dry_run, observer)?;
+    recover(&lock, options.dry_run, observer)?;
     let project = gate::load(&options.sought, observer)?;
     unfit::check(&project)?;
     let graph = project.graph()?;
@@ -306,7 +306,7 @@ fn consolidate(
         let files = new_tree::files(&project, &proved.gone, &proved.written);
         let trees = new_tree::swaps(&project, &files, &parked, Some(companion))?;
         checks::check_unchanged(&project, options, observer)?;
-        let exchange = lock.stage(trees)?.exchange()?;
+        let exchange = lock.stage(trees)?.exchange(&name)?;
         let checked = checks::check_again(&summary, &graph, &rows, &mut held, options, observer)
             .and_then(|()| checks::check_live(&live, &ignored, &mut held));
         if let Err(error) = checked {
@@ -327,29 +327,20 @@ fn consolidate(
 /// Ends or undoes what a killed run has begun in a project; the answer is whether there was anything.
 pub(super) fn recover(
     lock: &ProjectLock,
-    _project: &AlembicProject,
     look_only: bool,
     observer: &dyn Observer,
 ) -> Result<bool> {
-    settle(lock, look_only, observer)
-}
-
-/// The same where the project's files cannot be read before that.
-fn settle(lock: &ProjectLock, look_only: bool, observer: &dyn Observer) -> Result<bool> {
     if look_only {
         return project::check_settled(lock.root()).map(|()| false);
     }
-    let done = lock.recover()?;
-    match done {
-        None => {}
-        Some(Recovered::Finished) => observer.warn(
-            "a run that was killed had exchanged the folders of the migrations: parked the old ones",
-        ),
-        Some(Recovered::Undone) => observer.warn(
-            "a run that was killed had begun to exchange the folders of the migrations: undid that",
-        ),
-    }
-    Ok(done.is_some())
+    let Some(archive) = tree_swap::pending_archive(lock.root())? else { return Ok(false) };
+    let done = match lock.recover()? {
+        None => return Ok(false),
+        Some(Recovered::Finished) => "exchanged the folders of the migrations: parked the old ones",
+        Some(Recovered::Undone) => "begun to exchange the folders of the migrations: undid that",
+    };
+    observer.warn(&format!("a run that was killed had {done}; its archive is {archive}"));
+    Ok(true)
 }
 
 impl Work<'_> {

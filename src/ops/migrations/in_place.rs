@@ -10,6 +10,7 @@ use crate::rules::alembic::revision_file;
 use crate::rules::alembic::written;
 use crate::store::project_files::ProjectFile;
 use crate::store::repository::Repository;
+use crate::store::tree_swap;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -46,12 +47,17 @@ fn read(file: &ProjectFile) -> Option<InPlace<'_>> {
     Some(InPlace { file, intact, archive, stands_for })
 }
 
-/// The archive of before the consolidation, which the project's files name.
+/// The archive of before the consolidation, which the project's files name or, where a run was killed
+/// that may have exchanged them, its journal.
 ///
 /// # Errors
-/// None of them does, or they name several, or it is not in the repository.
+/// Nothing does, or they name several, or it is not in the repository.
 pub fn archive(sought: &Sought, folder: &Path) -> Result<PathBuf> {
-    let name = named(sought)?;
+    let pending = match project::root(sought) {
+        Ok(Some(root)) => tree_swap::pending_archive(&root)?,
+        _ => None,
+    };
+    let name = pending.map_or_else(|| named(sought), Ok)?;
     let repository = Repository::existing(folder)?;
     match repository.names()?.contains(&name) {
         true => Ok(repository.archive_path(&name)),

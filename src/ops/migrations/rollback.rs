@@ -14,9 +14,11 @@ use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::ops::{restore, verify};
 use crate::pg::version_table;
-use crate::store::project_files;
-use crate::store::tree_swap::{Exchange, ProjectLock, Staged};
+use crate::rules::alembic::graph::Graph;
+use crate::store::project_files::{self, ProjectFile};
+use crate::store::tree_swap::{Added, Exchange, NewTree, ProjectLock, Staged};
 use chrono::Utc;
+use files::Frame;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -87,39 +89,66 @@ pub struct Summary {
     pub elapsed: Duration,
 }
 
+const NOTHING_CHANGED: &str = "nothing was changed: files, version table and rows are as they were";
+
 /// Rolls back.
 ///
 /// # Errors
 /// There is nothing to do. Whatever fails, files and version table are as they were; the message says
 /// if rows are not.
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
-    interrupt.explain(roll_back(options, observer, interrupt))
+    let begun = Instant::now();
+    let nothing_changed = |error| interrupt.leaving(error, NOTHING_CHANGED);
+    let plan = plan(options, observer, interrupt).map_err(nothing_changed)?;
+    let summary = match options.dry_run {
+        true => plan.summary,
+        false => {
+            let prepared = plan.prepare(options, observer, interrupt).map_err(nothing_changed)?;
+            observer.phase("exchanging the folders", None);
+            prepared.finish(interrupt)?
+        }
+    };
+    Ok(Summary { elapsed: begun.elapsed(), ..summary })
 }
 
-fn roll_back(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
-    let (begun, started) = (Instant::now(), Utc::now());
-    observer.phase("verifying the archive", None);
-    let reader = ArchiveReader::open(&options.archive)?;
-    let check = verify::check_file(
-        &options.archive,
-        None,
-        verify::Depth::Rows,
-        options.jobs,
-        observer,
-        interrupt,
-    )?;
-    check.check_sound()?;
+/// What is to be done.
+struct Plan {
+    /// What will have been done.
+    summary: Summary,
+    lock: ProjectLock,
+    /// The archive's project.
+    old: AlembicProject,
+    /// The files that are there.
+    now: Vec<ProjectFile>,
+    /// Files outside of the folders of revisions that are to be added.
+    missing: Vec<ProjectFile>,
+    /// The folders to exchange; none where they hold the right files already.
+    trees: Vec<NewTree>,
+    held: Option<Held>,
+}
+
+/// What is ready to be done in one step; the rows are back by then. Dropped, it leaves no trace.
+struct Prepared {
+    staged: Option<Staged>,
+    added: Added,
+    // Its lock outlives them.
+    plan: Plan,
+}
+
+fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Plan> {
+    let started = Utc::now();
+    let reader = sound(options, observer, interrupt)?;
     let archive = reader.manifest().name.clone();
     let root = whose::root(&options.sought, &reader)?;
     let lock = ProjectLock::take(&root)?;
     let old = archived::project(&reader, &root)?;
-    let recovered = consolidate::recover(&lock, &old, options.dry_run, observer)?;
+    let recovered = consolidate::recover(&lock, options.dry_run, observer)?;
 
     let now = files::present(&old)?;
     let written = in_place::find(&now, &old.version_locations);
     whose::check(&old, &archive, &now, &written)?;
     let (files, carried) = files::together(&old, &now, &written);
-    let same = files::is_same(&now, &old.version_locations, &files);
+    let same = files::is_same(&old, &now, &files);
     if !(same && recovered) {
         in_place::check_before(&old, &archive, &written)?;
     }
@@ -127,14 +156,72 @@ fn roll_back(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) 
         let path = &changed.file.path;
         observer.warn(&format!("{path} was changed after pgark had written it; it is parked so"));
     }
-    let frame = files::frame(&old, &now);
-    let (revisions, unreadable) = archived::revisions(&files, &old.version_locations);
+    let Frame { missing, different } = files::frame(&old, &now);
+    let (restored, graph) = restored(&old, &files, now.iter().chain(&missing))?;
+    let (held, version) = match &options.connection {
+        None => (None, Version::NotSeen),
+        Some(connection) => {
+            let (table, patience) = (options.version_table.as_deref(), options.lock_timeout);
+            let mut held = Held::take(connection, table, patience, options.dry_run, interrupt)?;
+            let version =
+                database::decide(options, connection, &reader, &graph, &mut held, interrupt)?;
+            (Some(held), version)
+        }
+    };
+    let changes_row = matches!(version, Version::Changed { .. });
+    if same && missing.is_empty() && !recovered && !options.with_data && !changes_row {
+        return Err(Error::refused(format!(
+            "there is nothing to roll back: the files are those of {archive} already"
+        )));
+    }
+    let stamp = started.format("%Y%m%d-%H%M%S").to_string();
+    let parked = (!same).then(|| free_place(&old, &format!("rolled-back-{stamp}")));
+    let trees = match &parked {
+        Some(parked) => new_tree::swaps(&restored, &files, parked, None)?,
+        None => Vec::new(),
+    };
+    let summary = Summary {
+        dry_run: options.dry_run,
+        archive,
+        revisions: old.revisions.len(),
+        carried,
+        added: missing.iter().map(|file| file.path.clone()).collect(),
+        different,
+        parked,
+        version,
+        data: None,
+        elapsed: Duration::ZERO,
+    };
+    Ok(Plan { summary, lock, old, now, missing, trees, held })
+}
+
+/// The archive, verified.
+fn sound(
+    options: &Options,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<ArchiveReader> {
+    observer.phase("verifying the archive", None);
+    let reader = ArchiveReader::open(&options.archive)?;
+    let depth = verify::Depth::Rows;
+    verify::check_file(&options.archive, None, depth, options.jobs, observer, interrupt)?
+        .check_sound()?;
+    Ok(reader)
+}
+
+/// The project as it will be, when its folders of revisions hold `revisions`.
+fn restored<'a>(
+    old: &AlembicProject,
+    revisions: &[ProjectFile],
+    files: impl Iterator<Item = &'a ProjectFile>,
+) -> Result<(AlembicProject, Graph)> {
+    let (revisions, unreadable) = archived::revisions(revisions, &old.version_locations);
     let restored = AlembicProject {
-        root,
+        root: old.root.clone(),
         config_file: old.config_file.clone(),
         script_location: old.script_location.clone(),
         version_locations: old.version_locations.clone(),
-        files: now.iter().chain(&frame.missing).cloned().collect(),
+        files: files.cloned().collect(),
         revisions,
         unreadable,
     };
@@ -143,67 +230,61 @@ fn roll_back(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) 
             .while_doing("what is newer than the archive does not fit to its files")
             .hint("move these revisions out of the way, and bring them back by hand")
     })?;
+    Ok((restored, graph))
+}
 
-    let mut version = Version::NotSeen;
-    let mut held = None;
-    if let Some(connection) = &options.connection {
-        let mut taken = Held::take(
-            connection,
-            options.version_table.as_deref(),
-            options.lock_timeout,
-            options.dry_run,
-            interrupt,
-        )?;
-        version = database::decide(options, connection, &reader, &graph, &mut taken, interrupt)?;
-        held = Some(taken);
-    }
-    let changes_row = matches!(version, Version::Changed { .. });
-    if same && frame.missing.is_empty() && !recovered && !options.with_data && !changes_row {
-        return Err(Error::refused(format!(
-            "there is nothing to roll back: the files are those of {archive} already"
-        )));
-    }
-    let stamp = started.format("%Y%m%d-%H%M%S").to_string();
-    let parked = free_place(&old, &format!("rolled-back-{stamp}"));
-    let mut summary = Summary {
-        dry_run: options.dry_run,
-        archive,
-        revisions: old.revisions.len(),
-        carried,
-        added: frame.missing.iter().map(|file| file.path.clone()).collect(),
-        different: frame.different,
-        parked: (!same).then(|| parked.clone()),
-        version,
-        data: None,
-        elapsed: Duration::ZERO,
-    };
-    if options.dry_run {
-        return Ok(Summary { elapsed: begun.elapsed(), ..summary });
-    }
-    let added = lock.add(&frame.missing)?;
-    let staged = match same {
-        true => None,
-        false => {
-            for folder in &old.version_locations {
-                lock.ensure_folder(folder)?;
+impl Plan {
+    fn prepare(
+        mut self,
+        options: &Options,
+        observer: &dyn Observer,
+        interrupt: &Interrupt,
+    ) -> Result<Prepared> {
+        let added = self.lock.add(&self.missing)?;
+        let trees = std::mem::take(&mut self.trees);
+        let staged = match trees.is_empty() {
+            true => None,
+            false => {
+                for folder in &self.old.version_locations {
+                    self.lock.ensure_folder(folder)?;
+                }
+                Some(self.lock.stage(trees)?)
             }
-            Some(lock.stage(new_tree::swaps(&restored, &files, &parked, None)?)?)
+        };
+        if options.with_data {
+            let data = database::load(options, self.held.as_mut(), observer, interrupt)?;
+            self.summary.data = Some(data);
         }
-    };
-    if options.with_data {
-        summary.data = Some(database::load(options, held.as_mut(), observer, interrupt)?);
+        Ok(Prepared { staged, added, plan: self })
     }
-    observer.phase("exchanging the folders", None);
-    let exchanged = finish(staged, &summary.version, held.as_mut(), interrupt);
-    let exchange = exchanged.map_err(|error| match summary.data {
-        Some(_) => rows_are_back(interrupt.reason(error), &summary.archive),
-        None => error,
-    })?;
-    added.keep();
-    if let Some(exchange) = exchange {
-        exchange.park()?;
+}
+
+impl Prepared {
+    fn finish(mut self, interrupt: &Interrupt) -> Result<Summary> {
+        let exchanged = self
+            .look_again()
+            .map_err(|error| interrupt.reason(error))
+            .and_then(|()| exchange(self.staged.take(), &mut self.plan, interrupt));
+        let exchange = exchanged.map_err(|error| left(error, &self.plan.summary))?;
+        self.added.keep();
+        if let Some(exchange) = exchange {
+            exchange.park()?;
+        }
+        Ok(self.plan.summary)
     }
-    Ok(Summary { elapsed: begun.elapsed(), ..summary })
+
+    /// Files and version table must be what was decided upon: the rows may have taken hours.
+    fn look_again(&mut self) -> Result<()> {
+        let Plan { summary, held, old, now, .. } = &mut self.plan;
+        if let (Some(_), Some(held), Version::Kept(rows)) = (&summary.data, held, &summary.version)
+        {
+            database::hold_again(held, rows)?;
+        }
+        files::check_unchanged(old, now).map_err(|error| match summary.data {
+            Some(_) => error,
+            None => error.hint("roll back again"),
+        })
+    }
 }
 
 /// A parking place that nothing has: there may be two rollbacks in a second.
@@ -219,20 +300,18 @@ fn free_place(old: &AlembicProject, name: &str) -> String {
 }
 
 /// Exchanges the folders and changes the version row, both or neither.
-fn finish(
+fn exchange(
     staged: Option<Staged>,
-    version: &Version,
-    held: Option<&mut Held>,
+    plan: &mut Plan,
     interrupt: &Interrupt,
 ) -> Result<Option<Exchange>> {
     interrupt.check()?;
-    let exchange = staged.map(Staged::exchange).transpose()?;
-    let Some(held) = held else { return Ok(exchange) };
-    let done = match version {
-        Version::Changed { from, to } => change_row(held, from, to),
-        Version::NotSeen | Version::Kept(_) => Ok(()),
+    let exchange = staged.map(|staged| staged.exchange(&plan.summary.archive)).transpose()?;
+    let changed = match (&plan.summary.version, &mut plan.held) {
+        (Version::Changed { from, to }, Some(held)) => change_row(held, from, to),
+        _ => Ok(()),
     };
-    match (done, exchange) {
+    match (changed.map_err(|error| interrupt.reason(error)), exchange) {
         (Ok(()), exchange) => Ok(exchange),
         (Err(error), Some(exchange)) => Err(exchange.undone(error)),
         (Err(error), None) => Err(error),
@@ -248,13 +327,23 @@ fn change_row(held: &mut Held, from: &str, to: &str) -> Result<()> {
     })
 }
 
-/// What fails when the rows are back already.
-fn rows_are_back(error: Error, archive: &str) -> Error {
-    let left = format!(
-        "the rows of {archive} are back, committed and proved; the files are as they were: roll back again without --with-data"
-    );
-    match error.kind() {
-        Kind::Interrupted(_) => error.hint(left),
-        _ => error.while_doing("the rows came back, and the files did not").hint(left),
+/// What failed in the last step, and what it has left: the rows may be back already.
+fn left(error: Error, summary: &Summary) -> Error {
+    let interrupted = matches!(error.kind(), Kind::Interrupted(_));
+    let hint = match (&summary.data, interrupted) {
+        (None, true) => NOTHING_CHANGED,
+        (None, false) => return error,
+        (Some(_), _) => "the files are as they were: roll back again without --with-data",
+    };
+    let error = match error.next_step() {
+        None => error.hint(hint),
+        Some(_) => error,
+    };
+    match summary.data {
+        None => error,
+        Some(_) => error.while_doing(format!(
+            "the rows of {} came back, committed and proved, and the files did not",
+            summary.archive
+        )),
     }
 }

@@ -74,7 +74,7 @@ pub struct Check {
 
 /// Names of the checks, and what each is about.
 pub const CHECKS: &[(&str, &str)] = &[
-    ("archive", "the archive is whole"),
+    ("archive", "the archive is whole, and of before the consolidation"),
     ("database", "the database can be reached"),
     ("files", "the migration files fit together"),
     ("written", "what pgark has written is unchanged"),
@@ -168,11 +168,16 @@ fn check_all(
         observer,
         interrupt,
     )?;
-    list.add("archive", report.findings.iter().map(ToString::to_string).collect());
+    let mut findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    let loaded = gate::load(&options.sought, observer);
+    if let Ok(project) = &loaded {
+        findings.extend(not_of_before(project, &reader)?);
+    }
+    list.add("archive", findings);
     let session = interrupt.open(&options.connection, None, Purpose::Catalog);
     let mut session = list.result("database", session)?;
 
-    check_files(options, &reader, &mut list, session.as_mut(), observer)?;
+    check_files(options, &reader, &mut list, loaded, session.as_mut())?;
     check_database(options, &reader, &mut list, session.as_mut(), observer, interrupt)?;
     for command in &options.commands {
         observer.phase(&format!("running {command}"), None);
@@ -188,21 +193,31 @@ fn check_all(
     Ok(list.checks)
 }
 
+/// Why the archive is not the one of before the consolidation, if it is not.
+fn not_of_before(project: &AlembicProject, reader: &ArchiveReader) -> Result<Option<String>> {
+    let old = archived::project(reader, &project.root)?;
+    let written = in_place::find(&project.files, &project.version_locations);
+    let checked = in_place::check_before(&old, &reader.manifest().name, &written);
+    Ok(checked.err().map(|error| match error.next_step() {
+        Some(next) => format!("{}; {next}", error.in_full()),
+        None => error.in_full(),
+    }))
+}
+
 fn check_files(
     options: &Options,
     reader: &ArchiveReader,
     list: &mut List<'_>,
+    loaded: Result<AlembicProject>,
     session: Option<&mut Session>,
-    observer: &dyn Observer,
 ) -> Result<()> {
-    let loaded = gate::load(&options.sought, observer).and_then(|project| {
+    let loaded = loaded.and_then(|project| {
         let graph = project.graph()?;
         Ok((project, graph))
     });
     let Some((project, graph)) = list.result("files", loaded)? else { return Ok(()) };
     let old = archived::project(reader, &project.root)?;
     let written = in_place::find(&project.files, &project.version_locations);
-    in_place::check_before(&old, &reader.manifest().name, &written)?;
     list.add("written", not_as_written(&project, &old, &written));
     let stood_for: BTreeSet<&String> = written
         .iter()

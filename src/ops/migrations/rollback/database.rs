@@ -13,6 +13,7 @@ use crate::ops::migrations::project::{Place, Sought};
 use crate::ops::migrations::{archived, proof};
 use crate::ops::observer::Observer;
 use crate::ops::restore::{self, OnExisting};
+use crate::pg::version_table::Hold;
 use crate::rules::alembic::graph::Graph;
 use crate::rules::renames::Renames;
 use crate::rules::schema_diff::{self, Aspect};
@@ -28,6 +29,8 @@ pub fn decide(
     held: &mut Held,
     interrupt: &Interrupt,
 ) -> Result<Version> {
+    let database = held.session.facts.database.clone();
+    check_named(&database, options)?;
     let rows = held.rows()?;
     let unknown: Vec<String> =
         rows.iter().filter(|row| graph.get(row).is_none()).cloned().collect();
@@ -35,7 +38,6 @@ pub fn decide(
         return Ok(Version::Kept(rows));
     }
     check_origin(&reader.manifest().source, &held.session.facts, options)?;
-    let database = held.session.facts.database.clone();
     let before = archived::ledger(reader, options.version_table.as_deref());
     let before = before.map(|ledger| ledger.revisions.as_slice()).unwrap_or_default();
     if options.with_data {
@@ -77,18 +79,22 @@ pub fn decide(
     Ok(Version::Changed { from: from.clone(), to: to.clone() })
 }
 
+/// Fails where another database was named than this one, whether or not a name is needed.
+fn check_named(database: &str, options: &Options) -> Result<()> {
+    match options.other_database.as_deref() {
+        Some(named) if named != database => Err(Error::new(
+            Kind::Usage,
+            format!("--allow-other-database names \"{named}\", and this is \"{database}\""),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Fails unless the archive was made of this very database, or it was named as another one.
 fn check_origin(source: &ServerFacts, here: &ServerFacts, options: &Options) -> Result<()> {
     let database = &here.database;
-    match options.other_database.as_deref() {
-        Some(named) if named == database => return Ok(()),
-        Some(named) => {
-            return Err(Error::new(
-                Kind::Usage,
-                format!("--allow-other-database names \"{named}\", and this is \"{database}\""),
-            ));
-        }
-        None => {}
+    if options.other_database.is_some() {
+        return Ok(());
     }
     let why = match (&source.system_identifier, &here.system_identifier) {
         _ if source.database != *database => {
@@ -116,6 +122,24 @@ fn check_origin(source: &ServerFacts, here: &ServerFacts, options: &Options) -> 
         .hint(format!(
             "name the archive's database with --url; if this one was restored from it, say so with --allow-other-database {database}; --files-only looks at no database"
         )))
+}
+
+/// Holds the version table again after rows have been loaded.
+///
+/// # Errors
+/// [`Kind::Refused`] where it no longer says what was `expected`.
+pub fn hold_again(held: &mut Held, expected: &[String]) -> Result<()> {
+    held.session.execute("BEGIN")?;
+    held.hold(Hold::AgainstWriters)?;
+    let rows = held.rows()?;
+    match rows.iter().collect::<BTreeSet<_>>() == expected.iter().collect() {
+        true => Ok(()),
+        false => Err(Error::refused(format!(
+            "the version table says {}, and said {} when the rows had been loaded",
+            shown(&rows),
+            shown(expected)
+        ))),
+    }
 }
 
 fn shown(rows: &[String]) -> String {

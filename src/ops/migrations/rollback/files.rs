@@ -1,6 +1,7 @@
 //! What of an archive's files is there, what is missing, and what is newer.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::model::name::enumerate;
 use crate::ops::migrations::in_place::InPlace;
 use crate::ops::migrations::new_tree::{self, is_below_any, is_compiled};
 use crate::ops::migrations::project::AlembicProject;
@@ -33,7 +34,7 @@ pub fn together(
     for file in now.iter().filter(|file| is_below_any(&file.path, &old.version_locations)) {
         let known = files.iter().any(|other| other.path == file.path);
         let in_place = written.iter().any(|written| written.file.path == file.path);
-        if known || in_place || file.path.ends_with("/.gitkeep") {
+        if known || in_place || keeps_folder(&file.path) {
             continue;
         }
         carried.push(file.path.clone());
@@ -43,9 +44,42 @@ pub fn together(
     (files, carried)
 }
 
-/// Whether the folders of revisions hold exactly these files already.
-pub fn is_same(now: &[ProjectFile], locations: &[String], files: &[ProjectFile]) -> bool {
-    now.iter().filter(|file| is_below_any(&file.path, locations)).eq(files)
+/// Whether the folders of revisions hold exactly these files already. Which bits of permission they
+/// have depends on who wrote them, and Git keeps but one; a file that only keeps a folder in Git is none.
+pub fn is_same(old: &AlembicProject, now: &[ProjectFile], files: &[ProjectFile]) -> bool {
+    fn revealing(file: &ProjectFile) -> (&str, bool, &[u8]) {
+        (&file.path, file.mode & 0o100 != 0, &file.content)
+    }
+    let counts = |file: &&ProjectFile| !keeps_folder(&file.path);
+    let now = now.iter().filter(|file| is_below_any(&file.path, &old.version_locations));
+    old.version_locations.iter().all(|folder| project_files::has_folder(&old.root, folder))
+        && now.filter(counts).map(revealing).eq(files.iter().filter(counts).map(revealing))
+}
+
+fn keeps_folder(path: &str) -> bool {
+    path.ends_with("/.gitkeep")
+}
+
+/// Fails where the folders of revisions no longer hold what they held.
+///
+/// # Errors
+/// [`Refused`](crate::error::Kind::Refused), with the files.
+pub fn check_unchanged(old: &AlembicProject, then: &[ProjectFile]) -> Result<()> {
+    let now = present(old)?;
+    let changed = |these: &[ProjectFile], those: &[ProjectFile]| {
+        let inside = these.iter().filter(|file| is_below_any(&file.path, &old.version_locations));
+        let changed = inside.filter(|file| !those.contains(file));
+        changed.map(|file| file.path.clone()).collect::<BTreeSet<_>>()
+    };
+    let mut paths = changed(&now, then);
+    paths.extend(changed(then, &now));
+    match paths.is_empty() {
+        true => Ok(()),
+        false => Err(Error::refused(format!(
+            "files of revisions were changed meanwhile: {}",
+            enumerate(&paths.into_iter().collect::<Vec<_>>())
+        ))),
+    }
 }
 
 /// The archive's files outside of the folders of revisions: configuration, `env.py`, templates.
