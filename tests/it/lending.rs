@@ -18,21 +18,17 @@ fn scene(prefix: &str) -> (Database, Repo, Database, String) {
         role(name, "");
     }
     admin(&format!("GRANT {one}, {two} TO {restorer}"));
-    let of_public = if server().major() >= 15 { "pg_database_owner" } else { &restorer };
-    let public = format!(
-        "REVOKE CREATE ON SCHEMA public FROM PUBLIC; ALTER SCHEMA public OWNER TO {of_public}"
-    );
     let source = Database::with(&format!(
-        "{public};
+        "{};
          CREATE SCHEMA s AUTHORIZATION {one}; CREATE TABLE s.t AS SELECT g AS x, md5(g::text) FROM generate_series(1, 30000) AS g;
          CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE PUBLICATION p FOR TABLE s.t;
          GRANT USAGE ON SCHEMA s TO {two};
-         ALTER TABLE s.t OWNER TO {two}; ALTER FUNCTION f() OWNER TO {two}; ALTER PUBLICATION p OWNER TO {two}"
+         ALTER TABLE s.t OWNER TO {two}; ALTER FUNCTION f() OWNER TO {two}; ALTER PUBLICATION p OWNER TO {two}",
+        closed_public(&restorer)
     ));
     let repo = Repo::new();
     repo.backup(&source, &["--name", "whole"]);
     let target = owned_by(&restorer);
-    target.execute(&public);
     (source, repo, target, restorer)
 }
 
@@ -40,7 +36,14 @@ fn scene(prefix: &str) -> (Database, Repo, Database, String) {
 fn owned_by(role: &str) -> Database {
     let database = Database::empty();
     admin(&format!("ALTER DATABASE {} OWNER TO {role}", database.name));
+    database.execute(&closed_public(role));
     database
+}
+
+/// Makes `public` what it is in a new database of a role since PostgreSQL 15.
+fn closed_public(role: &str) -> String {
+    let owner = if server().major() >= 15 { "pg_database_owner" } else { role };
+    format!("REVOKE CREATE ON SCHEMA public FROM PUBLIC; ALTER SCHEMA public OWNER TO {owner}")
 }
 
 /// Restores until rows are loaded, and kills the run then.
@@ -126,17 +129,18 @@ fn the_new_owner_of_a_foreign_server_may_use_its_wrapper() {
     let with_wrapper = "CREATE EXTENSION postgres_fdw; COMMENT ON EXTENSION postgres_fdw IS NULL;
         CREATE FOREIGN DATA WRAPPER \"it's \"\"odd\"\"\"; ALTER EXTENSION postgres_fdw ADD FOREIGN DATA WRAPPER \"it's \"\"odd\"\"\"";
     let source = Database::with(&format!(
-        "{with_wrapper}; CREATE SERVER away FOREIGN DATA WRAPPER postgres_fdw; ALTER SERVER away OWNER TO l2_owner;
+        "{}; {with_wrapper}; CREATE SERVER away FOREIGN DATA WRAPPER postgres_fdw; ALTER SERVER away OWNER TO l2_owner;
          CREATE SERVER \"o'dd\" TYPE ' FOREIGN DATA WRAPPER \"x''y\"' VERSION 'it''s' FOREIGN DATA WRAPPER \"it's \"\"odd\"\"\";
-         ALTER SERVER \"o'dd\" OWNER TO l2_owner"
+         ALTER SERVER \"o'dd\" OWNER TO l2_owner",
+        closed_public("l2_restorer")
     ));
     let repo = Repo::new();
     repo.backup(&source, &[]);
-    let target = Database::with(&format!(
+    let target = owned_by("l2_restorer");
+    target.execute(&format!(
         "{with_wrapper}; GRANT USAGE ON FOREIGN DATA WRAPPER postgres_fdw TO l2_restorer;
          GRANT USAGE ON FOREIGN DATA WRAPPER \"it's \"\"odd\"\"\" TO l2_restorer WITH GRANT OPTION"
     ));
-    admin(&format!("ALTER DATABASE {} OWNER TO l2_restorer", target.name));
     let url = target.url_as("l2_restorer");
     let wrapper =
         "SELECT string_agg(fdwacl::text, ' | ' ORDER BY fdwname) FROM pg_foreign_data_wrapper";
