@@ -3,6 +3,7 @@
 use super::failure::server;
 use crate::error::Result;
 use crate::pg::client::Client;
+use tokio_postgres::Row;
 
 /// An extension that the server can create.
 pub struct Available {
@@ -10,15 +11,30 @@ pub struct Available {
     pub name: String,
     /// The version that the database has, or would get.
     pub version: String,
-    /// The schema in which the database has it already.
-    pub schema: Option<String>,
+    /// What the database has of it already.
+    pub installed: Option<Installed>,
+}
+
+/// An extension that the database has.
+pub struct Installed {
+    /// Its schema.
+    pub schema: String,
+    /// Its comment.
+    pub comment: Option<String>,
+    /// Its owner.
+    pub owner: String,
+    /// Whether the session has the owner's rights.
+    pub is_ours: bool,
 }
 
 /// Those of `names` that the server has.
 pub fn available(client: &mut Client, names: &[String]) -> Result<Vec<Available>> {
     let rows = client
         .query(
-            "SELECT a.name::text, coalesce(x.extversion, a.default_version, ''), n.nspname::text
+            "SELECT a.name::text, coalesce(x.extversion, a.default_version, ''), n.nspname::text,
+                    pg_catalog.obj_description(x.oid, 'pg_extension'),
+                    pg_catalog.pg_get_userbyid(x.extowner)::text,
+                    pg_catalog.pg_has_role(x.extowner, 'USAGE')
              FROM pg_catalog.pg_available_extensions AS a
              LEFT JOIN pg_catalog.pg_extension AS x ON x.extname = a.name
              LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = x.extnamespace
@@ -26,9 +42,17 @@ pub fn available(client: &mut Client, names: &[String]) -> Result<Vec<Available>
             &[&names],
         )
         .map_err(|error| server("cannot list the available extensions", error))?;
+    let installed = |row: &Row| {
+        row.get::<_, Option<String>>(2).map(|schema| Installed {
+            schema,
+            comment: row.get(3),
+            owner: row.get(4),
+            is_ours: row.get(5),
+        })
+    };
     Ok(rows
         .iter()
-        .map(|row| Available { name: row.get(0), version: row.get(1), schema: row.get(2) })
+        .map(|row| Available { name: row.get(0), version: row.get(1), installed: installed(row) })
         .collect())
 }
 

@@ -125,8 +125,7 @@ fn the_new_owner_of_a_foreign_server_may_use_its_wrapper() {
         role(name, "");
     }
     admin("GRANT l2_owner TO l2_restorer");
-    // The comment is its owner's to set.
-    let with_wrapper = "CREATE EXTENSION postgres_fdw; COMMENT ON EXTENSION postgres_fdw IS NULL;
+    let with_wrapper = "CREATE EXTENSION postgres_fdw;
         CREATE FOREIGN DATA WRAPPER \"it's \"\"odd\"\"\"; ALTER EXTENSION postgres_fdw ADD FOREIGN DATA WRAPPER \"it's \"\"odd\"\"\"";
     let source = Database::with(&format!(
         "{}; {with_wrapper}; CREATE SERVER away FOREIGN DATA WRAPPER postgres_fdw; ALTER SERVER away OWNER TO l2_owner;
@@ -163,4 +162,27 @@ fn the_new_owner_of_a_foreign_server_may_use_its_wrapper() {
     let owners = "SELECT string_agg(pg_get_userbyid(srvowner)::text, ' ') FROM pg_foreign_server";
     assert_eq!(target.one(owners), "l2_owner l2_owner");
     assert_eq!(target.one(wrapper), before);
+}
+
+#[test]
+fn an_extension_that_is_there_keeps_the_comment_that_only_its_owner_may_set() {
+    role("l3_restorer", "");
+    let source = Database::with(&format!(
+        "{}; CREATE EXTENSION hstore; CREATE EXTENSION citext; COMMENT ON EXTENSION citext IS 'the source''s'",
+        closed_public("l3_restorer")
+    ));
+    let repo = Repo::new();
+    repo.backup(&source, &[]);
+    let target = owned_by("l3_restorer");
+    target.execute("CREATE EXTENSION hstore; CREATE EXTENSION citext");
+    let comments = "SELECT string_agg(obj_description(oid, 'pg_extension'), ' | ' ORDER BY extname)
+                    FROM pg_extension";
+    let before = target.one(comments);
+    let url = target.url_as("l3_restorer");
+    let run = repo
+        .run(&["restore", "latest", "--url", &url])
+        .expect_code(0)
+        .says(&["extension citext belongs to postgres, and keeps the comment"]);
+    assert!(!run.stderr.contains("hstore"), "{}", run.stderr);
+    assert_eq!(target.one(comments), before);
 }

@@ -3,9 +3,9 @@
 use crate::error::{Error, Result};
 use crate::model::catalog::{Property, Value};
 use crate::model::name::{Printable, enumerate};
-use crate::model::schema::{ObjectClass, SchemaObject};
+use crate::model::schema::{ObjectClass, Purpose, SchemaObject};
 use crate::ops::observer::Observer;
-use crate::pg::extensions::{self, Available};
+use crate::pg::extensions::{self, Available, Installed};
 use crate::pg::ident::quote;
 use crate::pg::session::Session;
 
@@ -46,8 +46,45 @@ pub fn check(
     Ok(())
 }
 
+/// Leaves out comments that extensions of the database have already, and those that only another
+/// owner may change, with a warning: managed services install extensions for everybody.
+///
+/// # Errors
+/// The server's.
+pub fn keep_comments(
+    session: &mut Session,
+    objects: &mut [SchemaObject],
+    observer: &dyn Observer,
+) -> Result<()> {
+    let is_comment = |purpose: Purpose| purpose == Purpose::Comment;
+    let commented: Vec<&mut SchemaObject> = objects
+        .iter_mut()
+        .filter(|object| object.class == ObjectClass::Extension)
+        .filter(|object| object.statements.iter().any(|statement| is_comment(statement.purpose)))
+        .collect();
+    let names: Vec<String> = commented.iter().map(|object| object.name.clone()).collect();
+    let available = extensions::available(&mut session.client, &names)?;
+    for object in commented {
+        let found = available.iter().find(|one| one.name == object.name);
+        let Some(there) = found.and_then(|found| found.installed.as_ref()) else { continue };
+        let is_equal = there.comment.as_deref() == text(object, Property::Comment);
+        if !is_equal && there.is_ours {
+            continue;
+        }
+        if !is_equal {
+            observer.warn(&format!(
+                "extension {} belongs to {}, and keeps the comment that it has here",
+                Printable(&object.name),
+                Printable(&there.owner)
+            ));
+        }
+        object.statements.retain(|statement| !is_comment(statement.purpose));
+    }
+    Ok(())
+}
+
 fn check_schema(object: &SchemaObject, found: &Available) -> Result<()> {
-    let Some(schema) = &found.schema else { return Ok(()) };
+    let Some(Installed { schema, .. }) = &found.installed else { return Ok(()) };
     let here = format!(" WITH SCHEMA {}", quote(schema));
     if object.statements.iter().any(|statement| statement.sql.ends_with(&here)) {
         return Ok(());
@@ -61,9 +98,13 @@ fn check_schema(object: &SchemaObject, found: &Available) -> Result<()> {
 }
 
 fn archived_version(object: &SchemaObject) -> Option<&str> {
-    let said = object.descriptions.iter().find_map(|d| d.properties.get(&Property::Version))?;
+    text(object, Property::Version)
+}
+
+fn text(object: &SchemaObject, property: Property) -> Option<&str> {
+    let said = object.descriptions.iter().find_map(|d| d.properties.get(&property))?;
     match said {
-        Value::Text(version) => Some(version),
+        Value::Text(text) => Some(text),
         Value::List(_) => None,
     }
 }

@@ -3,8 +3,8 @@
 
 use super::owners::Owners;
 use super::{
-    NOTHING_WRITTEN, Options, Proof, Summary, adapt, analyze, finish, keys, load, preflight, prove,
-    roles, tell_target,
+    NOTHING_WRITTEN, Options, Proof, Summary, adapt, analyze, extensions, finish, keys, load,
+    preflight, prove, roles, tell_target,
 };
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
@@ -86,6 +86,7 @@ fn prepare(
         target::empty(&mut session)?;
     }
     adapt::tablespaces(&mut session, &mut selected.objects, options)?;
+    extensions::keep_comments(&mut session, &mut selected.objects, observer)?;
     let created_roles = preflight::empty_database(
         &mut session,
         reader.manifest(),
