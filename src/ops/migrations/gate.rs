@@ -100,8 +100,7 @@ impl Held {
         look_only: bool,
         interrupt: &Interrupt,
     ) -> Result<Self> {
-        let mut session = Session::open(connection, None, Purpose::Write)?;
-        interrupt.register(session.canceller());
+        let mut session = interrupt.open(connection, None, Purpose::Write)?;
         session.check_not_pooled()?;
         target::check_unmarked(&mut session)?;
         let table = version_table(&mut session, named)?;

@@ -146,8 +146,8 @@ fn shown(rows: &[String]) -> String {
     if rows.is_empty() { String::from("nothing") } else { enumerate(rows) }
 }
 
-/// The rows of all tables, in one transaction, proved. The version table is among them, and cannot
-/// be held meanwhile.
+/// The rows of all tables, in one transaction, proved. The restore looks at the version table itself,
+/// so it cannot be held meanwhile.
 pub fn load(
     options: &Options,
     held: Option<&mut Held>,
