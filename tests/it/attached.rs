@@ -445,3 +445,24 @@ fn a_selection_takes_what_hangs_on_its_tables_and_names_what_is_of_the_whole() {
         "t"
     );
 }
+
+#[test]
+fn a_child_comes_back_with_nulls_that_its_parent_refuses() {
+    let source = Database::with(
+        "CREATE TABLE above (id int NOT NULL, own int NOT NULL); CREATE TABLE child (own int) INHERITS (above);
+         CREATE TABLE below () INHERITS (child)",
+    );
+    let only_the_child = "ALTER TABLE ONLY child ALTER id DROP NOT NULL, ALTER own DROP NOT NULL";
+    if server().major() >= 18 {
+        assert!(source.client().batch_execute(only_the_child).is_err());
+        return;
+    }
+    source.execute(only_the_child);
+    source.execute("INSERT INTO child VALUES (NULL, NULL)");
+    let carried = carry(&source);
+    let nullable = "SELECT string_agg(concat_ws('.', attrelid::regclass, attname, attnotnull), ' '
+                                      ORDER BY attrelid::regclass::text, attnum)
+        FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+        WHERE relnamespace = 'public'::regnamespace AND attnum > 0";
+    assert_eq!(carried.target.one(nullable), source.one(nullable));
+}

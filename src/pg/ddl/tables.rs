@@ -281,19 +281,8 @@ impl Source<'_> {
                 }
                 _ => {}
             }
-            // Before 18 NOT NULL is no constraint, and the child's own is said afterwards.
-            if !printed
-                && column.not_null
-                && !self.constraints.name_not_null()
-                && !self.relations.inherited(table.oid, &column.name).any(|(_, up)| up.not_null)
-            {
-                out.push(
-                    index,
-                    Statement::define(format!(
-                        "ALTER TABLE ONLY {name} ALTER COLUMN {} SET NOT NULL",
-                        ident::quote(&column.name)
-                    )),
-                );
+            if let Some(sql) = self.not_null_of_its_own(table, column, printed) {
+                out.push(index, Statement::define(sql));
             }
             if let Some(sequence) = self.sequences.of_identity(table.oid, column.number)
                 && !printed
@@ -321,6 +310,27 @@ impl Source<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What makes a column refuse NULL, or not, where its parents say otherwise. Before 18 NOT NULL is
+    /// no constraint: `ALTER TABLE ONLY` changes it on either side, and `CREATE TABLE` takes it over.
+    fn not_null_of_its_own(
+        &self,
+        table: &Relation,
+        column: &columns::Column,
+        printed: bool,
+    ) -> Option<String> {
+        if self.constraints.name_not_null() {
+            return None;
+        }
+        let above = self.relations.inherited(table.oid, &column.name).any(|(_, up)| up.not_null);
+        let action = match (column.not_null, above) {
+            (true, false) if !printed => "SET",
+            (false, true) => "DROP",
+            _ => return None,
+        };
+        let (name, column) = (table.sql(), ident::quote(&column.name));
+        Some(format!("ALTER TABLE ONLY {name} ALTER COLUMN {column} {action} NOT NULL"))
     }
 
     /// Whether all parents that have the column generate it in the same way. Before 16 the child
