@@ -5,6 +5,7 @@ use crate::consolidate::assert_equal;
 use crate::harness::alembic::{Project, revision};
 use crate::harness::{Database, Repo, Run, pg_dump_schema, traced};
 use serde_json::{Value, json};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 const VERSIONS: &str = "migrations/versions";
 
@@ -70,9 +71,15 @@ fn a_place_to_park_at_is_looked_at_before_the_archive_is_written() {
         assert_eq!(repo.files(), Vec::new(), "{place}");
         assert_eq!(std::fs::read_dir(project.path()).unwrap().count(), before, "{place}");
     }
+    // The ini file may hold a password: its copy is as private.
+    let ini = |path: &str| project.path().join(path);
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(ini("alembic.ini"), private).unwrap();
     let run = project.run(&repo, &live, &["consolidate", "--park", "old//files/", "--json"]);
     assert_eq!(run.expect_code(0).json()["parked"], "old/files");
     assert_eq!(project.paths("old").len(), 4, "{:?}", project.paths("old"));
+    let mode = std::fs::metadata(ini("old/files/alembic.ini")).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }
 
 #[test]
