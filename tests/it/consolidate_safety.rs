@@ -414,24 +414,59 @@ fn scratch_databases_of_killed_runs_are_swept_and_no_others() {
     let make = |name: &str, comment: &str| {
         live.execute(&format!("CREATE DATABASE pgark_scratch_{name} TEMPLATE template0"));
         live.execute(&format!("COMMENT ON DATABASE pgark_scratch_{name} IS '{comment}'"));
+        let mut client = live.server.connect(&format!("pgark_scratch_{name}"), "postgres");
+        let table = "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
+                     INSERT INTO alembic_version VALUES ('sw0')";
+        client.batch_execute(table).unwrap();
+        client
     };
-    make("sw_dead", mark);
-    make("sw_used", mark);
-    make("sw_foreign", "mine");
-    let used = live.server.connect("pgark_scratch_sw_used", "postgres");
-    let arguments = ["consolidate", "--scratch-here", "--dry-run"];
-    let mut command = project.command(&repo, &live, &arguments);
-    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let child = command.spawn().unwrap();
-    let own = format!("pgark_scratch_{}_%", child.id());
-    Run::from(child.wait_with_output().unwrap()).expect_code(0);
-    let count = format!("SELECT count(*) FROM pg_database WHERE datname LIKE '{own}'");
-    assert_eq!(live.one(&count), "0", "its own are gone");
-    let left = "SELECT string_agg(datname, ',' ORDER BY datname) FROM pg_database WHERE datname LIKE 'pgark_scratch_sw_%'";
-    assert_eq!(live.one(left), "pgark_scratch_sw_foreign,pgark_scratch_sw_used");
+    drop(make("sw_dead", mark));
+    let used = make("sw_used", mark);
+    drop(make("sw_foreign", "mine"));
+    let seen = project.path().join("seen");
+    let alembic = format!("echo $PGDATABASE >> {}; \"$VIRTUAL_ENV/bin/alembic\"", seen.display());
+    let run = |more: &[&str]| {
+        let arguments = [&["consolidate", "--scratch-here", "--alembic", &alembic, "--json"], more];
+        let summary = project.run(&repo, &live, &arguments.concat()).expect_code(0).json();
+        // What was left by other runs is none of the project's databases.
+        let behind = summary["behind"].as_array().unwrap();
+        assert_eq!(behind.len(), 1, "{behind:?}");
+        assert_eq!(behind[0]["database"], "\"pgark_scratch_sw_foreign\"");
+        let left = "SELECT string_agg(datname, ',' ORDER BY datname) FROM pg_database WHERE datname LIKE 'pgark_scratch_sw_%'";
+        live.one(left)
+    };
+    let all = "pgark_scratch_sw_dead,pgark_scratch_sw_foreign,pgark_scratch_sw_used";
+    assert_eq!(run(&["--dry-run"]), all);
+    assert_eq!(run(&[]), "pgark_scratch_sw_foreign,pgark_scratch_sw_used");
+    let own = std::fs::read_to_string(seen).unwrap();
+    let own: Vec<&str> = own.lines().collect();
+    assert!(own.iter().all(|name| name.starts_with("pgark_scratch_")), "{own:?}");
+    let count =
+        format!("SELECT count(*) FROM pg_database WHERE datname IN ('{}')", own.join("','"));
+    assert_eq!((own.is_empty(), live.one(&count).as_str()), (false, "0"), "its own are gone");
     drop(used);
     for name in ["used", "foreign"] {
         live.execute(&format!("DROP DATABASE pgark_scratch_sw_{name} WITH (FORCE)"));
+    }
+}
+
+#[test]
+fn scratch_databases_that_cannot_be_dropped_are_named() {
+    let bodies = [sql("CREATE TABLE a (x int)"), sql("CREATE TABLE b (x int)")];
+    let (project, repo, live) = at_head(chain("sl", &[&bodies[0], &bodies[1]]));
+    let seen = project.path().join("seen");
+    let alembic = format!(
+        "echo $PGDATABASE >> {}; psql -qXc \"ALTER DATABASE $PGDATABASE IS_TEMPLATE true\" >&2; \"$VIRTUAL_ENV/bin/alembic\"",
+        seen.display()
+    );
+    let arguments = ["consolidate", "--scratch-here", "--alembic", &alembic, "--dry-run"];
+    let run = project.run(&repo, &live, &arguments).expect_code(0);
+    let own = std::fs::read_to_string(seen).unwrap();
+    let run_of = own.lines().next().unwrap().rsplit_once("_0_").unwrap().0;
+    run.says(&["scratch databases are left", run_of, "cannot drop a template database"]);
+    for name in own.lines().collect::<std::collections::BTreeSet<_>>() {
+        live.execute(&format!("ALTER DATABASE {name} IS_TEMPLATE false"));
+        live.execute(&format!("DROP DATABASE {name}"));
     }
 }
 

@@ -2,6 +2,7 @@
 //! applied exactly these, and nobody else at work.
 
 use super::project::{self, AlembicProject, Sought};
+use super::scratch;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::name::{QualifiedName, enumerate};
@@ -186,7 +187,10 @@ pub fn others(
             others.foreign.push(table);
         }
     }
-    for (name, may_connect) in version_table::other_databases(&mut held.session)? {
+    let scratch = scratch::marked(&mut held.session)?;
+    let mut databases = version_table::other_databases(&mut held.session)?;
+    databases.retain(|(name, _)| !scratch.contains(name));
+    for (name, may_connect) in databases {
         let looked = match may_connect {
             false => Err(Error::refused("the role may not connect to it")),
             true => Session::open(connection, Some(&name), Purpose::Catalog)
