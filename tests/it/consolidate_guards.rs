@@ -39,6 +39,22 @@ fn a_database_that_env_names_itself_is_never_migrated() {
 }
 
 #[test]
+fn what_is_meant_by_a_name_and_fits_into_a_migration_is_found_out_before_the_archive() {
+    let project = two("gw", "op.execute('CREATE TABLE a (x int)')");
+    let (repo, live) = (Repo::new(), Database::empty());
+    project.alembic(&live, &["upgrade", "head"]);
+    live.execute("INSERT INTO a SELECT generate_series(1, 50001)");
+    let arguments = ["consolidate", "--reference", "live", "--seed", "a"];
+    let run = project.run(&repo, &live, &arguments).expect_code(15);
+    run.says(&["table public.a has 50001 rows, and no more than 50000 go into a migration"]);
+    live.execute("CREATE SCHEMA s CREATE TABLE alembic_version (version_num varchar(32) NOT NULL PRIMARY KEY)");
+    let arguments = ["consolidate", "--version-table", "alembic_version"];
+    let run = project.run(&repo, &live, &arguments).expect_code(15);
+    run.says(&["public.alembic_version", "s.alembic_version", "--version-table SCHEMA.NAME"]);
+    assert_eq!(repo.files(), Vec::new());
+}
+
+#[test]
 fn what_the_live_server_demands_of_connections_is_not_asked_of_a_scratch_server() {
     let project = two("gs", "op.execute('CREATE TABLE a (x int)')");
     let (repo, live) = (Repo::new(), Database::empty());
