@@ -21,8 +21,8 @@ mod parking;
 
 pub use added::Added;
 use files::{
-    aside_path, below, exchange_names, failed, give_like, inode, make_folder, make_folders,
-    remove_compiled, remove_tree, staged_path, swap_names, sync_folders, write_anew, write_file,
+    aside_path, below, exchange_names, failed, inode, make_folder, make_folders, remove_compiled,
+    remove_tree, staged_path, swap_names, sync_folders, write_anew, write_file,
 };
 
 use journal::{Entry, Journal};
@@ -328,7 +328,7 @@ impl Exchange {
                         write_anew(&place, text.as_bytes())?;
                     }
                     std::fs::metadata(&old)
-                        .map(|folder| give_like(&place, &folder))
+                        .map(|folder| files::give_like(&place, &folder))
                         .and_then(|()| {
                             std::fs::set_permissions(&place, PermissionsExt::from_mode(*mode))
                         })
