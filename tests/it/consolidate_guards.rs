@@ -55,6 +55,27 @@ fn what_is_meant_by_a_name_and_fits_into_a_migration_is_found_out_before_the_arc
 }
 
 #[test]
+fn scratch_databases_that_cannot_be_dropped_are_named() {
+    let project = two("sl", "op.execute('CREATE TABLE a (x int)')");
+    let (repo, live) = (Repo::new(), Database::empty());
+    project.alembic(&live, &["upgrade", "head"]);
+    let seen = project.path().join("seen");
+    let alembic = format!(
+        "echo $PGDATABASE >> {}; psql -qXc \"ALTER DATABASE $PGDATABASE IS_TEMPLATE true\" >&2; \"$VIRTUAL_ENV/bin/alembic\"",
+        seen.display()
+    );
+    let arguments = ["consolidate", "--scratch-here", "--alembic", &alembic, "--dry-run"];
+    let run = project.run(&repo, &live, &arguments).expect_code(0);
+    let own = std::fs::read_to_string(seen).unwrap();
+    let run_of = own.lines().next().unwrap().rsplit_once("_0_").unwrap().0;
+    run.says(&["scratch databases are left", run_of, "cannot drop a template database"]);
+    for name in own.lines().collect::<std::collections::BTreeSet<_>>() {
+        live.execute(&format!("ALTER DATABASE {name} IS_TEMPLATE false"));
+        live.execute(&format!("DROP DATABASE {name}"));
+    }
+}
+
+#[test]
 fn what_the_live_server_demands_of_connections_is_not_asked_of_a_scratch_server() {
     let project = two("gs", "op.execute('CREATE TABLE a (x int)')");
     let (repo, live) = (Repo::new(), Database::empty());

@@ -451,26 +451,6 @@ fn scratch_databases_of_killed_runs_are_swept_and_no_others() {
 }
 
 #[test]
-fn scratch_databases_that_cannot_be_dropped_are_named() {
-    let bodies = [sql("CREATE TABLE a (x int)"), sql("CREATE TABLE b (x int)")];
-    let (project, repo, live) = at_head(chain("sl", &[&bodies[0], &bodies[1]]));
-    let seen = project.path().join("seen");
-    let alembic = format!(
-        "echo $PGDATABASE >> {}; psql -qXc \"ALTER DATABASE $PGDATABASE IS_TEMPLATE true\" >&2; \"$VIRTUAL_ENV/bin/alembic\"",
-        seen.display()
-    );
-    let arguments = ["consolidate", "--scratch-here", "--alembic", &alembic, "--dry-run"];
-    let run = project.run(&repo, &live, &arguments).expect_code(0);
-    let own = std::fs::read_to_string(seen).unwrap();
-    let run_of = own.lines().next().unwrap().rsplit_once("_0_").unwrap().0;
-    run.says(&["scratch databases are left", run_of, "cannot drop a template database"]);
-    for name in own.lines().collect::<std::collections::BTreeSet<_>>() {
-        live.execute(&format!("ALTER DATABASE {name} IS_TEMPLATE false"));
-        live.execute(&format!("DROP DATABASE {name}"));
-    }
-}
-
-#[test]
 fn what_the_archive_may_lack_ends_with_the_code_for_omissions() {
     for name in ["am_reader", "am_other"] {
         crate::harness::role(name, "");
