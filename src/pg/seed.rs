@@ -5,6 +5,7 @@ use super::failure::server;
 use super::ident::{literal, quote, quote_qualified};
 use super::session::Session;
 use crate::error::{Error, Result};
+use crate::model::name::QualifiedName;
 use crate::model::table::SequenceState;
 
 /// Rows per statement.
@@ -16,6 +17,24 @@ const MOST: i64 = 50_000;
 /// A function takes a hundred arguments, and a table has up to 1600 columns.
 const ARGUMENTS: usize = 90;
 
+/// How many rows a table has.
+///
+/// # Errors
+/// [`Refused`](crate::error::Kind::Refused) for very many, which go into no migration.
+pub fn count(session: &mut Session, name: &QualifiedName) -> Result<i64> {
+    let sql = format!("SELECT pg_catalog.count(*) FROM ONLY {}", quote_qualified(name));
+    let row = session.client.query_one(&sql, &[]);
+    let count: i64 =
+        row.map_err(|error| server(format!("cannot read table {name}"), error))?.get(0);
+    match count > MOST {
+        true => Err(Error::refused(format!(
+            "table {name} has {count} rows, and no more than {MOST} go into a migration"
+        ))
+        .hint("leave it to pgark restore, which loads rows of any number")),
+        false => Ok(count),
+    }
+}
+
 /// Statements that put the table's rows in again, in the order in which they lie there; none for an
 /// empty table. Values travel as the text that the server writes and reads.
 ///
@@ -23,16 +42,8 @@ const ARGUMENTS: usize = 90;
 /// [`Refused`](crate::error::Kind::Refused) for a table of very many rows.
 pub fn inserts(session: &mut Session, table: &CatalogTable) -> Result<Vec<String>> {
     let name = &table.name;
-    let failed = |error| server(format!("cannot read table {name}"), error);
     let quoted = quote_qualified(name);
-    let count = format!("SELECT pg_catalog.count(*) FROM ONLY {quoted}");
-    let count: i64 = session.client.query_one(&count, &[]).map_err(failed)?.get(0);
-    if count > MOST {
-        return Err(Error::refused(format!(
-            "table {name} has {count} rows, and no more than {MOST} go into a migration"
-        ))
-        .hint("leave it to pgark restore, which loads rows of any number"));
-    }
+    let count = count(session, name)?;
     if table.columns.is_empty() {
         let one = format!("INSERT INTO {quoted} DEFAULT VALUES");
         return Ok(vec![one; usize::try_from(count).unwrap_or_default()]);
@@ -49,7 +60,10 @@ pub fn inserts(session: &mut Session, table: &CatalogTable) -> Result<Vec<String
     let joined = |parts: &[String]| format!("pg_catalog.concat_ws(', ', {})", parts.join(", "));
     let groups: Vec<String> = values.chunks(ARGUMENTS).map(joined).collect();
     let sql = format!("SELECT {} FROM ONLY {quoted} ORDER BY ctid", joined(&groups));
-    let rows = session.client.query(&sql, &[]).map_err(failed)?;
+    let rows = session
+        .client
+        .query(&sql, &[])
+        .map_err(|error| server(format!("cannot read table {name}"), error))?;
     let columns: Vec<String> = table.columns.iter().map(|column| quote(&column.name)).collect();
     let mut statements = Vec::new();
     for batch in rows.chunks(TOGETHER) {

@@ -37,8 +37,8 @@ pub struct NewTree {
     pub files: Vec<ProjectFile>,
     /// Where the old folder goes, relative to the project.
     pub parked: String,
-    /// A file that the old folder gets when it is parked: its path below it, and its text.
-    pub companion: Option<(String, String)>,
+    /// A file that the old folder gets when it is parked: its path below it, its text and its mode.
+    pub companion: Option<(String, String, u32)>,
 }
 
 /// Keeps other runs of pgark from exchanging folders of the same project.
@@ -322,13 +322,16 @@ impl Exchange {
             };
             if old != parked {
                 remove_compiled(&old)?;
-                if let Some((name, text)) = &entry.companion {
+                if let Some((name, text, mode)) = &entry.companion {
                     let place = old.join(name);
                     if !place.exists() {
                         write_anew(&place, text.as_bytes())?;
                     }
-                    let mode = PermissionsExt::from_mode(0o644);
-                    std::fs::set_permissions(&place, mode)
+                    std::fs::metadata(&old)
+                        .map(|folder| files::give_like(&place, &folder))
+                        .and_then(|()| {
+                            std::fs::set_permissions(&place, PermissionsExt::from_mode(*mode))
+                        })
                         .map_err(|error| failed("write", &place, error))?;
                 }
                 let above = parked.parent().unwrap_or(&self.root);
@@ -366,7 +369,7 @@ mod tests {
             folder: String::from("m/versions"),
             files: vec![ProjectFile { path, mode: 0o640, content: b"new".to_vec() }],
             parked: String::from("m/legacy"),
-            companion: Some((String::from("alembic.ini"), String::from("[alembic]\n"))),
+            companion: Some((String::from("alembic.ini"), String::from("[alembic]\n"), 0o600)),
         }]
     }
 
@@ -386,8 +389,8 @@ mod tests {
         exchange.park().unwrap();
         assert!(!pending(&root));
         assert_eq!(paths(&root), ["m/legacy/a.py", "m/legacy/alembic.ini", "m/versions/b.py"]);
-        let mode = std::fs::metadata(root.join("m/versions/b.py")).unwrap().mode();
-        assert_eq!(mode & 0o777, 0o640);
+        let mode = |path: &str| std::fs::metadata(root.join(path)).unwrap().mode() & 0o777;
+        assert_eq!((mode("m/versions/b.py"), mode("m/legacy/alembic.ini")), (0o640, 0o600));
     }
 
     #[test]

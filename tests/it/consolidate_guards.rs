@@ -39,6 +39,43 @@ fn a_database_that_env_names_itself_is_never_migrated() {
 }
 
 #[test]
+fn what_is_meant_by_a_name_and_fits_into_a_migration_is_found_out_before_the_archive() {
+    let project = two("gw", "op.execute('CREATE TABLE a (x int)')");
+    let (repo, live) = (Repo::new(), Database::empty());
+    project.alembic(&live, &["upgrade", "head"]);
+    live.execute("INSERT INTO a SELECT generate_series(1, 50001)");
+    let arguments = ["consolidate", "--reference", "live", "--seed", "a"];
+    let run = project.run(&repo, &live, &arguments).expect_code(15);
+    run.says(&["table public.a has 50001 rows, and no more than 50000 go into a migration"]);
+    live.execute("CREATE SCHEMA s CREATE TABLE alembic_version (version_num varchar(32) NOT NULL PRIMARY KEY)");
+    let arguments = ["consolidate", "--version-table", "alembic_version"];
+    let run = project.run(&repo, &live, &arguments).expect_code(15);
+    run.says(&["public.alembic_version", "s.alembic_version", "--version-table SCHEMA.NAME"]);
+    assert_eq!(repo.files(), Vec::new());
+}
+
+#[test]
+fn scratch_databases_that_cannot_be_dropped_are_named() {
+    let project = two("sl", "op.execute('CREATE TABLE a (x int)')");
+    let (repo, live) = (Repo::new(), Database::empty());
+    project.alembic(&live, &["upgrade", "head"]);
+    let seen = project.path().join("seen");
+    let alembic = format!(
+        "echo $PGDATABASE >> {}; psql -qXc \"ALTER DATABASE $PGDATABASE IS_TEMPLATE true\" >&2; \"$VIRTUAL_ENV/bin/alembic\"",
+        seen.display()
+    );
+    let arguments = ["consolidate", "--scratch-here", "--alembic", &alembic, "--dry-run"];
+    let run = project.run(&repo, &live, &arguments).expect_code(0);
+    let own = std::fs::read_to_string(seen).unwrap();
+    let run_of = own.lines().next().unwrap().rsplit_once("_0_").unwrap().0;
+    run.says(&["scratch databases are left", run_of, "cannot drop a template database"]);
+    for name in own.lines().collect::<std::collections::BTreeSet<_>>() {
+        live.execute(&format!("ALTER DATABASE {name} IS_TEMPLATE false"));
+        live.execute(&format!("DROP DATABASE {name}"));
+    }
+}
+
+#[test]
 fn what_the_live_server_demands_of_connections_is_not_asked_of_a_scratch_server() {
     let project = two("gs", "op.execute('CREATE TABLE a (x int)')");
     let (repo, live) = (Repo::new(), Database::empty());

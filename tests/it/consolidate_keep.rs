@@ -120,11 +120,17 @@ fn sets_that_would_break_something_are_refused_with_the_nearest_that_does_not() 
     refused("kp1,kp5", 15, &["kp7 (it is a head)", "--keep kp1,kp5,kp7"]);
     refused("kp1,kp2,kp3,kp4,kp5,kp6,kp7", 15, &["there is nothing to consolidate"]);
     refused("nope", 10, &["there is no revision nope"]);
+    // What is to become of each revision is said before anything is tried.
+    let arguments = ["consolidate", "--keep", "kp3,kp7", "--alembic", "false"];
+    let run = project.run(&repo, &live, &arguments).expect_code(1);
+    run.says(&["kp3 takes in kp1, kp2", "kp7 takes in kp4, kp5, kp6", "alembic current failed"]);
     // A database that stands at a revision which would go.
     let stands = Database::empty();
     project.alembic(&stands, &["upgrade", "kp4"]);
     let reason = format!("kp4 (\"{}\" stands there)", stands.name);
     refused("kp3,kp7", 15, &[&reason, "--keep kp3,kp4,kp7"]);
+    let run = project.run(&repo, &live, &["consolidate", "--alembic", "false"]).expect_code(1);
+    run.says(&[&format!("\"{}\" is at kp4: after the exchange", stands.name)]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::consolidate::assert_equal;
 use crate::harness::alembic::{Project, revision};
 use crate::harness::{Database, Repo, Run, pg_dump_schema, traced};
 use serde_json::{Value, json};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 const VERSIONS: &str = "migrations/versions";
 
@@ -70,9 +71,15 @@ fn a_place_to_park_at_is_looked_at_before_the_archive_is_written() {
         assert_eq!(repo.files(), Vec::new(), "{place}");
         assert_eq!(std::fs::read_dir(project.path()).unwrap().count(), before, "{place}");
     }
+    // The ini file may hold a password: its copy is as private.
+    let ini = |path: &str| project.path().join(path);
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(ini("alembic.ini"), private).unwrap();
     let run = project.run(&repo, &live, &["consolidate", "--park", "old//files/", "--json"]);
     assert_eq!(run.expect_code(0).json()["parked"], "old/files");
     assert_eq!(project.paths("old").len(), 4, "{:?}", project.paths("old"));
+    let mode = std::fs::metadata(ini("old/files/alembic.ini")).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }
 
 #[test]
@@ -407,21 +414,36 @@ fn scratch_databases_of_killed_runs_are_swept_and_no_others() {
     let make = |name: &str, comment: &str| {
         live.execute(&format!("CREATE DATABASE pgark_scratch_{name} TEMPLATE template0"));
         live.execute(&format!("COMMENT ON DATABASE pgark_scratch_{name} IS '{comment}'"));
+        let mut client = live.server.connect(&format!("pgark_scratch_{name}"), "postgres");
+        let table = "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
+                     INSERT INTO alembic_version VALUES ('sw0')";
+        client.batch_execute(table).unwrap();
+        client
     };
-    make("sw_dead", mark);
-    make("sw_used", mark);
-    make("sw_foreign", "mine");
-    let used = live.server.connect("pgark_scratch_sw_used", "postgres");
-    let arguments = ["consolidate", "--scratch-here", "--dry-run"];
-    let mut command = project.command(&repo, &live, &arguments);
-    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let child = command.spawn().unwrap();
-    let own = format!("pgark_scratch_{}_%", child.id());
-    Run::from(child.wait_with_output().unwrap()).expect_code(0);
-    let count = format!("SELECT count(*) FROM pg_database WHERE datname LIKE '{own}'");
-    assert_eq!(live.one(&count), "0", "its own are gone");
-    let left = "SELECT string_agg(datname, ',' ORDER BY datname) FROM pg_database WHERE datname LIKE 'pgark_scratch_sw_%'";
-    assert_eq!(live.one(left), "pgark_scratch_sw_foreign,pgark_scratch_sw_used");
+    drop(make("sw_dead", mark));
+    let used = make("sw_used", mark);
+    drop(make("sw_foreign", "mine"));
+    let seen = project.path().join("seen");
+    let alembic = format!("echo $PGDATABASE >> {}; \"$VIRTUAL_ENV/bin/alembic\"", seen.display());
+    let run = |more: &[&str]| {
+        let arguments = [&["consolidate", "--scratch-here", "--alembic", &alembic, "--json"], more];
+        let summary = project.run(&repo, &live, &arguments.concat()).expect_code(0).json();
+        // What was left by other runs is none of the project's databases.
+        let behind = summary["behind"].as_array().unwrap();
+        assert_eq!(behind.len(), 1, "{behind:?}");
+        assert_eq!(behind[0]["database"], "\"pgark_scratch_sw_foreign\"");
+        let left = "SELECT string_agg(datname, ',' ORDER BY datname) FROM pg_database WHERE datname LIKE 'pgark_scratch_sw_%'";
+        live.one(left)
+    };
+    let all = "pgark_scratch_sw_dead,pgark_scratch_sw_foreign,pgark_scratch_sw_used";
+    assert_eq!(run(&["--dry-run"]), all);
+    assert_eq!(run(&[]), "pgark_scratch_sw_foreign,pgark_scratch_sw_used");
+    let own = std::fs::read_to_string(seen).unwrap();
+    let own: Vec<&str> = own.lines().collect();
+    assert!(own.iter().all(|name| name.starts_with("pgark_scratch_")), "{own:?}");
+    let count =
+        format!("SELECT count(*) FROM pg_database WHERE datname IN ('{}')", own.join("','"));
+    assert_eq!((own.is_empty(), live.one(&count).as_str()), (false, "0"), "its own are gone");
     drop(used);
     for name in ["used", "foreign"] {
         live.execute(&format!("DROP DATABASE pgark_scratch_sw_{name} WITH (FORCE)"));

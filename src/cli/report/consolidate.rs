@@ -31,12 +31,7 @@ pub fn consolidate(summary: &Summary, as_json: bool, quiet: bool) -> Result<()> 
         Printable(&summary.database),
         summary.heads.join(", ")
     ));
-    for kept in &summary.fold {
-        lines.push(match kept.folds.as_slice() {
-            [] => format!("  {} stays as it is", kept.id),
-            folds => format!("  {} takes in {}", kept.id, folds.join(", ")),
-        });
-    }
+    lines.extend(summary.fold.iter().map(|kept| format!("  {kept}")));
     lines.extend(summary.written.iter().map(|written| format!("new: {}", written.path)));
     for (table, rows) in &summary.seeds {
         lines.push(format!("with {rows} rows of {}", Printable(table)));

@@ -146,7 +146,7 @@ impl Alembic {
         Error::failed(format!(
             "alembic {} failed:{}",
             arguments.join(" "),
-            quoted(&self.without_password(on, &ended.last_words()))
+            quoted(&without_password(on, &ended.last_words()))
         ))
     }
 
@@ -313,13 +313,18 @@ impl Alembic {
         let here = override_ini::escaped(&here.display().to_string());
         override_ini::with(self.ini.as_deref(), &self.section, Some(&here), &values)
     }
+}
 
-    fn without_password(&self, on: &Reach, text: &str) -> String {
-        match &on.password {
-            Some(password) if !password.is_empty() => text.replace(password.as_str(), "…"),
-            _ => text.to_owned(),
-        }
-    }
+/// The text without the password, in whatever form Alembic was given it.
+fn without_password(on: &Reach, text: &str) -> String {
+    let Some(password) = on.password.as_deref().filter(|password| !password.is_empty()) else {
+        return text.to_owned();
+    };
+    let in_url = encoded(password);
+    // The longest first, so that none is cut apart by another.
+    [override_ini::escaped(&in_url), in_url, password.to_owned()]
+        .iter()
+        .fold(text.to_owned(), |text, form| text.replace(form.as_str(), "…"))
 }
 
 fn elsewhere(what: &str) -> Error {
@@ -413,6 +418,13 @@ mod tests {
             "postgresql+psycopg://u%40x:p%3A%2F%25@/d%20b?host=%2Ftmp%2Fs&port=5433"
         );
         assert_eq!(reach("h").url("postgres"), "postgres://u%40x:p%3A%2F%25@h:5433/d%20b");
+    }
+
+    #[test]
+    fn no_form_of_the_password_is_said() {
+        let said = "p:/% postgresql://u:p%3A%2F%25@h/d sqlalchemy.url = …//u:p%%3A%%2F%%25@h/d";
+        let shown = without_password(&reach("h"), said);
+        assert_eq!(shown, "… postgresql://u:…@h/d sqlalchemy.url = …//u:…@h/d");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::project::AlembicProject;
 use crate::archive::manifest::{Ledger, MigrationBundle};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
+use crate::model::name::QualifiedName;
 use crate::rules::alembic::revision_file::{self, RevisionFile, Unreadable};
 use crate::store::project_files::ProjectFile;
 use std::path::Path;
@@ -59,14 +60,8 @@ pub fn revisions(
     (revisions, unreadable)
 }
 
-/// What the archive says of a version table, or of the only one that it knows.
-pub fn ledger<'a>(reader: &'a ArchiveReader, named: Option<&str>) -> Option<&'a Ledger> {
-    let mut ledgers = reader.manifest().ledgers.iter().filter(|ledger| ledger.tool == "alembic");
-    match named {
-        Some(named) => ledgers.find(|ledger| {
-            ledger.table.name == named
-                || format!("{}.{}", ledger.table.schema, ledger.table.name) == named
-        }),
-        None => ledgers.next(),
-    }
+/// What the archive says of a version table of its database.
+pub fn ledger<'a>(reader: &'a ArchiveReader, table: &QualifiedName) -> Option<&'a Ledger> {
+    let ledgers = &reader.manifest().ledgers;
+    ledgers.iter().find(|ledger| ledger.tool == "alembic" && ledger.table == *table)
 }

@@ -160,7 +160,7 @@ struct Work<'a> {
     held: &'a mut Held,
     /// The schema of the live database.
     live: Schema,
-    behind: &'a [Behind],
+    fold: &'a [Kept],
     seeded: &'a Seeded,
     /// Name of the archive.
     archive: String,
@@ -223,9 +223,11 @@ fn consolidate(
     let others = gate::others(&mut held, &options.connection, &options.also, &graph, observer)?;
     checks::check_version_tables(&held, &others, options)?;
     let seeded = Seeded::find(options, &held)?;
-    if !options.keep.is_empty() {
-        keep::plan(&graph, &options.keep, &others.behind)?;
-    }
+    let fold = match options.keep.is_empty() {
+        true => Vec::new(),
+        false => keep::plan(&graph, &options.keep, &others.behind)?,
+    };
+    foretell(&fold, &others.behind, observer);
     // What cannot be is said before hours of archiving.
     let (mut bench, old) = prepare::bench(options, &project, &mut held, observer, interrupt)?;
 
@@ -254,7 +256,7 @@ fn consolidate(
         graph: &graph,
         held: &mut held,
         live,
-        behind: &others.behind,
+        fold: &fold,
         seeded: &seeded,
         archive: name.clone(),
         started,
@@ -322,6 +324,21 @@ fn consolidate(
     // Nothing was written; the locks go with it.
     held.session.execute("ROLLBACK")?;
     Ok(Summary { elapsed: begun.elapsed(), ..summary })
+}
+
+/// Says what is to become of revisions that are kept, and of databases, while it can be left.
+fn foretell(fold: &[Kept], behind: &[Behind], observer: &dyn Observer) {
+    for kept in fold {
+        observer.note(&kept.to_string());
+    }
+    // With --keep, each stands at a revision that stays.
+    for database in behind.iter().filter(|_| fold.is_empty()) {
+        observer.warn(&format!(
+            "{} is at {}: after the exchange, Alembic refuses it until the parked revisions have brought it on",
+            database.database,
+            database.revisions.join(", ")
+        ));
+    }
 }
 
 /// Ends or undoes what a killed run has begun in a project; the answer is whether there was anything.

@@ -2,6 +2,7 @@
 //! applied exactly these, and nobody else at work.
 
 use super::project::{self, AlembicProject, Sought};
+use super::scratch;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::name::{QualifiedName, enumerate};
@@ -43,7 +44,7 @@ fn missing() -> Error {
         .hint("name the folder of alembic.ini with --migrations DIR")
 }
 
-/// The one version table of a database, or the one that was named: `schema.name` or `name`.
+/// The one version table of a database, or of those that were named: `schema.name` or `name`.
 ///
 /// # Errors
 /// There is none, or there are several.
@@ -52,17 +53,18 @@ pub fn version_table(session: &mut Session, named: Option<&str>) -> Result<Quali
     let database = session.facts.database.clone();
     if let Some(named) = named {
         let text = |table: &QualifiedName| format!("{}.{}", table.schema, table.name);
-        let is_named = |table: &&QualifiedName| text(table) == named || table.name == named;
-        return found.iter().find(is_named).cloned().ok_or_else(|| {
+        let all: Vec<String> = found.iter().map(text).collect();
+        found.retain(|table| text(table) == named || table.name == named);
+        if found.is_empty() {
             let error = Error::new(
                 Kind::NotFound,
                 format!("\"{database}\" has no version table \"{named}\""),
             );
-            match nearest(named, found.iter().map(text)) {
+            return Err(match nearest(named, all.into_iter()) {
                 Some(near) => error.hint(format!("did you mean {near}?")),
                 None => error,
-            }
-        });
+            });
+        }
     }
     match found.len() {
         1 => Ok(found.remove(0)),
@@ -74,7 +76,7 @@ pub fn version_table(session: &mut Session, named: Option<&str>) -> Result<Quali
             "\"{database}\" has several version tables: {}",
             enumerate(&found.iter().map(ToString::to_string).collect::<Vec<_>>())
         ))
-        .hint("say which one is this project's with --version-table")),
+        .hint("say which one is this project's with --version-table SCHEMA.NAME")),
     }
 }
 
@@ -186,7 +188,10 @@ pub fn others(
             others.foreign.push(table);
         }
     }
-    for (name, may_connect) in version_table::other_databases(&mut held.session)? {
+    let scratch = scratch::marked(&mut held.session)?;
+    let mut databases = version_table::other_databases(&mut held.session)?;
+    databases.retain(|(name, _)| !scratch.contains(name));
+    for (name, may_connect) in databases {
         let looked = match may_connect {
             false => Err(Error::refused("the role may not connect to it")),
             true => Session::open(connection, Some(&name), Purpose::Catalog)

@@ -73,7 +73,7 @@ pub fn swaps(
     project: &AlembicProject,
     files: &[ProjectFile],
     parked: &str,
-    companion: Option<(String, String)>,
+    companion: Option<(String, String, u32)>,
 ) -> Result<Vec<NewTree>> {
     let folders = exchanged(project);
     check_exchange(project)?;
@@ -160,17 +160,19 @@ pub fn parking_place(project: &AlembicProject, wanted: Option<&str>, name: &str)
 }
 
 /// The ini file in the parked folder, or in the first of several, by which Alembic finds the old
-/// revisions: its path in the project, and the file's name and text.
+/// revisions: its path in the project, and the file's name, text and mode. The text may hold a password,
+/// so the mode is that of the project's ini file.
 pub fn legacy_ini(
     project: &AlembicProject,
     section: &str,
     parked: &str,
-) -> (String, (String, String)) {
+) -> (String, (String, String, u32)) {
     let folders = exchanged(project);
     let inside = parked_path(project, parked, folders.first().map_or("", String::as_str));
     let above = vec![".."; inside.split('/').count()].join("/");
     let ini = project.config_file.as_deref().and_then(|name| project.file(name));
     let ini = ini.filter(|file| !file.path.ends_with(".toml"));
+    let mode = ini.map_or(0o644, |file| file.mode & 0o777);
     let ini = ini.and_then(|file| std::str::from_utf8(&file.content).ok());
     let places: Vec<String> = project
         .version_locations
@@ -192,7 +194,7 @@ pub fn legacy_ini(
     let here = format!("%(here)s/{above}");
     let name = String::from("alembic.ini");
     let text = override_ini::with(ini, section, Some(&here), &values);
-    (format!("{inside}/{name}"), (name, text))
+    (format!("{inside}/{name}"), (name, text, mode))
 }
 
 /// Whether Python has made a file out of another: with `sourceless`, that of a revision which is gone

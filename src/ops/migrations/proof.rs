@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Where proofs are made.
 pub struct Bench<'a> {
     /// Scratch databases.
-    pub scratch: Scratch,
+    pub scratch: Scratch<'a>,
     /// The project's Alembic, if there is one.
     pub alembic: Option<Alembic>,
     /// Alembic's table.

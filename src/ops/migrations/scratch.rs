@@ -40,12 +40,20 @@ pub enum Place {
 }
 
 /// A server on which scratch databases are made. Dropped, it drops them.
-pub struct Scratch {
+pub struct Scratch<'a> {
     connection: Connection,
     like: ServerFacts,
     server: Option<ThrowAway>,
-    made: Vec<String>,
-    keepers: Vec<Session>,
+    /// Drawn for this run: process ids are the same in all containers.
+    run: String,
+    made: Vec<Made>,
+    observer: &'a dyn Observer,
+}
+
+struct Made {
+    name: String,
+    /// Connected to it for as long as this run lives: others drop what nobody is connected to.
+    keeper: Option<Session>,
 }
 
 /// The server ends before its folder goes.
@@ -54,7 +62,7 @@ struct ThrowAway {
     _folder: PrivateFolder,
 }
 
-impl Scratch {
+impl<'a> Scratch<'a> {
     /// Finds or starts the server. Databases on it are to be like that of `like`.
     ///
     /// # Errors
@@ -63,16 +71,15 @@ impl Scratch {
         place: &Place,
         like: &ServerFacts,
         environment: &[(OsString, OsString)],
-        observer: &dyn Observer,
+        observer: &'a dyn Observer,
         interrupt: &Interrupt,
     ) -> Result<Self> {
-        let like = like.clone();
-        match place {
+        let (connection, server, like) = match place {
             Place::Server(connection) => {
                 let connection = connection.as_ref().clone();
-                let mut session = Session::open(&connection, None, Purpose::Write)?;
-                sweep(&mut session, observer)?;
-                Ok(Self { connection, like, server: None, made: Vec::new(), keepers: Vec::new() })
+                // A pooler may end the sessions that keep databases.
+                Session::open(&connection, None, Purpose::Catalog)?.check_not_pooled()?;
+                (connection, None, like.clone())
             }
             Place::ThrowAway(folder) => {
                 let binaries = throwaway::find(folder.as_deref(), environment, like.major())?;
@@ -84,18 +91,35 @@ impl Scratch {
                     ));
                 }
                 let (connection, server) = start(&binaries, interrupt)?;
-                let mut scratch = Self {
-                    connection,
-                    like: ServerFacts { collate: "C".into(), ctype: "C".into(), ..like },
-                    server: Some(server),
-                    made: Vec::new(),
-                    keepers: Vec::new(),
+                let like = ServerFacts {
+                    collate: "C".into(),
+                    ctype: "C".into(),
+                    locale_provider: 'c',
+                    locale: None,
+                    ..like.clone()
                 };
-                scratch.like.locale_provider = 'c';
-                scratch.like.locale = None;
-                Ok(scratch)
+                (connection, Some(server), like)
+            }
+        };
+        let run = hex::encode(rand::random::<[u8; 4]>());
+        Ok(Self { connection, like, server, run, made: Vec::new(), observer })
+    }
+
+    /// Drops what runs that were killed have left on a named server.
+    pub fn sweep(&self) -> Result<()> {
+        if self.server.is_some() {
+            return Ok(());
+        }
+        let mut session = Session::open(&self.connection, None, Purpose::Write)?;
+        for name in marked(&mut session)? {
+            // Somebody may come to it meanwhile, or it may be another role's: then it stays.
+            let unused = database::sessions(&mut session, &name)? == 0;
+            if unused && drop_unused(&mut session, &name).is_ok() {
+                let what = format!("dropped \"{name}\", which a run that was killed has left");
+                self.observer.note(&what);
             }
         }
+        Ok(())
     }
 
     /// Makes the roles that are missing on a throw-away server; on others, they are for others to
@@ -123,8 +147,7 @@ impl Scratch {
     /// Makes an empty database and says how it is reached.
     pub fn database(&mut self, purpose: &str) -> Result<Reach> {
         let mut session = Session::open(&self.connection, None, Purpose::Write)?;
-        let number = std::process::id();
-        let name = format!("{PREFIX}{number}_{}_{purpose}", self.made.len());
+        let name = format!("{PREFIX}{}_{}_{purpose}", self.run, self.made.len());
         let new = NewDatabase {
             name: &name,
             like: &self.like,
@@ -135,16 +158,20 @@ impl Scratch {
         };
         database::create(&mut session, &new).map_err(|error| match &self.server {
             Some(_) => error,
-            None => error.while_doing("a scratch database cannot be made on that server").hint(
-                "the role needs CREATEDB; or let pgark start a throw-away server from local programs",
-            ),
+            None => {
+                let next = "let pgark start a throw-away server from local programs";
+                let next = match error.next_step() {
+                    Some(first) => format!("{first}; or {next}"),
+                    None => next.to_owned(),
+                };
+                error.while_doing("a scratch database cannot be made on that server").hint(next)
+            }
         })?;
-        self.made.push(name.clone());
-        // Connected to for as long as this run lives: others drop what nobody is connected to.
+        self.made.push(Made { name: name.clone(), keeper: None });
         let keeper = Session::open(&self.connection, Some(&name), Purpose::Catalog)?;
+        // Not before: what is marked and unused is swept.
         database::set_comment(&mut session, &name, MARK)?;
-        let session = &keeper;
-        let target = session.target();
+        let target = keeper.target();
         let (host, port) = match &target.address {
             Address::Unix { folder, port } => (folder.clone(), *port),
             Address::Tcp { host, port, .. } => (host.clone(), *port),
@@ -158,23 +185,41 @@ impl Scratch {
             password: target.password.as_ref().map(|password| password.reveal().to_owned()),
             encrypted: target.encryption == [Encryption::Tls],
         };
-        self.keepers.push(keeper);
+        if let Some(made) = self.made.last_mut() {
+            made.keeper = Some(keeper);
+        }
         Ok(reach)
+    }
+
+    fn drop_all(&mut self) -> Result<()> {
+        let mut session = Session::open(&self.connection, None, Purpose::Write)?;
+        let mut failed = None;
+        while let Some(Made { name, keeper }) = self.made.last_mut() {
+            // A program that was stopped may still be connected.
+            if let Some(mut keeper) = keeper.take() {
+                drop(database::disconnect(&mut keeper, name));
+            }
+            if let Err(error) = drop_unused(&mut session, name) {
+                failed.get_or_insert(error);
+            }
+            self.made.pop();
+        }
+        failed.map_or(Ok(()), Err)
     }
 }
 
-impl Drop for Scratch {
+impl Drop for Scratch<'_> {
     fn drop(&mut self) {
-        self.keepers.clear();
         // A throw-away server takes its databases with it.
         if self.server.is_some() || self.made.is_empty() {
             return;
         }
-        let Ok(mut session) = Session::open(&self.connection, None, Purpose::Write) else { return };
-        for name in &self.made {
-            // A program that was stopped may still be connected.
-            drop(database::disconnect(&mut session, name));
-            drop(database::remove(&mut session, name));
+        if let Err(error) = self.drop_all() {
+            let names = format!("{PREFIX}{}_…", self.run);
+            self.observer.warn(&format!(
+                "scratch databases are left, whose names begin with \"{names}\" ({})",
+                error.in_full()
+            ));
         }
     }
 }
@@ -186,16 +231,14 @@ pub fn is_mark(object: &SchemaObject) -> bool {
         && object.descriptions.iter().any(|d| d.properties.get(&Property::Comment) == Some(&mark))
 }
 
-/// Drops scratch databases of runs that were killed.
-fn sweep(session: &mut Session, observer: &dyn Observer) -> Result<()> {
-    for name in database::commented(session, PREFIX, MARK)? {
-        // Somebody may come to it meanwhile, or it may be another role's: then it stays.
-        let unused = database::sessions(session, &name)? == 0;
-        if unused && session.execute(&format!("DROP DATABASE {}", quote(&name))).is_ok() {
-            observer.note(&format!("dropped \"{name}\", which a run that was killed has left"));
-        }
-    }
-    Ok(())
+/// The scratch databases on a server, of whatever run.
+pub fn marked(session: &mut Session) -> Result<Vec<String>> {
+    database::commented(session, PREFIX, MARK)
+}
+
+/// Drops a database that nobody is connected to.
+fn drop_unused(session: &mut Session, name: &str) -> Result<()> {
+    session.execute(&format!("DROP DATABASE IF EXISTS {}", quote(name)))
 }
 
 fn start(binaries: &throwaway::Binaries, interrupt: &Interrupt) -> Result<(Connection, ThrowAway)> {

@@ -254,16 +254,16 @@ fn check_files(
     list.add("hashes", different);
     let Some(session) = session else { return Ok(()) };
     let database = session.facts.database.clone();
-    let rows = gate::version_table(session, options.version_table.as_deref())
-        .and_then(|table| catalog::alembic_revisions(&mut session.client, &table));
-    let rows = match rows {
-        Ok(rows) => rows,
+    let found = gate::version_table(session, options.version_table.as_deref())
+        .and_then(|table| Ok((catalog::alembic_revisions(&mut session.client, &table)?, table)));
+    let (rows, table) = match found {
+        Ok(found) => found,
         Err(error) => {
             list.add("version", vec![error.in_full()]);
             return Ok(());
         }
     };
-    let before = archived::ledger(reader, options.version_table.as_deref());
+    let before = archived::ledger(reader, &table);
     let before = before.map(|ledger| ledger.revisions.clone()).unwrap_or_default();
     let differs = rows != before;
     list.add(

@@ -9,6 +9,7 @@ use crate::rules::python::items::{Item, ItemKind};
 use crate::rules::python::tokens::TokenKind;
 use crate::rules::python::{Problem, Source};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::ops::Range;
 
 /// A revision that stays.
@@ -20,6 +21,15 @@ pub struct Kept {
     pub folds: Vec<String>,
     /// The revisions that it follows then.
     pub down: Vec<String>,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.folds.as_slice() {
+            [] => write!(out, "{} stays as it is", self.id),
+            folds => write!(out, "{} takes in {}", self.id, folds.join(", ")),
+        }
+    }
 }
 
 /// Why a set of revisions cannot be all that stays.

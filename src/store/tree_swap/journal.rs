@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Its name in the project's folder.
 const NAME: &str = ".pgark-swap.json";
 
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// What a person does whom nothing else helps.
 pub(super) const BY_HAND: &str = "bring the migrations into order by hand, from the parked folder or from the archive, and remove that file";
@@ -31,7 +31,7 @@ pub(super) struct Journal {
 pub(super) struct Entry {
     pub(super) folder: String,
     pub(super) parked: String,
-    pub(super) companion: Option<(String, String)>,
+    pub(super) companion: Option<(String, String, u32)>,
     pub(super) old: Inode,
     pub(super) new: Inode,
 }

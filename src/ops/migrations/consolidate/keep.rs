@@ -57,7 +57,7 @@ pub(super) fn plan(graph: &Graph, keep: &[String], behind: &[Behind]) -> Result<
 /// Writes the revisions into which others fold, and proves at each revision that stays that old and
 /// new build the same up to there.
 pub(super) fn prove(work: &mut Work<'_>, bench: &mut Bench<'_>, old: Reach) -> Result<Proved> {
-    let fold = plan(work.graph, &work.options.keep, work.behind)?;
+    let fold = work.fold.to_vec();
     let changed: Vec<&Kept> = fold.iter().filter(|kept| !kept.folds.is_empty()).collect();
     let written: Vec<Written> =
         changed.iter().map(|kept| revision(work, kept)).collect::<Result<_>>()?;

@@ -36,6 +36,9 @@ pub(super) fn bench<'a>(
         observer,
         interrupt,
     )?;
+    if !options.dry_run {
+        scratch.sweep()?;
+    }
     let version_tables = held.tables.clone();
     let version_table = held.table.clone();
     let mut bench = Bench { scratch, alembic, version_table, version_tables, observer, interrupt };

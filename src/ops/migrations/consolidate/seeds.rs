@@ -8,6 +8,7 @@ use crate::ops::migrations::gate::Held;
 use crate::ops::migrations::proof::{self, State};
 use crate::pg::catalog::CatalogTable;
 use crate::pg::ident::quote_qualified;
+use crate::pg::seed;
 use crate::pg::session::{Purpose, Session};
 use crate::rules::pattern::Pattern;
 use crate::rules::selection;
@@ -28,7 +29,7 @@ impl Seeded {
     /// Finds the tables that `--seed` and `--no-seed` name.
     ///
     /// # Errors
-    /// A pattern that no table matches; a table that both name; `--no-seed` where rows come along.
+    /// A pattern that no table matches; a table of too many rows, or that both name; `--no-seed` where rows come along.
     pub(super) fn find(options: &Options, held: &Held) -> Result<Self> {
         if options.reference == Reference::Chain && !options.without_rows.is_empty() {
             return Err(Error::new(
@@ -59,6 +60,9 @@ impl Seeded {
         if let Some(both) = names.intersection(&without).next() {
             let what = format!("both --seed and --no-seed name table {both}");
             return Err(Error::new(Kind::Usage, what));
+        }
+        for name in &names {
+            seed::count(&mut session, name)?;
         }
         Ok(Self { names, without, tables })
     }

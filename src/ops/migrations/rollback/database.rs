@@ -38,7 +38,7 @@ pub fn decide(
         return Ok(Version::Kept(rows));
     }
     check_origin(&reader.manifest().source, &held.session.facts, options)?;
-    let before = archived::ledger(reader, options.version_table.as_deref());
+    let before = archived::ledger(reader, &held.table);
     let before = before.map(|ledger| ledger.revisions.as_slice()).unwrap_or_default();
     if options.with_data {
         let same = rows.iter().collect::<BTreeSet<_>>() == before.iter().collect();
