@@ -340,6 +340,28 @@ fn what_stands_in_the_way_of_rows_is_named_and_rows_that_are_back_are_spoken_of(
 }
 
 #[test]
+fn rows_of_a_part_do_not_take_the_place_of_all() {
+    let (project, live) = applied("5f1400000001", "5f1400000002");
+    live.execute("INSERT INTO a VALUES (1), (2)");
+    let repo = Repo::new();
+    let root = project.path().to_str().unwrap();
+    for part in [["--where", "a=x > 1"], ["--exclude-data", "a"], ["--table", "alembic_version"]] {
+        let archive = repo.backup(&live, &[&["--migrations", root][..], &part].concat());
+        let archive = archive.to_str().unwrap();
+        for dry in [
+            &["rollback", archive, "--with-data", "--dry-run"][..],
+            &["rollback", archive, "--with-data"],
+        ] {
+            project.run(&repo, &live, dry).expect_code(15).says(&[
+                "holds a part of its database",
+                "pgark restore --data-only --on-existing truncate",
+            ]);
+        }
+        assert_eq!(live.one("SELECT count(*) FROM a"), "2");
+    }
+}
+
+#[test]
 fn what_changes_while_rows_are_loaded_is_seen_before_the_folders_are_exchanged() {
     let all = consolidated("5f1100000001", "5f1100000002");
     // The load leaves a version table alone that says what the archive's does.

@@ -138,6 +138,9 @@ struct Prepared {
 fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Plan> {
     let started = Utc::now();
     let reader = sound(options, observer, interrupt)?;
+    if options.with_data {
+        database::check_rows(reader.manifest())?;
+    }
     let archive = reader.manifest().name.clone();
     let root = whose::root(&options.sought, &reader)?;
     let lock = ProjectLock::take(&root)?;
