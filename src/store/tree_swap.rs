@@ -280,6 +280,12 @@ impl Exchange {
                 return Err(Error::failed(format!("the old {} is not there", folder.display())));
             };
             if old != folder {
+                // Of three renames, the last is missing: what has the name makes way.
+                let makes_way = old == aside_path(&folder) && folder.exists();
+                if makes_way {
+                    durable::rename_without_replacing_folder(&folder, &staged_path(&folder))
+                        .map_err(failed)?;
+                }
                 match folder.exists() {
                     true => exchange_names(&folder, &old).map_err(failed)?,
                     false => {

@@ -171,7 +171,7 @@ fn version_tables_of_other_projects_are_no_part_of_this_one() {
 }
 
 /// Two folders of revisions that can only be exchanged one after the other.
-fn two_folders(prefix: &str) -> Project {
+pub fn two_folders(prefix: &str) -> Project {
     let (one, other) = (format!("{prefix}0"), format!("{prefix}1"));
     let first = revision(&one, "None", &sql("CREATE TABLE a (x int)"));
     let second = revision(&other, &format!("'{one}'"), &sql("CREATE TABLE b (x int)"));
