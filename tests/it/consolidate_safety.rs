@@ -220,9 +220,12 @@ fn killed_between_two_folders_every_verb_says_so_and_the_next_run_puts_it_right(
     backup.push("--require-migrations");
     repo.run(&backup).expect_code(15).says(&unsettled);
     assert_eq!(project.files(), between);
+    // What somebody has put into the new folder meanwhile is not removed with it.
+    project.write("one/mine.py", "# mine\n");
     Run::from(project.command(&repo, &live, &consolidate).output().unwrap())
         .expect_code(0)
-        .says(&["undid that"]);
+        .says(&["undid that", "one-undone/mine.py"]);
+    assert_eq!(project.read("one-undone/mine.py"), "# mine\n");
     assert!(is_new("one/") && is_new("two/") && !journal.exists());
     for (path, bytes) in
         before.iter().filter(|(path, _)| path.ends_with("/a.py") || path.ends_with("/b.py"))

@@ -336,8 +336,19 @@ pub(super) fn recover(
     let Some(archive) = tree_swap::pending_archive(lock.root())? else { return Ok(false) };
     let done = match lock.recover()? {
         None => return Ok(false),
-        Some(Recovered::Finished) => "exchanged the folders of the migrations: parked the old ones",
-        Some(Recovered::Undone) => "begun to exchange the folders of the migrations: undid that",
+        Some(Recovered::Finished) => {
+            String::from("exchanged the folders of the migrations: parked the old ones")
+        }
+        Some(Recovered::Undone(others)) => {
+            let done = "begun to exchange the folders of the migrations: undid that";
+            match others.is_empty() {
+                true => String::from(done),
+                false => format!(
+                    "{done}, and kept what others had put into the new ones: {}",
+                    tree_swap::named(&others)
+                ),
+            }
+        }
     };
     observer.warn(&format!("a run that was killed had {done}; its archive is {archive}"));
     Ok(true)

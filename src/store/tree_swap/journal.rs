@@ -4,13 +4,14 @@ use super::files::{Inode, failed, write_anew};
 use crate::error::{Error, Result};
 use crate::store::durable;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// Its name in the project's folder.
 const NAME: &str = ".pgark-swap.json";
 
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// What a person does whom nothing else helps.
 pub(super) const BY_HAND: &str = "bring the migrations into order by hand, from the parked folder or from the archive, and remove that file";
@@ -34,6 +35,8 @@ pub(super) struct Entry {
     pub(super) companion: Option<(String, String)>,
     pub(super) old: Inode,
     pub(super) new: Inode,
+    /// SHA-256 of what the new folder was given, by paths below it.
+    pub(super) staged: BTreeMap<String, String>,
 }
 
 /// All formats say which they are.
