@@ -362,6 +362,29 @@ fn rows_of_a_part_do_not_take_the_place_of_all() {
 }
 
 #[test]
+fn a_materialized_view_that_is_not_filled_anew_is_named() {
+    role("rg_guest", "");
+    let (project, live) = applied("5f1500000001", "5f1500000002");
+    live.execute(
+        "CREATE MATERIALIZED VIEW va AS SELECT count(*) FROM a;
+         GRANT ALL ON a, b, alembic_version TO rg_guest",
+    );
+    let (repo, root) = (Repo::new(), project.path().to_str().unwrap());
+    let archive = repo.backup(&live, &["--migrations", root]);
+    let run = |more: &[&str]| {
+        let arguments = [&["rollback", archive.to_str().unwrap(), "--with-data"], more].concat();
+        let mut command = project.command_as("rg_guest", &repo, &live, &arguments);
+        Run::from(command.output().unwrap()).expect_code(3)
+    };
+    let named = ["--allow-other-database", live.name.as_str()];
+    let text = run(&named).stdout;
+    assert!(text.contains("not filled anew: public.va"), "{text}");
+    let summary = run(&[named[0], named[1], "--json"]).json();
+    assert_eq!(summary["stale_materialized_views"], json!(["public.va"]));
+    assert_eq!(summary["exit_code"], 3);
+}
+
+#[test]
 fn what_changes_while_rows_are_loaded_is_seen_before_the_folders_are_exchanged() {
     let all = consolidated("5f1100000001", "5f1100000002");
     // The load leaves a version table alone that says what the archive's does.
