@@ -1,6 +1,7 @@
 //! Which archive `pgark migrations rollback` and `verify` take, whose it is, and which database may be
 //! changed after it. Ids, where they are long, are this module's own.
 
+use crate::consolidate_safety::two_folders;
 use crate::crash::wait_for;
 use crate::harness::alembic::{Project, revision};
 use crate::harness::server::{Server, Setup};
@@ -382,6 +383,24 @@ fn a_materialized_view_that_is_not_filled_anew_is_named() {
     let summary = run(&[named[0], named[1], "--json"]).json();
     assert_eq!(summary["stale_materialized_views"], json!(["public.va"]));
     assert_eq!(summary["exit_code"], 3);
+}
+
+#[test]
+fn what_cannot_be_exchanged_is_said_before_rows_come_back() {
+    let (project, repo, live) = (two_folders("rg"), Repo::new(), Database::empty());
+    project.alembic(&live, &["upgrade", "head"]);
+    let archive = repo.backup(&live, &["--migrations", project.path().to_str().unwrap()]);
+    live.execute("INSERT INTO a VALUES (1)");
+    project.write("two/b.py", &format!("{}\n# mine\n", project.read("two/b.py")));
+    let (one, elsewhere) = (project.path().join("one"), project.path().join("elsewhere"));
+    std::fs::rename(&one, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &one).unwrap();
+    for dry in [&["--dry-run"][..], &[]] {
+        let arguments = [&["rollback", archive.to_str().unwrap(), "--with-data"], dry].concat();
+        let run = project.run(&repo, &live, &arguments).expect_code(15);
+        run.says(&["one is a symbolic link, which cannot be exchanged"]);
+    }
+    assert_eq!(live.one("SELECT count(*) FROM a"), "1");
 }
 
 #[test]

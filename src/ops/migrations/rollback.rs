@@ -16,7 +16,7 @@ use crate::ops::{restore, verify};
 use crate::pg::version_table;
 use crate::rules::alembic::graph::Graph;
 use crate::store::project_files::{self, ProjectFile};
-use crate::store::tree_swap::{Added, Exchange, NewTree, ProjectLock, Staged};
+use crate::store::tree_swap::{self, Added, Exchange, NewTree, ProjectLock, Staged};
 use chrono::Utc;
 use files::Frame;
 use std::path::PathBuf;
@@ -183,6 +183,12 @@ fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Re
         Some(parked) => new_tree::swaps(&restored, &files, parked, None)?,
         None => Vec::new(),
     };
+    if let Some(parked) = &parked {
+        // One that is gone is made anew.
+        let there = old.version_locations.iter();
+        let there = there.filter(|folder| project_files::has_folder(&old.root, folder));
+        tree_swap::check_parking(&old.root, parked, &there.cloned().collect::<Vec<_>>())?;
+    }
     let summary = Summary {
         dry_run: options.dry_run,
         archive,
