@@ -9,7 +9,9 @@
 use super::durable;
 use super::project_files::{self, ProjectFile};
 use crate::error::{Error, Kind, Result};
+use crate::model::name::enumerate;
 use rustix::fs::FlockOperation;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -275,11 +277,54 @@ impl Exchange {
         places.into_iter().find(|place| inode(place).is_ok_and(|found| found.is(&entry.old)))
     }
 
+    /// Fails where the old folders hold other files than these, compiled Python aside: somebody was at
+    /// work there until they lost their names.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`], with the files.
+    pub fn check_old(&self, files: &[ProjectFile]) -> Result<()> {
+        let mut others = Vec::new();
+        for entry in &self.entries {
+            let Some(old) = self.old_place(entry) else {
+                return Err(Error::failed(format!("the old {} is not there", entry.folder)));
+            };
+            let known: BTreeMap<&str, &[u8]> = files
+                .iter()
+                .filter(|file| !project_files::is_compiled(&file.path))
+                .filter_map(|file| Some((below(&file.path, &entry.folder)?, &*file.content)))
+                .collect();
+            let there = project_files::list(&old, "", false)?;
+            let gone = known.keys().filter(|path| there.iter().all(|other| other != *path));
+            others.extend(gone.map(|path| format!("{}/{path}", entry.folder)));
+            for path in &there {
+                let now = project_files::read(&old, path)?;
+                if known.get(path.as_str()) != Some(&&*now.content) {
+                    others.push(format!("{}/{path}", entry.folder));
+                }
+            }
+        }
+        match others.is_empty() {
+            true => Ok(()),
+            false => Err(Error::refused(format!(
+                "files of the migrations were changed meanwhile: {}",
+                enumerate(&others)
+            ))),
+        }
+    }
+
     /// Parks the old folders, without compiled Python, and gives their places.
     ///
     /// # Errors
     /// The new folders stay. The journal stays too, and the next run tries again.
     pub fn park(self) -> Result<Vec<PathBuf>> {
+        self.park_all().map_err(|error| {
+            error
+                .while_doing("the new folders are in place, and the old ones are not parked yet")
+                .hint("run the same command again, which parks them")
+        })
+    }
+
+    fn park_all(&self) -> Result<Vec<PathBuf>> {
         let mut places = Vec::new();
         for entry in &self.entries {
             let parked = self.root.join(&entry.parked);

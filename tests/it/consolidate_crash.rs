@@ -6,7 +6,8 @@ use crate::consolidate_safety::two_folders;
 use crate::harness::alembic::{Project, revision};
 use crate::harness::{Database, Repo, Run, traced};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// The system calls by which files of a project are changed. Each is swept on its own: strace counts
 /// each name separately.
@@ -337,4 +338,28 @@ fn so_is_one_between_the_renames_of_the_first_of_two_folders() {
         assert!(next.stderr.contains("undid that"), "{what}: {next:?}");
         assert_eq!(project.files(), before, "{what}: {next:?}");
     }
+}
+
+#[test]
+fn a_revision_that_is_saved_while_the_new_folder_is_written_is_not_parked() {
+    let bench = Bench::new();
+    let new = bench.project.path().join("migrations/.versions.pgark-new");
+    let path = new.to_str().unwrap();
+    let delay = "inject=mkdir:delay_exit=5000000:when=1";
+    let options = ["-o", "/dev/null", "-P", path, "-e", "trace=mkdir", "-e", delay];
+    let mut command = traced::traced(&bench.consolidate(), &options);
+    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while !new.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let newer = revision("cccc", "'bbbb'", "pass");
+    bench.project.write(&format!("{VERSIONS}/c.py"), &newer);
+    let run = Run::from(run.wait_with_output().unwrap()).expect_code(15);
+    run.says(&["changed meanwhile: migrations/versions/c.py", "run again"]);
+    let mut there = bench.old.clone();
+    there.push((format!("{VERSIONS}/c.py"), newer.into_bytes()));
+    there.sort();
+    assert_eq!(bench.project.files(), there);
 }

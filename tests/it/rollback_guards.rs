@@ -241,6 +241,7 @@ fn other_files_of_the_project_come_back_where_they_are_gone_and_stay_where_they_
         }
         if all.project.path().join(".pgark-swap.json").exists() {
             // Parking failed: the next run ends it, and the files stay.
+            assert!(run.stdout.contains("run the same command again"), "{run:?}");
             let next =
                 Run::from(all.project.command(&all.repo, &all.live, &arguments).output().unwrap());
             assert_eq!(next.expect_code(0).json()["added"], json!([]));

@@ -307,16 +307,19 @@ fn consolidate(
         let trees = new_tree::swaps(&project, &files, &parked, Some(companion))?;
         checks::check_unchanged(&project, options, observer)?;
         let exchange = lock.stage(trees)?.exchange(&name)?;
-        let checked = checks::check_again(&summary, &graph, &rows, &mut held, options, observer)
+        // Nobody finds the old files by their names any more, and all can still be undone.
+        let checked = exchange
+            .check_old(&project.files)
+            .map_err(|error| error.hint("run again when nobody works on the migrations"))
+            .and_then(|()| {
+                checks::check_again(&summary, &graph, &rows, &mut held, options, observer)
+            })
             .and_then(|()| checks::check_live(&live, &ignored, &mut held));
         if let Err(error) = checked {
             return Err(exchange.undone(error));
         }
         exchange.park()?;
-        checks::check_parked(&project, &parked)
-            .and_then(|()| {
-                checks::check_again(&summary, &graph, &rows, &mut held, options, observer)
-            })
+        checks::check_again(&summary, &graph, &rows, &mut held, options, observer)
             .map_err(|error| checks::after_parking(error, &name))?;
     }
     // Nothing was written; the locks go with it.

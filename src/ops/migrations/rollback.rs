@@ -316,10 +316,14 @@ fn exchange(
 ) -> Result<Option<Exchange>> {
     interrupt.check()?;
     let exchange = staged.map(|staged| staged.exchange(&plan.summary.archive)).transpose()?;
-    let changed = match (&plan.summary.version, &mut plan.held) {
+    let unchanged = exchange.as_ref().map_or(Ok(()), |exchange| {
+        let there: Vec<ProjectFile> = plan.now.iter().chain(&plan.missing).cloned().collect();
+        exchange.check_old(&there)
+    });
+    let changed = unchanged.and_then(|()| match (&plan.summary.version, &mut plan.held) {
         (Version::Changed { from, to }, Some(held)) => change_row(held, from, to),
         _ => Ok(()),
-    };
+    });
     match (changed.map_err(|error| interrupt.reason(error)), exchange) {
         (Ok(()), exchange) => Ok(exchange),
         (Err(error), Some(exchange)) => Err(exchange.undone(error)),
