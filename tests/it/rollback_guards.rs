@@ -394,6 +394,7 @@ fn what_cannot_be_exchanged_is_said_before_rows_come_back() {
     live.execute("INSERT INTO a VALUES (1)");
     project.write("two/b.py", &format!("{}\n# mine\n", project.read("two/b.py")));
     let (one, elsewhere) = (project.path().join("one"), project.path().join("elsewhere"));
+    #[allow(clippy::disallowed_methods, reason = "the test's own folder")]
     std::fs::rename(&one, &elsewhere).unwrap();
     std::os::unix::fs::symlink(&elsewhere, &one).unwrap();
     for dry in [&["--dry-run"][..], &[]] {
