@@ -94,8 +94,8 @@ const NOTHING_CHANGED: &str = "nothing was changed: files, version table and row
 /// Rolls back.
 ///
 /// # Errors
-/// There is nothing to do. Whatever fails, files and version table are as they were; the message says
-/// if rows are not.
+/// There is nothing to do. Whatever fails, files and version table are as they were, unless only the
+/// old folders could not be parked; the message says so, and if rows are not.
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
     let begun = Instant::now();
     let nothing_changed = |error| interrupt.leaving(error, NOTHING_CHANGED);
