@@ -337,7 +337,9 @@ impl Manifest {
 
     /// Whether all tables are there with all their rows: `whole` alone says nothing of rows.
     pub fn is_whole(&self) -> bool {
-        self.whole && self.options.exclude_data.is_empty() && self.options.filters.is_empty()
+        let BackupOptions { exclude_data, exclude_data_and_children, filters, .. } = &self.options;
+        let given = [exclude_data, exclude_data_and_children, filters];
+        self.whole && given.iter().all(|given| given.is_empty())
     }
 
     /// Every member that the tar must hold besides `manifest.json` and `SHA256SUMS`.

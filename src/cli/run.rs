@@ -176,10 +176,7 @@ fn dispatch(
                 restore::run(&options, observer, interrupt)
             })?;
             progress.finish();
-            let nothing_left = summary.stale.is_empty()
-                && summary.refused_settings.is_empty()
-                && summary.left_out.is_empty();
-            let code = match nothing_left {
+            let code = match summary.is_complete() {
                 true => ExitCode::Done,
                 false => ExitCode::Omissions,
             };

@@ -160,6 +160,13 @@ pub struct Summary {
     pub not_in_archive: Vec<String>,
 }
 
+impl Summary {
+    /// Whether everything that was to come back did.
+    pub fn is_complete(&self) -> bool {
+        self.stale.is_empty() && self.refused_settings.is_empty() && self.left_out.is_empty()
+    }
+}
+
 /// Restores an archive.
 ///
 /// # Errors

@@ -69,9 +69,7 @@ pub fn list(root: &Path, folder: &str, with_compiled: bool) -> Result<Vec<String
             })?;
             let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
             let kind = entry.file_type().map_err(failed)?;
-            let compiled =
-                name == "__pycache__" || name.ends_with(".pyc") || name.ends_with(".pyo");
-            if compiled && !with_compiled {
+            if is_compiled(&name) && !with_compiled {
                 continue;
             }
             if kind.is_dir() {
@@ -88,6 +86,13 @@ pub fn list(root: &Path, folder: &str, with_compiled: bool) -> Result<Vec<String
     }
     files.sort();
     Ok(files)
+}
+
+/// Whether a path is one of compiled Python.
+pub fn is_compiled(path: &str) -> bool {
+    path.split('/').any(|name| name == "__pycache__")
+        || path.ends_with(".pyc")
+        || path.ends_with(".pyo")
 }
 
 /// Whether there is a regular file.

@@ -9,7 +9,9 @@
 use super::durable;
 use super::project_files::{self, ProjectFile};
 use crate::error::{Error, Kind, Result};
+use crate::model::name::enumerate;
 use rustix::fs::FlockOperation;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -18,16 +20,18 @@ mod added;
 mod files;
 mod journal;
 mod parking;
+mod undo;
 
 pub use added::Added;
 use files::{
-    aside_path, below, exchange_names, failed, inode, make_folder, make_folders, remove_compiled,
-    remove_tree, staged_path, swap_names, sync_folders, write_anew, write_file,
+    aside_path, below, failed, inode, make_folder, make_folders, remove_compiled, remove_tree,
+    sha256, staged_path, swap_names, sync_folders, write_anew, write_file,
 };
 
 use journal::{Entry, Journal};
 pub use journal::{pending, pending_archive};
 pub use parking::check_parking;
+pub use undo::named;
 
 /// A folder and what it is to hold.
 pub struct NewTree {
@@ -48,12 +52,12 @@ pub struct ProjectLock {
 }
 
 /// What [`recover`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recovered {
     /// The new folders stay; the old ones are parked.
     Finished,
-    /// The old folders stay.
-    Undone,
+    /// The old folders stay. With what others had put into the new ones.
+    Undone(Vec<PathBuf>),
 }
 
 impl ProjectLock {
@@ -100,7 +104,7 @@ impl ProjectLock {
         }
         match all {
             true => exchange.park().map(|_| Some(Recovered::Finished)),
-            false => exchange.undo().map(|()| Some(Recovered::Undone)),
+            false => exchange.undo().map(|others| Some(Recovered::Undone(others))),
         }
     }
 
@@ -206,12 +210,17 @@ impl Staged {
         self.check()?;
         let mut entries = Vec::new();
         for tree in &self.trees {
+            let staged = tree.files.iter().filter_map(|file| {
+                let below = below(&file.path, &tree.folder)?;
+                Some((below.to_owned(), sha256(&file.content)))
+            });
             entries.push(Entry {
                 folder: tree.folder.clone(),
                 parked: tree.parked.clone(),
                 companion: tree.companion.clone(),
                 old: inode(&self.root.join(&tree.folder))?,
                 new: inode(&self.path(&tree.folder))?,
+                staged: staged.collect(),
             });
         }
         Journal::new(archive, &entries).write(&self.root)?;
@@ -268,44 +277,38 @@ impl Exchange {
         places.into_iter().find(|place| inode(place).is_ok_and(|found| found.is(&entry.old)))
     }
 
-    /// Gives the old folders their names back, and removes the new ones.
+    /// Fails where the old folders hold other files than these, compiled Python aside: somebody was at
+    /// work there until they lost their names.
     ///
     /// # Errors
-    /// The journal stays, and the next run tries again.
-    pub fn undo(self) -> Result<()> {
+    /// [`Kind::Refused`], with the files.
+    pub fn check_old(&self, files: &[ProjectFile]) -> Result<()> {
+        let mut others = Vec::new();
         for entry in &self.entries {
-            let folder = self.root.join(&entry.folder);
-            let failed = |error| failed("put back", &folder, error);
             let Some(old) = self.old_place(entry) else {
-                return Err(Error::failed(format!("the old {} is not there", folder.display())));
+                return Err(Error::failed(format!("the old {} is not there", entry.folder)));
             };
-            if old != folder {
-                match folder.exists() {
-                    true => exchange_names(&folder, &old).map_err(failed)?,
-                    false => {
-                        durable::rename_without_replacing_folder(&old, &folder).map_err(failed)?;
-                    }
-                }
-                durable::sync_folder_of(&folder)?;
-            }
-            for new in [staged_path(&folder), aside_path(&folder), self.root.join(&entry.parked)] {
-                if inode(&new).is_ok_and(|found| found.is(&entry.new)) {
-                    remove_tree(&new)?;
+            let known: BTreeMap<&str, &[u8]> = files
+                .iter()
+                .filter(|file| !project_files::is_compiled(&file.path))
+                .filter_map(|file| Some((below(&file.path, &entry.folder)?, &*file.content)))
+                .collect();
+            let there = project_files::list(&old, "", false)?;
+            let gone = known.keys().filter(|path| there.iter().all(|other| other != *path));
+            others.extend(gone.map(|path| format!("{}/{path}", entry.folder)));
+            for path in &there {
+                let now = project_files::read(&old, path)?;
+                if known.get(path.as_str()) != Some(&&*now.content) {
+                    others.push(format!("{}/{path}", entry.folder));
                 }
             }
         }
-        Journal::remove(&self.root)
-    }
-
-    /// The reason for which the exchange is undone, and what became of that.
-    pub fn undone(self, error: Error) -> Error {
-        match self.undo() {
-            Ok(()) => error,
-            Err(second) => error
-                .while_doing(format!("the old migrations could not be put back ({second})"))
-                .hint(
-                    "run pgark migrations consolidate or rollback again: it puts them back first",
-                ),
+        match others.is_empty() {
+            true => Ok(()),
+            false => Err(Error::refused(format!(
+                "files of the migrations were changed meanwhile: {}",
+                enumerate(&others)
+            ))),
         }
     }
 
@@ -314,6 +317,14 @@ impl Exchange {
     /// # Errors
     /// The new folders stay. The journal stays too, and the next run tries again.
     pub fn park(self) -> Result<Vec<PathBuf>> {
+        self.park_all().map_err(|error| {
+            error
+                .while_doing("the new folders are in place, and the old ones are not parked yet")
+                .hint("run the same command again, which parks them")
+        })
+    }
+
+    fn park_all(&self) -> Result<Vec<PathBuf>> {
         let mut places = Vec::new();
         for entry in &self.entries {
             let parked = self.root.join(&entry.parked);
@@ -350,6 +361,7 @@ impl Exchange {
 
 #[cfg(test)]
 mod tests {
+    use super::files::exchange_names;
     use super::*;
     use std::os::unix::fs::MetadataExt;
 
@@ -419,8 +431,40 @@ mod tests {
         let folder = root.join("m/versions");
         exchange_names(&folder, &staged_path(&folder)).unwrap();
         rustix::fs::rename(&folder, aside_path(&folder)).unwrap();
-        assert_eq!(lock.recover().unwrap(), Some(Recovered::Undone));
+        assert_eq!(lock.recover().unwrap(), Some(Recovered::Undone(Vec::new())));
         assert_eq!(paths(&root), ["m/legacy/a.py", "m/legacy/alembic.ini", "m/versions/b.py"]);
+    }
+
+    #[test]
+    fn what_others_have_put_into_the_new_folder_is_kept_whole() {
+        let (_folder, root) = project();
+        let lock = ProjectLock::take(&root).unwrap();
+        let write = |path: &str, text: &str| write_anew(&root.join(path), text.as_bytes()).unwrap();
+        make_folder(&root.join("m/versions-undone"), &root).unwrap();
+        let exchange = lock.stage(new_tree()).unwrap().exchange("a").unwrap();
+        write("m/versions/mine.py", "mine");
+        make_folder(&root.join("m/versions/__pycache__"), &root).unwrap();
+        write("m/versions/__pycache__/b.pyc", "compiled");
+        let mine = root.join("m/versions-undone-2/mine.py");
+        let error = exchange.undone(Error::failed("why"));
+        assert!(error.in_full().contains(mine.to_str().unwrap()), "{}", error.in_full());
+        assert!(error.in_full().ends_with("why"));
+        let kept = ["m/versions-undone-2/b.py", "m/versions-undone-2/mine.py", "m/versions/a.py"];
+        assert_eq!(paths(&root), kept);
+        // One of those that were written, changed; and the run that undoes it is killed at the end.
+        drop(lock.stage(new_tree()).unwrap().exchange("a").unwrap());
+        std::fs::remove_file(root.join("m/versions/b.py")).unwrap();
+        write("m/versions/b.py", "better");
+        exchange_names(&root.join("m/versions"), &root.join("m/.versions.pgark-new")).unwrap();
+        let journal = std::fs::read(root.join(".pgark-swap.json")).unwrap();
+        let better = root.join("m/versions-undone-3/b.py");
+        for _ in 0..2 {
+            drop(write_anew(&root.join(".pgark-swap.json"), &journal));
+            let undone = Recovered::Undone(vec![better.clone()]);
+            assert_eq!(lock.recover().unwrap(), Some(undone));
+            assert_eq!(std::fs::read(&better).unwrap(), b"better");
+        }
+        assert_eq!(lock.recover().unwrap(), None);
     }
 
     #[test]

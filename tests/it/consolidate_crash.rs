@@ -2,10 +2,12 @@
 //! the folder of revisions is the old one or the new one, whole, and the next run needs no help.
 //! Faults are injected with strace.
 
+use crate::consolidate_safety::two_folders;
 use crate::harness::alembic::{Project, revision};
 use crate::harness::{Database, Repo, Run, traced};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// The system calls by which files of a project are changed. Each is swept on its own: strace counts
 /// each name separately.
@@ -264,24 +266,27 @@ fn a_rollback_that_is_killed_at_any_file_operation_is_ended_by_the_next() {
     assert!(points > 20, "only {points} operations were reached");
 }
 
+/// Runs a command on a file system that cannot exchange names, which takes three renames then, and
+/// kills it at one.
+fn in_three_renames(paths: &[PathBuf], command: &Command, kill: Option<usize>) -> Run {
+    let mut options: Vec<String> = vec![String::from("-o"), String::from("/dev/null")];
+    for path in paths {
+        options.extend([String::from("-P"), path.to_str().unwrap().to_owned()]);
+    }
+    options.extend(["-e", "trace=renameat2,rename,renameat"].map(String::from));
+    options.extend(["-e", "inject=renameat2:error=EINVAL"].map(String::from));
+    if let Some(number) = kill {
+        let inject = format!("inject=rename,renameat:signal=KILL:when={number}");
+        options.extend([String::from("-e"), inject]);
+    }
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    Run::from(traced::traced(command, &options).output().unwrap())
+}
+
 #[test]
 fn where_names_cannot_be_exchanged_in_one_step_a_kill_between_the_renames_is_put_right() {
     let bench = Bench::new();
-    let paths = bench.paths();
-    let traced = |command: &Command, kill: Option<usize>| {
-        let mut options: Vec<String> = vec![String::from("-o"), String::from("/dev/null")];
-        for path in &paths {
-            options.extend([String::from("-P"), path.to_str().unwrap().to_owned()]);
-        }
-        options.extend(["-e", "trace=renameat2,rename,renameat"].map(String::from));
-        options.extend(["-e", "inject=renameat2:error=EINVAL"].map(String::from));
-        if let Some(number) = kill {
-            let inject = format!("inject=rename,renameat:signal=KILL:when={number}");
-            options.extend([String::from("-e"), inject]);
-        }
-        let options: Vec<&str> = options.iter().map(String::as_str).collect();
-        Run::from(traced::traced(command, &options).output().unwrap())
-    };
+    let traced = |command: &Command, kill| in_three_renames(&bench.paths(), command, kill);
     let mut points = 0;
     for number in 1.. {
         let what = format!("killed at rename {number}");
@@ -306,4 +311,55 @@ fn where_names_cannot_be_exchanged_in_one_step_a_kill_between_the_renames_is_put
         bench.no_leftovers(&what);
     }
     assert!(points >= 4, "only {points} renames were reached");
+}
+
+#[test]
+fn so_is_one_between_the_renames_of_the_first_of_two_folders() {
+    let (project, repo) = (two_folders("cc"), Repo::new());
+    let live = Database::empty();
+    project.alembic(&live, &["upgrade", "head"]);
+    let before = project.files();
+    let root = project.path();
+    let paths: Vec<PathBuf> =
+        ["one", ".one.pgark-new", ".one.pgark-old"].iter().map(|path| root.join(path)).collect();
+    let whole = root.to_str().unwrap();
+    let command = |verb: &[&str]| {
+        let arguments = [verb, &["--quiet", "--migrations", whole]].concat();
+        project.command(&repo, &live, &arguments)
+    };
+    let consolidate = ["consolidate", "--no-alembic", "--reference", "live", "--scratch-here"];
+    for number in 1..=3 {
+        let what = format!("killed at rename {number}");
+        let run = in_three_renames(&paths, &command(&consolidate), Some(number));
+        assert_eq!(run.code, 137, "{what}: {run:?}");
+        assert!(root.join(".pgark-swap.json").exists(), "{what}");
+        let next = in_three_renames(&paths, &command(&["rollback", "--files-only"]), None);
+        // It undoes what was begun before it says that there is nothing to do.
+        assert!(next.stderr.contains("undid that"), "{what}: {next:?}");
+        assert_eq!(project.files(), before, "{what}: {next:?}");
+    }
+}
+
+#[test]
+fn a_revision_that_is_saved_while_the_new_folder_is_written_is_not_parked() {
+    let bench = Bench::new();
+    let new = bench.project.path().join("migrations/.versions.pgark-new");
+    let path = new.to_str().unwrap();
+    let delay = "inject=mkdir:delay_exit=5000000:when=1";
+    let options = ["-o", "/dev/null", "-P", path, "-e", "trace=mkdir", "-e", delay];
+    let mut command = traced::traced(&bench.consolidate(), &options);
+    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while !new.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let newer = revision("cccc", "'bbbb'", "pass");
+    bench.project.write(&format!("{VERSIONS}/c.py"), &newer);
+    let run = Run::from(run.wait_with_output().unwrap()).expect_code(15);
+    run.says(&["changed meanwhile: migrations/versions/c.py", "run again"]);
+    let mut there = bench.old.clone();
+    there.push((format!("{VERSIONS}/c.py"), newer.into_bytes()));
+    there.sort();
+    assert_eq!(bench.project.files(), there);
 }

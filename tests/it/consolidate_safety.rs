@@ -178,7 +178,7 @@ fn version_tables_of_other_projects_are_no_part_of_this_one() {
 }
 
 /// Two folders of revisions that can only be exchanged one after the other.
-fn two_folders(prefix: &str) -> Project {
+pub fn two_folders(prefix: &str) -> Project {
     let (one, other) = (format!("{prefix}0"), format!("{prefix}1"));
     let first = revision(&one, "None", &sql("CREATE TABLE a (x int)"));
     let second = revision(&other, &format!("'{one}'"), &sql("CREATE TABLE b (x int)"));
@@ -227,9 +227,12 @@ fn killed_between_two_folders_every_verb_says_so_and_the_next_run_puts_it_right(
     backup.push("--require-migrations");
     repo.run(&backup).expect_code(15).says(&unsettled);
     assert_eq!(project.files(), between);
+    // What somebody has put into the new folder meanwhile is not removed with it.
+    project.write("one/mine.py", "# mine\n");
     Run::from(project.command(&repo, &live, &consolidate).output().unwrap())
         .expect_code(0)
-        .says(&["undid that"]);
+        .says(&["undid that", "one-undone/mine.py"]);
+    assert_eq!(project.read("one-undone/mine.py"), "# mine\n");
     assert!(is_new("one/") && is_new("two/") && !journal.exists());
     for (path, bytes) in
         before.iter().filter(|(path, _)| path.ends_with("/a.py") || path.ends_with("/b.py"))

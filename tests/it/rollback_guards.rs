@@ -1,6 +1,7 @@
 //! Which archive `pgark migrations rollback` and `verify` take, whose it is, and which database may be
 //! changed after it. Ids, where they are long, are this module's own.
 
+use crate::consolidate_safety::two_folders;
 use crate::crash::wait_for;
 use crate::harness::alembic::{Project, revision};
 use crate::harness::server::{Server, Setup};
@@ -240,6 +241,7 @@ fn other_files_of_the_project_come_back_where_they_are_gone_and_stay_where_they_
         }
         if all.project.path().join(".pgark-swap.json").exists() {
             // Parking failed: the next run ends it, and the files stay.
+            assert!(run.stdout.contains("run the same command again"), "{run:?}");
             let next =
                 Run::from(all.project.command(&all.repo, &all.live, &arguments).output().unwrap());
             assert_eq!(next.expect_code(0).json()["added"], json!([]));
@@ -337,6 +339,70 @@ fn what_stands_in_the_way_of_rows_is_named_and_rows_that_are_back_are_spoken_of(
     ]);
     assert_eq!(all.live.one("SELECT count(*) FROM a"), "0");
     assert_eq!(all.project.files(), there);
+}
+
+#[test]
+fn rows_of_a_part_do_not_take_the_place_of_all() {
+    let (project, live) = applied("5f1400000001", "5f1400000002");
+    live.execute("INSERT INTO a VALUES (1), (2)");
+    let repo = Repo::new();
+    let root = project.path().to_str().unwrap();
+    for part in [["--where", "a=x > 1"], ["--exclude-data", "a"], ["--table", "alembic_version"]] {
+        let archive = repo.backup(&live, &[&["--migrations", root][..], &part].concat());
+        let archive = archive.to_str().unwrap();
+        for dry in [
+            &["rollback", archive, "--with-data", "--dry-run"][..],
+            &["rollback", archive, "--with-data"],
+        ] {
+            project.run(&repo, &live, dry).expect_code(15).says(&[
+                "holds a part of its database",
+                "pgark restore --data-only --on-existing truncate",
+            ]);
+        }
+        assert_eq!(live.one("SELECT count(*) FROM a"), "2");
+    }
+}
+
+#[test]
+fn a_materialized_view_that_is_not_filled_anew_is_named() {
+    role("rg_guest", "");
+    let (project, live) = applied("5f1500000001", "5f1500000002");
+    live.execute(
+        "CREATE MATERIALIZED VIEW va AS SELECT count(*) FROM a;
+         GRANT ALL ON a, b, alembic_version TO rg_guest",
+    );
+    let (repo, root) = (Repo::new(), project.path().to_str().unwrap());
+    let archive = repo.backup(&live, &["--migrations", root]);
+    let run = |more: &[&str]| {
+        let arguments = [&["rollback", archive.to_str().unwrap(), "--with-data"], more].concat();
+        let mut command = project.command_as("rg_guest", &repo, &live, &arguments);
+        Run::from(command.output().unwrap()).expect_code(3)
+    };
+    let named = ["--allow-other-database", live.name.as_str()];
+    let text = run(&named).stdout;
+    assert!(text.contains("not filled anew: public.va"), "{text}");
+    let summary = run(&[named[0], named[1], "--json"]).json();
+    assert_eq!(summary["stale_materialized_views"], json!(["public.va"]));
+    assert_eq!(summary["exit_code"], 3);
+}
+
+#[test]
+fn what_cannot_be_exchanged_is_said_before_rows_come_back() {
+    let (project, repo, live) = (two_folders("rg"), Repo::new(), Database::empty());
+    project.alembic(&live, &["upgrade", "head"]);
+    let archive = repo.backup(&live, &["--migrations", project.path().to_str().unwrap()]);
+    live.execute("INSERT INTO a VALUES (1)");
+    project.write("two/b.py", &format!("{}\n# mine\n", project.read("two/b.py")));
+    let (one, elsewhere) = (project.path().join("one"), project.path().join("elsewhere"));
+    #[allow(clippy::disallowed_methods, reason = "the test's own folder")]
+    std::fs::rename(&one, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &one).unwrap();
+    for dry in [&["--dry-run"][..], &[]] {
+        let arguments = [&["rollback", archive.to_str().unwrap(), "--with-data"], dry].concat();
+        let run = project.run(&repo, &live, &arguments).expect_code(15);
+        run.says(&["one is a symbolic link, which cannot be exchanged"]);
+    }
+    assert_eq!(live.one("SELECT count(*) FROM a"), "1");
 }
 
 #[test]

@@ -67,7 +67,7 @@ pub fn checklist(checks: &[Check], as_json: bool, quiet: bool) -> Result<ExitCod
 }
 
 /// What a rollback did, or would do.
-pub fn rollback(summary: &Summary, as_json: bool, quiet: bool) -> Result<()> {
+pub fn rollback(summary: &Summary, code: ExitCode, as_json: bool, quiet: bool) -> Result<()> {
     let version = match &summary.version {
         Version::NotSeen => Value::Null,
         Version::Kept(rows) => json!({"kept": rows}),
@@ -76,7 +76,7 @@ pub fn rollback(summary: &Summary, as_json: bool, quiet: bool) -> Result<()> {
     if as_json {
         return print_json(json!({
             "result": "done",
-            "exit_code": ExitCode::Done.number(),
+            "exit_code": code.number(),
             "dry_run": summary.dry_run,
             "archive": summary.archive,
             "revisions": summary.revisions,
@@ -86,6 +86,7 @@ pub fn rollback(summary: &Summary, as_json: bool, quiet: bool) -> Result<()> {
             "parked": summary.parked,
             "version": version,
             "rows_restored": summary.data.as_ref().map(|data| data.rows),
+            "stale_materialized_views": summary.data.as_ref().map(|data| &data.stale),
             "seconds": summary.elapsed.as_secs_f64(),
         }));
     }
@@ -122,6 +123,7 @@ pub fn rollback(summary: &Summary, as_json: bool, quiet: bool) -> Result<()> {
     });
     if let Some(data) = &summary.data {
         lines.push(format!("{} rows of {} tables came back, proved", data.rows, data.tables));
+        lines.extend(data.stale.iter().map(|view| format!("not filled anew: {}", Printable(view))));
     }
     lines.push(match summary.dry_run {
         true => format!("a dry run: nothing was written, {}", took(summary.elapsed)),

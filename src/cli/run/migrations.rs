@@ -14,6 +14,7 @@ use crate::ops::interrupt::Interrupt;
 use crate::ops::locate;
 use crate::ops::migrations::consolidate::{self, Runner};
 use crate::ops::migrations::{in_place, rollback, scratch, status, verify};
+use crate::ops::restore;
 use crate::rules::pattern::Pattern;
 use crate::rules::secrets;
 use std::path::PathBuf;
@@ -55,8 +56,12 @@ pub(super) fn run(
             let options = rollback_options(args, Arc::clone(progress))?;
             let summary = rollback::run(&options, progress.as_ref(), interrupt)?;
             progress.finish();
-            told(progress, report::rollback(&summary, args.common.json, args.common.quiet));
-            Ok(ExitCode::Done)
+            let code = match summary.data.as_ref().is_none_or(restore::Summary::is_complete) {
+                true => ExitCode::Done,
+                false => ExitCode::Omissions,
+            };
+            told(progress, report::rollback(&summary, code, args.common.json, args.common.quiet));
+            Ok(code)
         }
     }
 }

@@ -309,16 +309,19 @@ fn consolidate(
         let trees = new_tree::swaps(&project, &files, &parked, Some(companion))?;
         checks::check_unchanged(&project, options, observer)?;
         let exchange = lock.stage(trees)?.exchange(&name)?;
-        let checked = checks::check_again(&summary, &graph, &rows, &mut held, options, observer)
+        // Nobody finds the old files by their names any more, and all can still be undone.
+        let checked = exchange
+            .check_old(&project.files)
+            .map_err(|error| error.hint("run again when nobody works on the migrations"))
+            .and_then(|()| {
+                checks::check_again(&summary, &graph, &rows, &mut held, options, observer)
+            })
             .and_then(|()| checks::check_live(&live, &ignored, &mut held));
         if let Err(error) = checked {
             return Err(exchange.undone(error));
         }
         exchange.park()?;
-        checks::check_parked(&project, &parked)
-            .and_then(|()| {
-                checks::check_again(&summary, &graph, &rows, &mut held, options, observer)
-            })
+        checks::check_again(&summary, &graph, &rows, &mut held, options, observer)
             .map_err(|error| checks::after_parking(error, &name))?;
     }
     // Nothing was written; the locks go with it.
@@ -353,8 +356,19 @@ pub(super) fn recover(
     let Some(archive) = tree_swap::pending_archive(lock.root())? else { return Ok(false) };
     let done = match lock.recover()? {
         None => return Ok(false),
-        Some(Recovered::Finished) => "exchanged the folders of the migrations: parked the old ones",
-        Some(Recovered::Undone) => "begun to exchange the folders of the migrations: undid that",
+        Some(Recovered::Finished) => {
+            String::from("exchanged the folders of the migrations: parked the old ones")
+        }
+        Some(Recovered::Undone(others)) => {
+            let done = "begun to exchange the folders of the migrations: undid that";
+            match others.is_empty() {
+                true => String::from(done),
+                false => format!(
+                    "{done}, and kept what others had put into the new ones: {}",
+                    tree_swap::named(&others)
+                ),
+            }
+        }
     };
     observer.warn(&format!("a run that was killed had {done}; its archive is {archive}"));
     Ok(true)

@@ -16,7 +16,7 @@ use crate::ops::{restore, verify};
 use crate::pg::version_table;
 use crate::rules::alembic::graph::Graph;
 use crate::store::project_files::{self, ProjectFile};
-use crate::store::tree_swap::{Added, Exchange, NewTree, ProjectLock, Staged};
+use crate::store::tree_swap::{self, Added, Exchange, NewTree, ProjectLock, Staged};
 use chrono::Utc;
 use files::Frame;
 use std::path::PathBuf;
@@ -94,8 +94,8 @@ const NOTHING_CHANGED: &str = "nothing was changed: files, version table and row
 /// Rolls back.
 ///
 /// # Errors
-/// There is nothing to do. Whatever fails, files and version table are as they were; the message says
-/// if rows are not.
+/// There is nothing to do. Whatever fails, files and version table are as they were, unless only the
+/// old folders could not be parked; the message says so, and if rows are not.
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
     let begun = Instant::now();
     let nothing_changed = |error| interrupt.leaving(error, NOTHING_CHANGED);
@@ -138,6 +138,9 @@ struct Prepared {
 fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Plan> {
     let started = Utc::now();
     let reader = sound(options, observer, interrupt)?;
+    if options.with_data {
+        database::check_rows(reader.manifest())?;
+    }
     let archive = reader.manifest().name.clone();
     let root = whose::root(&options.sought, &reader)?;
     let lock = ProjectLock::take(&root)?;
@@ -180,6 +183,12 @@ fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Re
         Some(parked) => new_tree::swaps(&restored, &files, parked, None)?,
         None => Vec::new(),
     };
+    if let Some(parked) = &parked {
+        // One that is gone is made anew.
+        let there = old.version_locations.iter();
+        let there = there.filter(|folder| project_files::has_folder(&old.root, folder));
+        tree_swap::check_parking(&old.root, parked, &there.cloned().collect::<Vec<_>>())?;
+    }
     let summary = Summary {
         dry_run: options.dry_run,
         archive,
@@ -307,10 +316,14 @@ fn exchange(
 ) -> Result<Option<Exchange>> {
     interrupt.check()?;
     let exchange = staged.map(|staged| staged.exchange(&plan.summary.archive)).transpose()?;
-    let changed = match (&plan.summary.version, &mut plan.held) {
+    let unchanged = exchange.as_ref().map_or(Ok(()), |exchange| {
+        let there: Vec<ProjectFile> = plan.now.iter().chain(&plan.missing).cloned().collect();
+        exchange.check_old(&there)
+    });
+    let changed = unchanged.and_then(|()| match (&plan.summary.version, &mut plan.held) {
         (Version::Changed { from, to }, Some(held)) => change_row(held, from, to),
         _ => Ok(()),
-    };
+    });
     match (changed.map_err(|error| interrupt.reason(error)), exchange) {
         (Ok(()), exchange) => Ok(exchange),
         (Err(error), Some(exchange)) => Err(exchange.undone(error)),

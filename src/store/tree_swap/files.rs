@@ -5,6 +5,7 @@ use crate::store::durable;
 use crate::store::project_files::ProjectFile;
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -178,6 +179,10 @@ pub fn remove_compiled(folder: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+pub fn sha256(content: &[u8]) -> String {
+    hex::encode(Sha256::digest(content))
 }
 
 pub fn failed(what: &str, path: &Path, error: io::Error) -> Error {

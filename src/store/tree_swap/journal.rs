@@ -4,6 +4,7 @@ use super::files::{Inode, failed, write_anew};
 use crate::error::{Error, Result};
 use crate::store::durable;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,8 @@ pub(super) struct Entry {
     pub(super) companion: Option<(String, String, u32)>,
     pub(super) old: Inode,
     pub(super) new: Inode,
+    /// SHA-256 of what the new folder was given, by paths below it.
+    pub(super) staged: BTreeMap<String, String>,
 }
 
 /// All formats say which they are.

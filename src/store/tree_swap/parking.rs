@@ -10,20 +10,21 @@ use std::path::{Path, PathBuf};
 /// changes nothing. A rename leads no further than a file system.
 ///
 /// # Errors
-/// [`Refused`](crate::error::Kind::Refused), with what is in the way.
+/// [`Refused`](crate::error::Kind::Refused), with what is in the way; without a hint where another
+/// place would help.
 pub fn check_parking(root: &Path, place: &str, folders: &[String]) -> Result<()> {
     let root = resolved(root)?;
     let place = root.join(place);
     if place.symlink_metadata().is_ok() {
-        return Err(elsewhere(format!("{} exists already", place.display())));
+        return Err(Error::refused(format!("{} exists already", place.display())));
     }
     let above = place.ancestors().skip(1).find(|above| above.symlink_metadata().is_ok());
     let above = resolved(above.unwrap_or(&root))?;
     if !above.is_dir() {
-        return Err(elsewhere(format!("{} is not a folder", above.display())));
+        return Err(Error::refused(format!("{} is not a folder", above.display())));
     }
     if !above.starts_with(&root) {
-        return Err(elsewhere(format!(
+        return Err(Error::refused(format!(
             "{} lies outside of the project, in {}",
             place.display(),
             above.display()
@@ -31,9 +32,17 @@ pub fn check_parking(root: &Path, place: &str, folders: &[String]) -> Result<()>
     }
     check_writable(&above)?;
     for folder in folders {
+        let named = root.join(folder);
+        if named.is_symlink() {
+            return Err(Error::refused(format!(
+                "{} is a symbolic link, which cannot be exchanged",
+                named.display()
+            ))
+            .hint("put the folder itself in its place"));
+        }
         let folder = resolved(&root.join(folder))?;
         if above.starts_with(&folder) {
-            return Err(elsewhere(format!(
+            return Err(Error::refused(format!(
                 "{} lies in {}, where Alembic looks for revisions",
                 place.display(),
                 folder.display()
@@ -48,7 +57,7 @@ pub fn check_parking(root: &Path, place: &str, folders: &[String]) -> Result<()>
             .hint("run where the project's folder is mounted as a whole"));
         }
         if device(beside)? != device(&above)? {
-            return Err(elsewhere(format!(
+            return Err(Error::refused(format!(
                 "{} lies on another file system than {}",
                 place.display(),
                 folder.display()
@@ -57,10 +66,6 @@ pub fn check_parking(root: &Path, place: &str, folders: &[String]) -> Result<()>
         check_writable(beside)?;
     }
     Ok(())
-}
-
-fn elsewhere(what: String) -> Error {
-    Error::refused(what).hint("name another place for the old migrations with --park DIR")
 }
 
 fn resolved(path: &Path) -> Result<PathBuf> {

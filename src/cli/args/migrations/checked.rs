@@ -83,6 +83,7 @@ pub struct Rollback {
     #[arg(long, value_name = "TABLE")]
     pub version_table: Option<String>,
     /// Bring the rows of all tables back, too: as pgark restore --data-only --on-existing truncate.
+    /// An archive of a part of its rows is refused.
     #[arg(long, conflicts_with = "files_only")]
     pub with_data: bool,
     /// Change the version row or rows of a database that the archive was not made of, as after a

@@ -12,7 +12,7 @@ use crate::ops::observer::Observer;
 use crate::rules::alembic::graph::Graph;
 use crate::rules::alembic::position;
 use crate::rules::schema_diff::{Aspect, Schema};
-use crate::store::{project_files, tree_swap};
+use crate::store::tree_swap;
 use std::collections::BTreeSet;
 
 /// Fails unless there is something to consolidate, and one way to do it.
@@ -137,7 +137,14 @@ pub(super) fn check_parking(
         ))
         .hint("name another place for the old migrations with --park DIR"));
     }
-    tree_swap::check_parking(&project.root, parked, &project.version_locations)
+    tree_swap::check_parking(&project.root, parked, &project.version_locations).map_err(|error| {
+        match (error.kind(), error.next_step()) {
+            (Kind::Refused, None) => {
+                error.hint("name another place for the old migrations with --park DIR")
+            }
+            _ => error,
+        }
+    })
 }
 
 /// Fails unless the version table alone says what is applied of the project, where that matters.
@@ -164,18 +171,6 @@ pub(super) fn check_version_tables(held: &Held, others: &Others, options: &Optio
             listed(&others.foreign)
         ))
         .hint("leave --reference live out, or move that project's objects into a database of their own"));
-    }
-    Ok(())
-}
-
-/// The old folders are parked: their files must be what they were.
-pub(super) fn check_parked(project: &AlembicProject, parked: &str) -> Result<()> {
-    for revision in &project.revisions {
-        let Some(old) = project.file(&revision.path) else { continue };
-        let place = new_tree::parked_path(project, parked, &revision.path);
-        if project_files::read(&project.root, &place)?.content != old.content {
-            return Err(Error::failed(format!("{place} is not what {} was", revision.path)));
-        }
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What a rollback does in the database: the version row, and rows when that is asked for.
 
 use super::{Options, Version};
+use crate::archive::manifest::Manifest;
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
@@ -19,6 +20,24 @@ use crate::rules::renames::Renames;
 use crate::rules::schema_diff::{self, Aspect};
 use crate::rules::selection::Selection;
 use std::collections::BTreeSet;
+
+/// Fails where an archive's rows must not take the place of all that are there.
+///
+/// # Errors
+/// [`Kind::Refused`], with what it was made without.
+pub fn check_rows(archive: &Manifest) -> Result<()> {
+    let why = match (archive.is_whole(), archive.options.masked) {
+        (true, false) => return Ok(()),
+        (false, _) if archive.left_out.is_empty() => String::from("holds a part of its database"),
+        (false, _) => format!(
+            "holds a part of its database; it was made without {}",
+            enumerate(&archive.left_out)
+        ),
+        (true, true) => String::from("holds masked values"),
+    };
+    Err(Error::refused(format!("{} {why}: its rows are not brought back with the files", archive.name))
+        .hint("name an archive of everything, or leave out --with-data and load these rows with pgark restore --data-only --on-existing truncate"))
+}
 
 /// What is to become of the version table, when `graph` is what the files say.
 pub fn decide(
