@@ -5,7 +5,7 @@ use super::scratch::{self, Scratch};
 use crate::error::{Error, Result};
 use crate::model::connection::Connection;
 use crate::model::content::Content;
-use crate::model::name::QualifiedName;
+use crate::model::name::{QualifiedName, counted};
 use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
@@ -152,10 +152,9 @@ impl Bench<'_> {
         let (rows, sequences) = rows(&of.connection, Some(&of.database), tables, None)?;
         let mut left_out = baseline::left_out(&schema);
         let mut session = Session::open(&of.connection, Some(&of.database), Purpose::Catalog)?;
-        match catalog::count_large_objects(&mut session.client)? {
-            0 => {}
-            1 => left_out.push(String::from("1 large object")),
-            count => left_out.push(format!("{count} large objects")),
+        let objects = catalog::count_large_objects(&mut session.client)?;
+        if objects > 0 {
+            left_out.push(counted(objects as usize, "large object"));
         }
         Ok(State { schema: baseline::comparable(&schema, tables), rows, sequences, left_out })
     }
