@@ -142,6 +142,11 @@ pub fn check_at_head(graph: &Graph, rows: &[String], database: &str) -> Result<(
         .hint(first.next_step()))
 }
 
+/// The rows of a version table, for people.
+pub fn shown(rows: &[String]) -> String {
+    if rows.is_empty() { String::from("nothing") } else { enumerate(rows) }
+}
+
 /// A database that stands at a revision of the project which is not the newest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Behind {

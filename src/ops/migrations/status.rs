@@ -1,5 +1,6 @@
 //! `pgark migrations status`: does the database stand where the files end.
 
+use super::gate::shown;
 use super::ledgers;
 use super::project::{self, AlembicProject, Sought};
 use crate::archive::manifest::Ledger;
@@ -182,10 +183,6 @@ pub fn check_agreement(graph: &Graph, ledgers: &[Ledger], of: &str) -> Result<()
                 .filter(|ledger| ledger.tool == Tool::Alembic.name())
                 .flat_map(|ledger| ledger.revisions.clone())
                 .collect();
-            let shown = |ids: &[String]| match ids {
-                [] => String::from("nothing"),
-                ids => enumerate(ids),
-            };
             Err(Error::new(
                 Kind::Differs,
                 format!(

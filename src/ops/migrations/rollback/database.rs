@@ -9,7 +9,7 @@ use crate::model::name::enumerate;
 use crate::model::server::ServerFacts;
 use crate::ops::described;
 use crate::ops::interrupt::Interrupt;
-use crate::ops::migrations::gate::Held;
+use crate::ops::migrations::gate::{Held, shown};
 use crate::ops::migrations::project::{Place, Sought};
 use crate::ops::migrations::{archived, proof};
 use crate::ops::observer::Observer;
@@ -159,10 +159,6 @@ pub fn hold_again(held: &mut Held, expected: &[String]) -> Result<()> {
             shown(expected)
         ))),
     }
-}
-
-fn shown(rows: &[String]) -> String {
-    if rows.is_empty() { String::from("nothing") } else { enumerate(rows) }
 }
 
 /// The rows of all tables, in one transaction, proved. The restore looks at the version table itself,
