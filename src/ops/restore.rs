@@ -24,6 +24,7 @@ mod extensions;
 mod finish;
 mod full;
 mod keys;
+mod late;
 mod load;
 mod owners;
 mod preflight;
