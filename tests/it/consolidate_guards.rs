@@ -3,8 +3,11 @@
 //! module's own.
 
 use crate::consolidate::assert_equal;
+use crate::crash::wait_for;
 use crate::harness::alembic::{Project, revision, url};
-use crate::harness::{Database, Repo, Run, pg_dump_schema};
+use crate::harness::{Database, Repo, Run, admin, pg_dump_schema};
+use std::process::Stdio;
+use std::time::Duration;
 
 fn two(prefix: &str, first: &str) -> Project {
     let (one, other) = (format!("{prefix}1"), format!("{prefix}2"));
@@ -52,6 +55,24 @@ fn what_is_meant_by_a_name_and_fits_into_a_migration_is_found_out_before_the_arc
     let run = project.run(&repo, &live, &arguments).expect_code(15);
     run.says(&["public.alembic_version", "s.alembic_version", "--version-table SCHEMA.NAME"]);
     assert_eq!(repo.files(), Vec::new());
+}
+
+#[test]
+fn an_alembic_that_cannot_run_can_be_done_without_where_the_live_database_is_the_truth() {
+    let project = two("ga", "op.execute('CREATE TABLE a (x int)')");
+    let (repo, live) = (Repo::new(), Database::empty());
+    project.alembic(&live, &["upgrade", "head"]);
+    let env = project.read("migrations/env.py");
+    project.write("migrations/env.py", &format!("import app_of_the_container\n{env}"));
+    let consolidate = ["consolidate", "--dry-run"];
+    let run = project.run(&repo, &live, &consolidate).expect_code(1);
+    assert!(!run.stderr.contains("--no-alembic"), "{run:?}");
+    let live_reference = [&consolidate[..], &["--reference", "live"]].concat();
+    project
+        .run(&repo, &live, &live_reference)
+        .expect_code(1)
+        .says(&["app_of_the_container", "--no-alembic"]);
+    project.run(&repo, &live, &[&live_reference[..], &["--no-alembic"]].concat()).expect_code(0);
 }
 
 #[test]
