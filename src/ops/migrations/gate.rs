@@ -71,7 +71,7 @@ pub fn version_table(session: &mut Session, named: Option<&str>) -> Result<Quali
         0 => Err(Error::refused(format!(
             "\"{database}\" has no version table: no migration was ever applied to it by Alembic"
         ))
-        .hint("run alembic upgrade head, or name the right database with --url")),
+        .hint("run `alembic upgrade head`, or name the right database with --url")),
         _ => Err(Error::refused(format!(
             "\"{database}\" has several version tables: {}",
             enumerate(&found.iter().map(ToString::to_string).collect::<Vec<_>>())
@@ -140,11 +140,6 @@ pub fn check_at_head(graph: &Graph, rows: &[String], database: &str) -> Result<(
     let shown: Vec<String> = findings.iter().map(ToString::to_string).collect();
     Err(Error::refused(format!("\"{database}\" is not at the head: {}", enumerate(&shown)))
         .hint(first.next_step()))
-}
-
-/// The rows of a version table, for people.
-pub fn shown(rows: &[String]) -> String {
-    if rows.is_empty() { String::from("nothing") } else { enumerate(rows) }
 }
 
 /// A database that stands at a revision of the project which is not the newest.
