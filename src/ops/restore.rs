@@ -28,6 +28,7 @@ mod late;
 mod load;
 mod owners;
 mod preflight;
+pub mod preview;
 mod prove;
 mod references;
 mod revisions;

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
+use crate::ops::restore::preview::Replaced;
 use crate::ops::{restore, verify};
 use crate::pg::version_table;
 use crate::rules::alembic::graph::Graph;
@@ -83,6 +84,8 @@ pub struct Summary {
     pub parked: Option<String>,
     /// The version table.
     pub version: Version,
+    /// The tables whose rows would be replaced; none unless that was to be shown.
+    pub replaced: Option<Vec<Replaced>>,
     /// The restore of rows.
     pub data: Option<restore::Summary>,
     /// How long it took.
@@ -97,6 +100,10 @@ const NOTHING_CHANGED: &str = "nothing was changed: files, version table and row
 /// There is nothing to do. Whatever fails, files and version table are as they were, unless only the
 /// old folders could not be parked; the message says so, and if rows are not.
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
+    rollback(options, observer, interrupt).map_err(|error| options.sought.in_section(error))
+}
+
+fn rollback(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
     let begun = Instant::now();
     let nothing_changed = |error| interrupt.leaving(error, NOTHING_CHANGED);
     let plan = plan(options, observer, interrupt).map_err(nothing_changed)?;
@@ -161,6 +168,7 @@ fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Re
     }
     let Frame { missing, different } = files::frame(&old, &now);
     let (restored, graph) = restored(&old, &files, now.iter().chain(&missing))?;
+    let mut replaced = None;
     let (held, version) = match &options.connection {
         None => (None, Version::NotSeen),
         Some(connection) => {
@@ -168,6 +176,12 @@ fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Re
             let mut held = Held::take(connection, table, patience, options.dry_run, interrupt)?;
             let version =
                 database::decide(options, connection, &reader, &graph, &mut held, interrupt)?;
+            if options.dry_run && options.with_data {
+                let held = &mut held;
+                replaced = Some(database::would_replace(
+                    options, connection, &reader, held, observer, interrupt,
+                )?);
+            }
             (Some(held), version)
         }
     };
@@ -198,6 +212,7 @@ fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Re
         different,
         parked,
         version,
+        replaced,
         data: None,
         elapsed: Duration::ZERO,
     };

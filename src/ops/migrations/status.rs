@@ -1,13 +1,12 @@
 //! `pgark migrations status`: does the database stand where the files end.
 
-use super::gate::shown;
 use super::ledgers;
 use super::project::{self, AlembicProject, Sought};
 use crate::archive::manifest::Ledger;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::ledger::Tool;
-use crate::model::name::{QualifiedName, enumerate};
+use crate::model::name::{QualifiedName, enumerate, shown};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::pg::session::Purpose;

@@ -1,7 +1,7 @@
 //! `pgark migrations verify`: a checklist after a consolidation, against the archive of before it.
 
-use super::gate;
 use super::archived;
+use super::gate;
 use super::project::Sought;
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};

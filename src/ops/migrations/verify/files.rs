@@ -4,6 +4,7 @@ use super::{List, NOT_REACHED, Options};
 use crate::archive::hashing;
 use crate::archive::reader::ArchiveReader;
 use crate::error::Result;
+use crate::model::name::shown;
 use crate::ops::migrations::in_place::{self, InPlace};
 use crate::ops::migrations::project::AlembicProject;
 use crate::ops::migrations::{archived, gate, new_tree};
@@ -144,8 +145,8 @@ pub fn check_version(
     };
     let before = archived::ledger(reader, &table);
     let before = before.map(|ledger| ledger.revisions.clone()).unwrap_or_default();
-    let differs = (rows != before)
-        .then(|| format!("it says {}, and said {}", gate::shown(&rows), gate::shown(&before)));
+    let differs =
+        (rows != before).then(|| format!("it says {}, and said {}", shown(&rows), shown(&before)));
     list.add("version", differs.into_iter().collect());
     match graph {
         None => list.add("head", vec![String::from(NOT_KNOWN)]),
