@@ -245,27 +245,20 @@ fn other_files_of_the_project_come_back_where_they_are_gone_and_stay_where_they_
         .chain(&frame)
         .map(|path| root.join(path))
         .collect();
-    for number in 1.. {
+    let fails = |number: usize, step: &str| {
         let (run, came) = traced::faulty(&command, &paths, "renameat2", "error=EIO", number);
-        if !came {
-            assert!(number > 3, "{number}: {run:?}");
-            assert_eq!(run.expect_code(0).json()["added"], json!(frame));
-            break;
-        }
-        if run.code == 0 {
-            // The old folder could not be parked, and was: there is nothing after it.
-            continue;
-        }
-        if all.project.path().join(".pgark-swap.json").exists() {
-            // Parking failed: the next run ends it, and the files stay.
-            assert!(run.stdout.contains("run the same command again"), "{run:?}");
-            let next =
-                Run::from(all.project.command(&all.repo, &all.live, &arguments).output().unwrap());
-            assert_eq!(next.expect_code(0).json()["added"], json!([]));
-            break;
-        }
-        assert_eq!(all.project.files(), there, "{run:?}");
+        assert!(came && run.expect_code(1).stdout.contains(step), "{number}: {step}");
+    };
+    for (number, what) in [(1, "publish"), (2, "publish"), (3, "exchange")] {
+        let path = [frame[0], frame[1], VERSIONS][number - 1];
+        fails(number, &format!("cannot {what} {whole}/{path}"));
+        assert_eq!(all.project.files(), there, "{number}");
     }
+    // What comes after the exchange cannot take it back: the next run ends it, and the files stay.
+    fails(4, "run the same command again, which parks them");
+    assert!(root.join(".pgark-swap.json").exists());
+    assert_eq!(all.run(&arguments).expect_code(0).json()["added"], json!([]));
+    assert!(!root.join(".pgark-swap.json").exists());
     for (path, content) in &all.before {
         let kept = path.ends_with(".mako");
         assert_eq!(all.project.read(path).as_bytes() == content, !kept, "{path}");
