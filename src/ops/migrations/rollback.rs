@@ -6,7 +6,7 @@
 
 use super::gate::Held;
 use super::project::{AlembicProject, Sought};
-use super::{archived, consolidate, in_place, new_tree};
+use super::{archived, consolidate, consolidated, new_tree};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 mod database;
 mod files;
-mod whose;
+mod identity;
 
 /// What to roll back.
 pub struct Options {
@@ -149,18 +149,18 @@ fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Re
         database::check_rows(reader.manifest())?;
     }
     let archive = reader.manifest().name.clone();
-    let root = whose::root(&options.sought, &reader)?;
+    let root = identity::root(&options.sought, &reader)?;
     let lock = ProjectLock::take(&root)?;
     let old = archived::project(&reader, &root)?;
     let recovered = consolidate::recover(&lock, options.dry_run, observer)?;
 
     let now = files::present(&old)?;
-    let written = in_place::find(&now, &old.version_locations);
-    whose::check(&old, &archive, &now, &written)?;
+    let written = consolidated::find(&now, &old.version_locations);
+    identity::check(&old, &archive, &now, &written)?;
     let (files, carried) = files::together(&old, &now, &written);
     let same = files::is_same(&old, &now, &files);
     if !(same && recovered) {
-        in_place::check_before(&old, &archive, &written)?;
+        consolidated::check_before(&old, &archive, &written)?;
     }
     for changed in written.iter().filter(|written| !same && written.intact != Some(true)) {
         let path = &changed.file.path;
@@ -304,7 +304,7 @@ impl Prepared {
         {
             database::hold_again(held, rows)?;
         }
-        files::check_unchanged(old, now).map_err(|error| match summary.data {
+        files::check_revisions_unchanged(old, now).map_err(|error| match summary.data {
             Some(_) => error,
             None => error.hint("roll back again"),
         })

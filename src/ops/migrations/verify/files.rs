@@ -5,7 +5,7 @@ use crate::archive::hashing;
 use crate::archive::reader::ArchiveReader;
 use crate::error::Result;
 use crate::model::name::shown;
-use crate::ops::migrations::in_place::{self, InPlace};
+use crate::ops::migrations::consolidated::{self, Consolidated};
 use crate::ops::migrations::project::AlembicProject;
 use crate::ops::migrations::{archived, gate, new_tree};
 use crate::pg::catalog;
@@ -18,8 +18,8 @@ const NOT_KNOWN: &str = "what the migration files say is not known";
 
 /// Fails unless the archive is the one of before the consolidation.
 pub fn check_before(project: &AlembicProject, old: &AlembicProject, archive: &str) -> Result<()> {
-    let written = in_place::find(&project.files, &project.version_locations);
-    in_place::check_before(old, archive, &written)
+    let written = consolidated::find(&project.files, &project.version_locations);
+    consolidated::check_before(old, archive, &written)
 }
 
 /// Compares the project's files with the archive's, where these can be read.
@@ -30,7 +30,7 @@ pub fn check(list: &mut List<'_>, project: Option<&AlembicProject>, old: Option<
         }
         return;
     };
-    let written = in_place::find(&project.files, &project.version_locations);
+    let written = consolidated::find(&project.files, &project.version_locations);
     let mut changed = not_as_written(&written);
     changed.extend(old.iter().flat_map(|old| of_others(project, old, &written)));
     list.add("written", changed);
@@ -45,7 +45,7 @@ pub fn check(list: &mut List<'_>, project: Option<&AlembicProject>, old: Option<
 }
 
 /// What pgark has written and somebody has changed.
-fn not_as_written(written: &[InPlace<'_>]) -> Vec<String> {
+fn not_as_written(written: &[Consolidated<'_>]) -> Vec<String> {
     let changed = written.iter().filter(|written| written.intact == Some(false));
     changed
         .map(|written| format!("{} was changed after it was written", written.file.path))
@@ -56,7 +56,7 @@ fn not_as_written(written: &[InPlace<'_>]) -> Vec<String> {
 fn of_others(
     project: &AlembicProject,
     old: &AlembicProject,
-    written: &[InPlace<'_>],
+    written: &[Consolidated<'_>],
 ) -> Vec<String> {
     let content = |of: &AlembicProject, path: &str| of.file(path).map(|file| file.content.clone());
     let mut findings = Vec::new();
@@ -74,7 +74,11 @@ fn of_others(
 }
 
 /// Revisions of the archive that are neither there nor stood for.
-fn lost(project: &AlembicProject, old: &AlembicProject, written: &[InPlace<'_>]) -> Vec<String> {
+fn lost(
+    project: &AlembicProject,
+    old: &AlembicProject,
+    written: &[Consolidated<'_>],
+) -> Vec<String> {
     let intact = written.iter().filter(|written| written.intact == Some(true));
     let there: BTreeSet<&String> = intact
         .flat_map(|written| &written.stands_for)
