@@ -18,7 +18,7 @@ use crate::pg::version_table;
 use crate::rules::alembic::graph::Graph;
 use crate::store::project_files::{self, ProjectFile};
 use crate::store::tree_swap::{self, Added, Exchange, NewTree, ProjectLock, Staged};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use files::Frame;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -162,27 +162,27 @@ fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Re
     if !(same && recovered) {
         consolidated::check_before(&old, &archive, &written)?;
     }
+    let parks = if options.dry_run { "would be" } else { "is" };
     for changed in written.iter().filter(|written| !same && written.intact != Some(true)) {
         let path = &changed.file.path;
-        observer.warn(&format!("{path} was changed after pgark had written it; it is parked so"));
+        observer
+            .warn(&format!("{path} was changed after pgark had written it; it {parks} parked so"));
     }
     let Frame { missing, different } = files::frame(&old, &now);
     let (restored, graph) = restored(&old, &files, now.iter().chain(&missing))?;
-    let mut replaced = None;
-    let (held, version) = match &options.connection {
-        None => (None, Version::NotSeen),
+    let (held, version, replaced) = match &options.connection {
+        None => (None, Version::NotSeen, None),
         Some(connection) => {
-            let (table, patience) = (options.version_table.as_deref(), options.lock_timeout);
-            let mut held = Held::take(connection, table, patience, options.dry_run, interrupt)?;
+            let mut held = hold(options, connection, interrupt)?;
             let version =
                 database::decide(options, connection, &reader, &graph, &mut held, interrupt)?;
-            if options.dry_run && options.with_data {
-                let held = &mut held;
-                replaced = Some(database::would_replace(
-                    options, connection, &reader, held, observer, interrupt,
-                )?);
-            }
-            (Some(held), version)
+            let replaced = (options.dry_run && options.with_data)
+                .then(|| {
+                    let held = &mut held;
+                    database::would_replace(options, connection, &reader, held, observer, interrupt)
+                })
+                .transpose()?;
+            (Some(held), version, replaced)
         }
     };
     let changes_row = matches!(version, Version::Changed { .. });
@@ -191,18 +191,13 @@ fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Re
             "there is nothing to roll back: the files are those of {archive} already"
         )));
     }
-    let stamp = started.format("%Y%m%d-%H%M%S").to_string();
-    let parked = (!same).then(|| free_place(&old, &format!("rolled-back-{stamp}")));
-    let trees = match &parked {
-        Some(parked) => new_tree::swaps(&restored, &files, parked, None)?,
-        None => Vec::new(),
+    let (parked, trees) = match same {
+        true => (None, Vec::new()),
+        false => {
+            let (parked, trees) = exchange_of(&restored, &files, started)?;
+            (Some(parked), trees)
+        }
     };
-    if let Some(parked) = &parked {
-        // One that is gone is made anew.
-        let there = old.version_locations.iter();
-        let there = there.filter(|folder| project_files::has_folder(&old.root, folder));
-        tree_swap::check_parking(&old.root, parked, &there.cloned().collect::<Vec<_>>())?;
-    }
     let summary = Summary {
         dry_run: options.dry_run,
         archive,
@@ -217,6 +212,27 @@ fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Re
         elapsed: Duration::ZERO,
     };
     Ok(Plan { summary, lock, old, now, missing, trees, held })
+}
+
+fn hold(options: &Options, connection: &Connection, interrupt: &Interrupt) -> Result<Held> {
+    let (table, patience) = (options.version_table.as_deref(), options.lock_timeout);
+    Held::take(connection, table, patience, options.dry_run, interrupt)
+}
+
+/// Where the folders of revisions go, and those that take their place and hold `files`.
+fn exchange_of(
+    restored: &AlembicProject,
+    files: &[ProjectFile],
+    started: DateTime<Utc>,
+) -> Result<(String, Vec<NewTree>)> {
+    let stamp = started.format("%Y%m%d-%H%M%S");
+    let parked = free_place(restored, &format!("rolled-back-{stamp}"));
+    let trees = new_tree::swaps(restored, files, &parked, None)?;
+    // One that is gone is made anew.
+    let there = restored.version_locations.iter();
+    let there = there.filter(|folder| project_files::has_folder(&restored.root, folder));
+    tree_swap::check_parking(&restored.root, &parked, &there.cloned().collect::<Vec<_>>())?;
+    Ok((parked, trees))
 }
 
 /// The archive, verified.
