@@ -2,7 +2,7 @@
 
 use super::archived;
 use super::gate;
-use super::project::Sought;
+use super::project::{AlembicProject, Sought};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
@@ -166,15 +166,6 @@ fn check_all(
     let reader = ArchiveReader::open(&options.archive)?;
     let section = &options.sought.section;
     let mut list = List { checks: Vec::new(), skip: &options.skip, section };
-    observer.phase("verifying the archive", None);
-    let report = archives::check_file(
-        &options.archive,
-        None,
-        archives::Depth::Rows,
-        options.jobs,
-        observer,
-        interrupt,
-    )?;
     let (project, graph) = match gate::load(&options.sought, observer) {
         Ok(project) => {
             let graph = project.graph();
@@ -182,19 +173,7 @@ fn check_all(
         }
         Err(error) => (None, Err(error)),
     };
-    let mut findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
-    let old = match archived::project(&reader, Path::new(".")) {
-        Ok(old) => Some(old),
-        Err(error) => {
-            findings.push(list.told(&error));
-            None
-        }
-    };
-    if let (Some(project), Some(old)) = (&project, &old) {
-        let checked = files::check_before(project, old, &reader.manifest().name);
-        findings.extend(checked.err().map(|error| list.told(&error)));
-    }
-    list.add("archive", findings);
+    let old = check_archive(&mut list, options, &reader, project.as_ref(), observer, interrupt)?;
     let session = interrupt.open(&options.connection, None, Purpose::Catalog);
     let mut session = list.result("database", session)?;
 
@@ -222,6 +201,43 @@ fn check_names(skip: &[String]) -> Result<()> {
     let names: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
     Err(Error::new(Kind::Usage, format!("there is no check \"{name}\""))
         .hint(format!("the checks are {}", names.join(", "))))
+}
+
+/// Whether the archive is whole, and of before; and its project, where that can be read.
+fn check_archive(
+    list: &mut List<'_>,
+    options: &Options,
+    reader: &ArchiveReader,
+    project: Option<&AlembicProject>,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Option<AlembicProject>> {
+    observer.phase("verifying the archive", None);
+    let report = archives::check_file(
+        &options.archive,
+        None,
+        archives::Depth::Rows,
+        options.jobs,
+        observer,
+        interrupt,
+    )?;
+    let mut findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    let old = match archived::project(reader, Path::new(".")) {
+        Ok(old) => Some(old),
+        Err(error) => {
+            // What is damaged is among the findings.
+            if findings.is_empty() || error.kind() != Kind::Damaged {
+                findings.push(list.told(&error));
+            }
+            None
+        }
+    };
+    if let (Some(project), Some(old)) = (project, &old) {
+        let checked = files::check_before(project, old, &reader.manifest().name);
+        findings.extend(checked.err().map(|error| list.told(&error)));
+    }
+    list.add("archive", findings);
+    Ok(old)
 }
 
 fn check_database(

@@ -36,7 +36,7 @@ pub fn check(list: &mut List<'_>, project: Option<&AlembicProject>, old: Option<
     list.add("written", changed);
     let Some(old) = old else {
         for name in ["revisions", "hashes"] {
-            list.add(name, vec![String::from("the archive's files cannot be read")]);
+            list.add(name, vec![String::from("what the archive's files say is not known")]);
         }
         return;
     };
