@@ -65,6 +65,11 @@ pub fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
+/// What a list says, which may be nothing.
+pub fn shown(list: &[String]) -> String {
+    if list.is_empty() { String::from("nothing") } else { enumerate(list) }
+}
+
 /// One word of a POSIX shell, in quotes.
 pub fn shell_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))

@@ -135,7 +135,8 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     filter::warn_of_keys(&mut leader, &taken.tables, &taken.choices, observer)?;
     let bundle = migrations::project(&options.migrations, options.require_migrations, observer)?;
     let ledgers = migrations::ledgers(&mut leader, &taken.tables)?;
-    migrations::check(bundle.as_ref(), &ledgers, options.require_migrations, observer)?;
+    let (sought, required) = (&options.migrations, options.require_migrations);
+    migrations::check(bundle.as_ref(), &ledgers, sought, required, observer)?;
     let plan = plan::make(&taken.tables, &taken.choices, leader.facts.major());
     observer.detail(&format!(
         "{} tables of PostgreSQL {}, in {} pieces of work, by {} workers",

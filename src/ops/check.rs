@@ -159,8 +159,9 @@ fn migrations(
         Err(error) => return report.failed("migrations", &error),
     };
     let Some(ledgers) = ledgers else { return Ok(()) };
-    match backup::migrations::agreement(project.as_ref(), ledgers, options.require_migrations) {
-        Err(error) if options.require_migrations => report.failed("migrations", &error)?,
+    let (sought, required) = (&options.migrations, options.require_migrations);
+    match backup::migrations::agreement(project.as_ref(), ledgers, sought, required) {
+        Err(error) if required => report.failed("migrations", &error)?,
         Err(error) => {
             let (mend, hint) = advice(&error);
             let what = error.to_string();

@@ -3,8 +3,8 @@
 pub mod alembic;
 mod archived;
 pub mod consolidate;
+pub mod consolidated;
 mod gate;
-pub mod in_place;
 pub mod ledgers;
 pub mod new_tree;
 pub mod project;

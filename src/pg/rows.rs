@@ -31,6 +31,24 @@ pub fn has_rows(
         .map_err(|error| server(format!("cannot read table {table}"), error))
 }
 
+/// How many rows of a table meet `WHERE …`.
+pub fn count(
+    session: &mut Session,
+    table: &QualifiedName,
+    condition: Option<&Condition>,
+) -> Result<u64> {
+    let sql = format!(
+        "SELECT pg_catalog.count(*) FROM ONLY {} {}",
+        quote_qualified(table),
+        condition.map(Condition::clause).unwrap_or_default()
+    );
+    session
+        .client
+        .query_one(&sql, &[])
+        .map(|row| row.get::<_, i64>(0).unsigned_abs())
+        .map_err(|error| server(format!("cannot read table {table}"), error))
+}
+
 /// Columns that a row must give a value: NOT NULL, and neither default nor identity nor
 /// generation. With the table's OID.
 pub fn required_columns(client: &mut Client) -> Result<Vec<(u32, String)>> {

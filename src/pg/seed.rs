@@ -3,6 +3,7 @@
 use super::catalog::CatalogTable;
 use super::failure::server;
 use super::ident::{literal, quote, quote_qualified};
+use super::rows;
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::model::name::QualifiedName;
@@ -12,7 +13,7 @@ use crate::model::table::SequenceState;
 const TOGETHER: usize = 100;
 
 /// More rows than this are no seed of a schema.
-const MOST: i64 = 50_000;
+const MOST: u64 = 50_000;
 
 /// A function takes a hundred arguments, and a table has up to 1600 columns.
 const ARGUMENTS: usize = 90;
@@ -21,11 +22,8 @@ const ARGUMENTS: usize = 90;
 ///
 /// # Errors
 /// [`Refused`](crate::error::Kind::Refused) for very many, which go into no migration.
-pub fn count(session: &mut Session, name: &QualifiedName) -> Result<i64> {
-    let sql = format!("SELECT pg_catalog.count(*) FROM ONLY {}", quote_qualified(name));
-    let row = session.client.query_one(&sql, &[]);
-    let count: i64 =
-        row.map_err(|error| server(format!("cannot read table {name}"), error))?.get(0);
+pub fn count(session: &mut Session, name: &QualifiedName) -> Result<u64> {
+    let count = rows::count(session, name, None)?;
     match count > MOST {
         true => Err(Error::refused(format!(
             "table {name} has {count} rows, and no more than {MOST} go into a migration"

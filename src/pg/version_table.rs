@@ -180,15 +180,16 @@ pub fn change(session: &mut Session, table: &QualifiedName, from: &str, to: &str
     }
 }
 
-/// Databases of the server, but for the session's own and templates, and whether the role may connect
-/// to each.
+/// Databases of the server, but for the session's own, templates, and what a DROP has begun to remove,
+/// and whether the role may connect to each.
 pub fn other_databases(session: &mut Session) -> Result<Vec<(String, bool)>> {
     let rows = session
         .client
         .query(
             "SELECT datname::text, datallowconn AND pg_catalog.has_database_privilege(oid, 'CONNECT')
              FROM pg_catalog.pg_database
-             WHERE NOT datistemplate AND datname <> pg_catalog.current_database() ORDER BY 1",
+             WHERE NOT datistemplate AND datname <> pg_catalog.current_database()
+               AND datconnlimit <> -2 ORDER BY 1",
             &[],
         )
         .map_err(|error| server("cannot list the databases", error))?;

@@ -150,7 +150,7 @@ impl Bench {
 
     #[track_caller]
     fn no_leftovers(&self, what: &str) {
-        for (path, _) in self.project.files() {
+        for path in self.project.entries() {
             assert!(!path.contains("pgark-") && !path.contains("partial"), "{what}: {path}");
         }
     }

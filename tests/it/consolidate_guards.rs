@@ -3,8 +3,11 @@
 //! module's own.
 
 use crate::consolidate::assert_equal;
+use crate::crash::wait_for;
 use crate::harness::alembic::{Project, revision, url};
-use crate::harness::{Database, Repo, Run, pg_dump_schema};
+use crate::harness::{Database, Repo, Run, admin, pg_dump_schema};
+use std::process::Stdio;
+use std::time::Duration;
 
 fn two(prefix: &str, first: &str) -> Project {
     let (one, other) = (format!("{prefix}1"), format!("{prefix}2"));
@@ -55,6 +58,24 @@ fn what_is_meant_by_a_name_and_fits_into_a_migration_is_found_out_before_the_arc
 }
 
 #[test]
+fn an_alembic_that_cannot_run_can_be_done_without_where_the_live_database_is_the_truth() {
+    let project = two("ga", "op.execute('CREATE TABLE a (x int)')");
+    let (repo, live) = (Repo::new(), Database::empty());
+    project.alembic(&live, &["upgrade", "head"]);
+    let env = project.read("migrations/env.py");
+    project.write("migrations/env.py", &format!("import app_of_the_container\n{env}"));
+    let consolidate = ["consolidate", "--dry-run"];
+    let run = project.run(&repo, &live, &consolidate).expect_code(1);
+    assert!(!run.stderr.contains("--no-alembic"), "{run:?}");
+    let live_reference = [&consolidate[..], &["--reference", "live"]].concat();
+    project
+        .run(&repo, &live, &live_reference)
+        .expect_code(1)
+        .says(&["app_of_the_container", "--no-alembic"]);
+    project.run(&repo, &live, &[&live_reference[..], &["--no-alembic"]].concat()).expect_code(0);
+}
+
+#[test]
 fn scratch_databases_that_cannot_be_dropped_are_named() {
     let project = two("sl", "op.execute('CREATE TABLE a (x int)')");
     let (repo, live) = (Repo::new(), Database::empty());
@@ -73,6 +94,26 @@ fn scratch_databases_that_cannot_be_dropped_are_named() {
         live.execute(&format!("ALTER DATABASE {name} IS_TEMPLATE false"));
         live.execute(&format!("DROP DATABASE {name}"));
     }
+}
+
+#[test]
+fn a_database_that_is_dropped_while_it_is_looked_into_is_not_missed() {
+    let project = two("gx", "op.execute('CREATE TABLE a (x int)')");
+    let (repo, live, other) = (Repo::new(), Database::empty(), Database::empty());
+    project.alembic(&live, &["upgrade", "head"]);
+    project.alembic(&other, &["upgrade", "gx1"]);
+    let mut holder = other.client();
+    holder.batch_execute("BEGIN; LOCK TABLE alembic_version").unwrap();
+    let mut command = project.command(&repo, &live, &["consolidate", "--dry-run", "--json"]);
+    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let waits = format!(
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = '{}' AND wait_event_type = 'Lock'",
+        other.name
+    );
+    wait_for(&live, &waits, "true", Duration::from_secs(30));
+    admin(&format!("DROP DATABASE {} WITH (FORCE)", other.name));
+    let run = Run::from(run.wait_with_output().unwrap()).expect_code(0);
+    assert!(!run.stdout.contains(&other.name) && !run.stderr.contains(&other.name), "{run:?}");
 }
 
 #[test]

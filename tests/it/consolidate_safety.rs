@@ -253,6 +253,27 @@ fn what_is_printed_for_databases_that_are_behind_works_as_it_is_printed() {
         .run(&repo, &behind, &[&["consolidate"], &section[..]].concat())
         .expect_code(15)
         .says(&["`alembic -n tenants upgrade head`"]);
+    let without = Database::empty();
+    let archive = repo.backup(&behind, &["--no-migrations"]);
+    let (archive, root) = (archive.to_str().unwrap(), project.path().to_str().unwrap());
+    let named = [&["--migrations", root], &section[..]].concat();
+    let next = ["`alembic -n tenants upgrade head`"];
+    for database in [&behind, &without] {
+        project
+            .run(&repo, database, &[&["consolidate"], &section[..]].concat())
+            .expect_code(15)
+            .says(&next);
+    }
+    let url = behind.url();
+    let backup = [&["backup", "--require-migrations", "--url", &url], &named[..]].concat();
+    repo.run(&backup).expect_code(4).says(&next);
+    let url = without.url();
+    repo.run(&[&["restore", archive, "--url", &url], &named[..]].concat())
+        .expect_code(15)
+        .says(&next);
+    let verify = [&["verify", archive, "--skip", "rows,digests"], &section[..]].concat();
+    let verified = project.run(&repo, &behind, &verify).expect_code(4);
+    assert!(verified.stdout.contains(next[0]), "{verified:?}");
     let arguments = [&["consolidate", "--park", "old files", "--json"], &section[..]].concat();
     let summary = project.run(&repo, &live, &arguments).expect_code(0).json();
     let name = format!("\"{}\"", behind.name);

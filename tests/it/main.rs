@@ -91,6 +91,7 @@ mod restore;
 mod roles;
 /// Whose archive a rollback takes, and what it may change.
 mod rollback_guards;
+mod rollback_rows;
 /// The main job: back up, verify, restore, compare.
 mod round_trip;
 /// Schemas compared, property by property.

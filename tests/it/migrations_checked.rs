@@ -2,6 +2,7 @@
 //! old files come back byte for byte.
 
 use crate::harness::alembic::{Project, revision};
+use crate::harness::archive::Parts;
 use crate::harness::{Database, Repo, pg_dump_schema};
 use serde_json::{Value, json};
 
@@ -33,7 +34,13 @@ impl Consolidated {
     /// The checks that are not good, by `verify` with more arguments.
     #[track_caller]
     fn crosses(&self, more: &[&str]) -> Vec<String> {
-        let mut arguments = vec!["verify", &self.archive, "--json"];
+        self.crosses_against(&self.archive, more)
+    }
+
+    /// The same against another archive.
+    #[track_caller]
+    fn crosses_against(&self, archive: &str, more: &[&str]) -> Vec<String> {
+        let mut arguments = vec!["verify", archive, "--json"];
         arguments.extend(more);
         let run = self.project.run(&self.repo, &self.live, &arguments);
         let result = run.json();
@@ -156,6 +163,39 @@ fn every_kind_of_damage_is_a_cross_where_it_belongs() {
     std::fs::remove_file(all.project.path().join(written)).unwrap();
     let crosses = all.crosses(&quick);
     assert!(crosses.contains(&String::from("revisions")), "{crosses:?}");
+}
+
+#[test]
+fn an_archive_without_usable_files_is_a_cross_and_the_list_goes_on() {
+    let all = Consolidated::fintrack();
+    let nightly = all.repo.backup(&all.live, &["--no-migrations", "--name", "nightly"]);
+    let mut parts = Parts::of(&std::fs::read(&all.archive).unwrap());
+    parts.content("migrations/env.py")[0] ^= 1;
+    let damaged = all.repo.path().join("damaged.tar");
+    #[allow(clippy::disallowed_methods, reason = "the test's own file")]
+    std::fs::write(&damaged, parts.bytes()).unwrap();
+    for archive in [nightly, damaged] {
+        let archive = archive.to_str().unwrap();
+        assert_eq!(
+            all.crosses_against(archive, &[]),
+            ["archive", "revisions", "hashes"],
+            "{archive}"
+        );
+        let run = all.project.run(&all.repo, &all.live, &["verify", archive]).expect_code(4);
+        let why = match archive.contains("damaged") {
+            true => "migrations/env.py",
+            false => "holds no migration project",
+        };
+        assert_eq!(run.stdout.matches(why).count(), 1, "{run:?}");
+        assert!(run.stdout.contains("✓ digests"), "{run:?}");
+    }
+    // Broken files leave nothing out, either.
+    let broken = "migrations/versions/broken.py";
+    all.project.write(broken, "revision = 'x'\ndown_revision = 'gone'\n");
+    assert_eq!(all.crosses(&["--skip", "rows,digests"]), ["files", "head"]);
+    let result = all.project.run(&all.repo, &all.live, &["verify", "--json"]).json();
+    let shown = ["good", "bad", "skipped"].map(|state| checks(&result, state).len());
+    assert_eq!(shown, [18, 2, 0]);
 }
 
 #[test]

@@ -2,20 +2,17 @@
 //! changed after it. Ids, where they are long, are this module's own.
 
 use crate::consolidate_safety::two_folders;
-use crate::crash::wait_for;
 use crate::harness::alembic::{Project, revision};
 use crate::harness::server::{Server, Setup};
 use crate::harness::{Database, Repo, Run, admin, role, traced};
 use crate::migrations_checked::Consolidated;
 use serde_json::{Value, json};
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 
-const VERSIONS: &str = "migrations/versions";
+pub const VERSIONS: &str = "migrations/versions";
 
 /// A project of two revisions, which make two tables, and its database.
-fn applied(one: &str, other: &str) -> (Project, Database) {
+pub fn applied(one: &str, other: &str) -> (Project, Database) {
     let second = revision(other, &format!("'{one}'"), "op.execute('CREATE TABLE b (x int)')");
     let project = Project::of(&[
         (
@@ -30,7 +27,7 @@ fn applied(one: &str, other: &str) -> (Project, Database) {
     (project, live)
 }
 
-fn consolidated(one: &str, other: &str) -> Consolidated {
+pub fn consolidated(one: &str, other: &str) -> Consolidated {
     let (project, live) = applied(one, other);
     Consolidated::of(project, live)
 }
@@ -47,8 +44,28 @@ fn nightly(all: &Consolidated) -> String {
 }
 
 impl Consolidated {
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub fn run(&self, arguments: &[&str]) -> Run {
         self.project.run(&self.repo, &self.live, arguments)
+    }
+}
+
+#[test]
+fn a_version_row_is_never_set_to_what_no_file_of_the_archive_says() {
+    let (project, live) = applied("5f1600000001", "5f1600000002");
+    let repo = Repo::new();
+    live.execute("UPDATE alembic_version SET version_num = 'stray'");
+    let archive = repo.backup(&live, &["--migrations", project.path().to_str().unwrap()]);
+    let archive = archive.to_str().unwrap();
+    let rows = || live.one("SELECT version_num FROM alembic_version");
+    for (row, more) in [("gone", &[][..]), ("stray", &["--with-data"])] {
+        live.execute(&format!("UPDATE alembic_version SET version_num = '{row}'"));
+        let arguments = [&["rollback", archive], more].concat();
+        project.run(&repo, &live, &arguments).expect_code(15).says(&[
+            "says stray",
+            "in none of its files",
+            "nothing was changed",
+        ]);
+        assert_eq!(rows(), row);
     }
 }
 
@@ -228,27 +245,20 @@ fn other_files_of_the_project_come_back_where_they_are_gone_and_stay_where_they_
         .chain(&frame)
         .map(|path| root.join(path))
         .collect();
-    for number in 1.. {
+    let fails = |number: usize, step: &str| {
         let (run, came) = traced::faulty(&command, &paths, "renameat2", "error=EIO", number);
-        if !came {
-            assert!(number > 3, "{number}: {run:?}");
-            assert_eq!(run.expect_code(0).json()["added"], json!(frame));
-            break;
-        }
-        if run.code == 0 {
-            // The old folder could not be parked, and was: there is nothing after it.
-            continue;
-        }
-        if all.project.path().join(".pgark-swap.json").exists() {
-            // Parking failed: the next run ends it, and the files stay.
-            assert!(run.stdout.contains("run the same command again"), "{run:?}");
-            let next =
-                Run::from(all.project.command(&all.repo, &all.live, &arguments).output().unwrap());
-            assert_eq!(next.expect_code(0).json()["added"], json!([]));
-            break;
-        }
-        assert_eq!(all.project.files(), there, "{run:?}");
+        assert!(came && run.expect_code(1).stdout.contains(step), "{number}: {step}");
+    };
+    for (number, what) in [(1, "publish"), (2, "publish"), (3, "exchange")] {
+        let path = [frame[0], frame[1], VERSIONS][number - 1];
+        fails(number, &format!("cannot {what} {whole}/{path}"));
+        assert_eq!(all.project.files(), there, "{number}");
     }
+    // What comes after the exchange cannot take it back: the next run ends it, and the files stay.
+    fails(4, "run the same command again, which parks them");
+    assert!(root.join(".pgark-swap.json").exists());
+    assert_eq!(all.run(&arguments).expect_code(0).json()["added"], json!([]));
+    assert!(!root.join(".pgark-swap.json").exists());
     for (path, content) in &all.before {
         let kept = path.ends_with(".mako");
         assert_eq!(all.project.read(path).as_bytes() == content, !kept, "{path}");
@@ -308,85 +318,6 @@ fn a_lost_seal_is_a_cross_and_ends_of_lines_are_not() {
 }
 
 #[test]
-fn what_stands_in_the_way_of_rows_is_named_and_rows_that_are_back_are_spoken_of() {
-    let all = consolidated("5f0f00000001", "5f0f00000002");
-    all.project.write(
-        &format!("{VERSIONS}/c.py"),
-        &revision("5f0f00000003", "'5f0f00000002'", "op.execute('CREATE TABLE c (x int)')"),
-    );
-    all.project.alembic(&all.live, &["upgrade", "head"]);
-    let run = all.run(&["rollback", "--with-data"]).expect_code(15);
-    assert!(!run.stderr.contains("--allow-revision-mismatch"), "{run:?}");
-    let run =
-        run.says(&["says 5f0f00000003, and 5f0f00000002 in the archive", "alembic downgrade"]);
-    assert!(!run.stderr.contains("\n  because"), "{run:?}");
-    std::fs::remove_file(all.project.path().join(VERSIONS).join("c.py")).unwrap();
-    all.live.execute("DROP TABLE c; UPDATE alembic_version SET version_num = '5f0f00000002'; INSERT INTO a VALUES (1)");
-    let there = all.project.files();
-    let whole = all.project.path().to_str().unwrap();
-    let arguments = ["rollback", "--with-data", "--migrations", whole];
-    let command = all.project.command(&all.repo, &all.live, &arguments);
-    let paths = [
-        all.project.path().join(VERSIONS),
-        all.project.path().join("migrations/.versions.pgark-new"),
-    ];
-    let (run, came) = traced::faulty(&command, &paths, "renameat2", "error=EIO", 1);
-    assert!(came, "{run:?}");
-    assert_ne!(run.code, 0);
-    run.says(&[
-        "came back, committed and proved, and the files did not",
-        "roll back again without --with-data",
-    ]);
-    assert_eq!(all.live.one("SELECT count(*) FROM a"), "0");
-    assert_eq!(all.project.files(), there);
-}
-
-#[test]
-fn rows_of_a_part_do_not_take_the_place_of_all() {
-    let (project, live) = applied("5f1400000001", "5f1400000002");
-    live.execute("INSERT INTO a VALUES (1), (2)");
-    let repo = Repo::new();
-    let root = project.path().to_str().unwrap();
-    for part in [["--where", "a=x > 1"], ["--exclude-data", "a"], ["--table", "alembic_version"]] {
-        let archive = repo.backup(&live, &[&["--migrations", root][..], &part].concat());
-        let archive = archive.to_str().unwrap();
-        for dry in [
-            &["rollback", archive, "--with-data", "--dry-run"][..],
-            &["rollback", archive, "--with-data"],
-        ] {
-            project.run(&repo, &live, dry).expect_code(15).says(&[
-                "holds a part of its database",
-                "pgark restore --data-only --on-existing truncate",
-            ]);
-        }
-        assert_eq!(live.one("SELECT count(*) FROM a"), "2");
-    }
-}
-
-#[test]
-fn a_materialized_view_that_is_not_filled_anew_is_named() {
-    role("rg_guest", "");
-    let (project, live) = applied("5f1500000001", "5f1500000002");
-    live.execute(
-        "CREATE MATERIALIZED VIEW va AS SELECT count(*) FROM a;
-         GRANT ALL ON a, b, alembic_version TO rg_guest",
-    );
-    let (repo, root) = (Repo::new(), project.path().to_str().unwrap());
-    let archive = repo.backup(&live, &["--migrations", root]);
-    let run = |more: &[&str]| {
-        let arguments = [&["rollback", archive.to_str().unwrap(), "--with-data"], more].concat();
-        let mut command = project.command_as("rg_guest", &repo, &live, &arguments);
-        Run::from(command.output().unwrap()).expect_code(3)
-    };
-    let named = ["--allow-other-database", live.name.as_str()];
-    let text = run(&named).stdout;
-    assert!(text.contains("not filled anew: public.va"), "{text}");
-    let summary = run(&[named[0], named[1], "--json"]).json();
-    assert_eq!(summary["stale_materialized_views"], json!(["public.va"]));
-    assert_eq!(summary["exit_code"], 3);
-}
-
-#[test]
 fn what_cannot_be_exchanged_is_said_before_rows_come_back() {
     let (project, repo, live) = (two_folders("rg"), Repo::new(), Database::empty());
     project.alembic(&live, &["upgrade", "head"]);
@@ -403,38 +334,6 @@ fn what_cannot_be_exchanged_is_said_before_rows_come_back() {
         run.says(&["one is a symbolic link, which cannot be exchanged"]);
     }
     assert_eq!(live.one("SELECT count(*) FROM a"), "1");
-}
-
-#[test]
-fn what_changes_while_rows_are_loaded_is_seen_before_the_folders_are_exchanged() {
-    let all = consolidated("5f1100000001", "5f1100000002");
-    // The load leaves a version table alone that says what the archive's does.
-    let with_rows_held_up = |meanwhile: &dyn Fn()| {
-        let mut holder = all.live.client();
-        holder.batch_execute("BEGIN; LOCK TABLE b IN ACCESS SHARE MODE").unwrap();
-        let mut command = all.project.command(&all.repo, &all.live, &["rollback", "--with-data"]);
-        let rollback = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let waiting = "SELECT count(*) > 0 FROM pg_locks JOIN pg_database d ON d.oid = database
-            WHERE datname = 'DATABASE' AND NOT granted";
-        wait_for(&all.live, waiting, "true", Duration::from_secs(30));
-        meanwhile();
-        holder.batch_execute("COMMIT").unwrap();
-        let run = Run::from(rollback.wait_with_output().unwrap()).expect_code(15);
-        run.says(&["came back, committed and proved", "roll back again without --with-data"])
-    };
-    let there = all.project.files();
-    let run = with_rows_held_up(&|| {
-        all.live.execute("UPDATE alembic_version SET version_num = 'later'");
-    });
-    run.says(&["the version table says later", "and said 5f1100000002"]);
-    assert_eq!(all.project.files(), there);
-    all.live.execute("UPDATE alembic_version SET version_num = '5f1100000002'");
-    let newer = revision("5f1100000003", "'5f1100000002'", "pass");
-    let run = with_rows_held_up(&|| all.project.write(&format!("{VERSIONS}/c.py"), &newer));
-    run.says(&["migrations/versions/c.py"]);
-    assert_eq!(all.project.paths(VERSIONS).len(), 3);
-    let summary = all.run(&["rollback", "--json"]).expect_code(0).json();
-    assert_eq!(summary["carried"], json!([format!("{VERSIONS}/c.py")]));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{print_json, to_stdout, took};
 use crate::cli::exit::ExitCode;
 use crate::error::Result;
-use crate::model::name::Printable;
+use crate::model::name::{Printable, counted, shown};
 use crate::ops::migrations::rollback::{Summary, Version};
 use crate::ops::migrations::verify::{Check, State};
 use serde_json::{Value, json};
@@ -85,6 +85,11 @@ pub fn rollback(summary: &Summary, code: ExitCode, as_json: bool, quiet: bool) -
             "different": summary.different,
             "parked": summary.parked,
             "version": version,
+            "rows_to_replace": summary.replaced.as_ref().map(|tables| tables.iter().map(|table| json!({
+                "table": table.table.to_string(),
+                "now": table.now,
+                "archived": table.archived,
+            })).collect::<Vec<_>>()),
             "rows_restored": summary.data.as_ref().map(|data| data.rows),
             "stale_materialized_views": summary.data.as_ref().map(|data| &data.stale),
             "seconds": summary.elapsed.as_secs_f64(),
@@ -93,41 +98,82 @@ pub fn rollback(summary: &Summary, code: ExitCode, as_json: bool, quiet: bool) -
     if quiet {
         return Ok(());
     }
-    let mut lines = Vec::new();
-    match &summary.parked {
-        Some(parked) => {
-            let done = if summary.dry_run { "would bring back" } else { "brought back" };
-            lines.push(format!("{done} {} revisions of {}", summary.revisions, summary.archive));
-            lines.push(format!("what was there: {parked}"));
-        }
-        None => lines.push(format!("the files are those of {} already", summary.archive)),
-    }
-    lines
-        .extend(summary.carried.iter().map(|path| format!("newer, and kept: {}", Printable(path))));
-    let came_back = if summary.dry_run { "would come back" } else { "came back" };
-    lines.extend(
-        summary.added.iter().map(|path| format!("gone, and {came_back}: {}", Printable(path))),
-    );
-    lines.extend(
-        summary
-            .different
-            .iter()
-            .map(|path| format!("not the archive's, and left as it is: {}", Printable(path))),
-    );
-    lines.push(match &summary.version {
-        Version::NotSeen => String::from("no database was looked at"),
-        Version::Kept(rows) => {
-            format!("the version table says {}, which the files know", rows.join(", "))
-        }
-        Version::Changed { from, to } => format!("the version table's one row: {from} → {to}"),
-    });
-    if let Some(data) = &summary.data {
-        lines.push(format!("{} rows of {} tables came back, proved", data.rows, data.tables));
-        lines.extend(data.stale.iter().map(|view| format!("not filled anew: {}", Printable(view))));
-    }
+    let mut lines = match summary.dry_run {
+        true => foretold(summary),
+        false => done(summary),
+    };
     lines.push(match summary.dry_run {
         true => format!("a dry run: nothing was written, {}", took(summary.elapsed)),
         false => took(summary.elapsed),
     });
     to_stdout(&lines.join("\n"))
+}
+
+/// What a rollback did.
+fn done(summary: &Summary) -> Vec<String> {
+    let mut lines = match &summary.parked {
+        Some(parked) => vec![
+            format!("brought back {} revisions of {}", summary.revisions, summary.archive),
+            format!("what was there: {parked}"),
+        ],
+        None => vec![already(summary)],
+    };
+    lines.extend(each("newer, and kept", &summary.carried));
+    lines.extend(each("gone, and came back", &summary.added));
+    lines.extend(each("not the archive's, and left as it is", &summary.different));
+    lines.push(match &summary.version {
+        Version::NotSeen => String::from(NO_DATABASE),
+        Version::Kept(rows) => {
+            format!("the version table says {}, which the files know", shown(rows))
+        }
+        Version::Changed { from, to } => format!("the version table's one row: {from} → {to}"),
+    });
+    if let Some(data) = &summary.data {
+        lines.push(format!("{} rows of {} tables came back, proved", data.rows, data.tables));
+        lines.extend(each("not filled anew", &data.stale));
+    }
+    lines
+}
+
+/// What a rollback would do.
+fn foretold(summary: &Summary) -> Vec<String> {
+    let mut lines = match &summary.parked {
+        Some(parked) => vec![
+            format!("would bring back {} revisions of {}", summary.revisions, summary.archive),
+            format!("what is there would be parked: {parked}"),
+        ],
+        None => vec![already(summary)],
+    };
+    lines.extend(each("newer, and would be kept", &summary.carried));
+    lines.extend(each("gone, and would come back", &summary.added));
+    lines.extend(each("not the archive's, and would be left as it is", &summary.different));
+    lines.push(match &summary.version {
+        Version::NotSeen => String::from(NO_DATABASE),
+        Version::Kept(rows) => {
+            format!("the version table would stay as it is: {}", shown(rows))
+        }
+        Version::Changed { from, to } => {
+            format!("the version table's one row would change: {from} → {to}")
+        }
+    });
+    if let Some(replaced) = &summary.replaced {
+        let tables = counted(replaced.len(), "table");
+        lines.push(format!("all rows of {tables} would be replaced by the archive's:"));
+        lines.extend(replaced.iter().map(|table| {
+            let now = counted(usize::try_from(table.now).unwrap_or(usize::MAX), "row");
+            format!("  {}: {now} now, {} in the archive", table.table, table.archived)
+        }));
+    }
+    lines
+}
+
+const NO_DATABASE: &str = "no database was looked at";
+
+fn already(summary: &Summary) -> String {
+    format!("the files are those of {} already", summary.archive)
+}
+
+fn each<'a>(what: &str, names: &'a [String]) -> impl Iterator<Item = String> + use<'a> {
+    let what = what.to_owned();
+    names.iter().map(move |name| format!("{what}: {}", Printable(name)))
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::locate;
 use crate::ops::migrations::consolidate::{self, Runner};
-use crate::ops::migrations::{in_place, rollback, scratch, status, verify};
+use crate::ops::migrations::{consolidated, rollback, scratch, status, verify};
 use crate::ops::restore;
 use crate::rules::pattern::Pattern;
 use crate::rules::secrets;
@@ -75,7 +75,7 @@ fn archive(
 ) -> Result<PathBuf> {
     match named {
         Some(named) => locate::archive(named, &common.repo, person.as_ref()),
-        None => in_place::archive(&project.sought(), &common.repo),
+        None => consolidated::archive(&project.sought(), &common.repo),
     }
 }
 

@@ -95,10 +95,12 @@ pub fn ledgers(session: &mut Session, tables: &[CatalogTable]) -> Result<Vec<Led
 pub fn agreement(
     project: Option<&AlembicProject>,
     ledgers: &[Ledger],
+    sought: &Sought,
     required: bool,
 ) -> Result<()> {
     match project {
-        Some(project) => status::check_agreement(&project.graph()?, ledgers, "the database"),
+        Some(project) => status::check_agreement(&project.graph()?, ledgers, "the database")
+            .map_err(|error| sought.in_section(error)),
         None if required => Err(Error::new(Kind::NotFound, "no migration project was found")
             .hint("name its folder with --migrations DIR, or leave --require-migrations out")),
         None => Ok(()),
@@ -109,10 +111,11 @@ pub fn agreement(
 pub fn check(
     project: Option<&AlembicProject>,
     ledgers: &[Ledger],
+    sought: &Sought,
     required: bool,
     observer: &dyn Observer,
 ) -> Result<()> {
-    match agreement(project, ledgers, required) {
+    match agreement(project, ledgers, sought, required) {
         Err(error) if required => Err(error.while_doing("nothing was backed up")),
         Err(error) => {
             observer.warn(&format!(

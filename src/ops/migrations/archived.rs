@@ -4,6 +4,7 @@ use super::project::AlembicProject;
 use crate::archive::manifest::{Ledger, MigrationBundle};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
+use crate::model::ledger::Tool;
 use crate::model::name::QualifiedName;
 use crate::rules::alembic::revision_file::{self, RevisionFile, Unreadable};
 use crate::store::project_files::ProjectFile;
@@ -63,5 +64,5 @@ pub fn revisions(
 /// What the archive says of a version table of its database.
 pub fn ledger<'a>(reader: &'a ArchiveReader, table: &QualifiedName) -> Option<&'a Ledger> {
     let ledgers = &reader.manifest().ledgers;
-    ledgers.iter().find(|ledger| ledger.tool == "alembic" && ledger.table == *table)
+    ledgers.iter().find(|ledger| ledger.tool == Tool::Alembic.name() && ledger.table == *table)
 }

@@ -187,7 +187,9 @@ struct Proved {
 /// # Errors
 /// Whatever fails, the project's files and the database are as they were.
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
-    interrupt.explain(consolidate(options, observer, interrupt))
+    interrupt
+        .explain(consolidate(options, observer, interrupt))
+        .map_err(|error| options.sought.in_section(error))
 }
 
 fn consolidate(
@@ -218,8 +220,7 @@ fn consolidate(
     )?;
     let database = held.session.facts.database.clone();
     let rows = held.rows()?;
-    gate::check_at_head(&graph, &rows, &database)
-        .map_err(|error| checks::in_section(error, &options.sought.section))?;
+    gate::check_at_head(&graph, &rows, &database)?;
     let others = gate::others(&mut held, &options.connection, &options.also, &graph, observer)?;
     checks::check_version_tables(&held, &others, options)?;
     let seeded = Seeded::find(options, &held)?;

@@ -10,7 +10,7 @@ use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::version_table::{self, Hold};
-use crate::pg::{catalog, database, target};
+use crate::pg::{catalog, database, failure, target};
 use crate::rules::alembic::graph::Graph;
 use crate::rules::alembic::position;
 use crate::rules::selection::nearest;
@@ -71,7 +71,7 @@ pub fn version_table(session: &mut Session, named: Option<&str>) -> Result<Quali
         0 => Err(Error::refused(format!(
             "\"{database}\" has no version table: no migration was ever applied to it by Alembic"
         ))
-        .hint("run alembic upgrade head, or name the right database with --url")),
+        .hint("run `alembic upgrade head`, or name the right database with --url")),
         _ => Err(Error::refused(format!(
             "\"{database}\" has several version tables: {}",
             enumerate(&found.iter().map(ToString::to_string).collect::<Vec<_>>())
@@ -194,8 +194,7 @@ pub fn others(
     for (name, may_connect) in databases {
         let looked = match may_connect {
             false => Err(Error::refused("the role may not connect to it")),
-            true => Session::open(connection, Some(&name), Purpose::Catalog)
-                .and_then(|mut session| look(&mut session, &format!("\"{name}\""), graph)),
+            true => look_into(connection, &name, graph),
         };
         match looked {
             Ok(found) => others.behind.extend(found),
@@ -215,6 +214,19 @@ pub fn others(
         others.behind.extend(look(&mut session, name, graph)?);
     }
     Ok(others)
+}
+
+/// Looks into a database. Where the session is ended, somebody may be about to drop the database, which
+/// a new session waits for: so it is tried once more.
+fn look_into(connection: &Connection, name: &str, graph: &Graph) -> Result<Vec<Behind>> {
+    let once = || {
+        let mut session = Session::open(connection, Some(name), Purpose::Catalog)?;
+        look(&mut session, &format!("\"{name}\""), graph)
+    };
+    match once() {
+        Err(error) if failure::is_of_ended_session(&error) => once(),
+        looked => looked,
+    }
 }
 
 fn look(session: &mut Session, name: &str, graph: &Graph) -> Result<Vec<Behind>> {

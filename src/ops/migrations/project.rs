@@ -5,6 +5,7 @@ use crate::model::name::enumerate;
 use crate::ops::observer::Observer;
 use crate::rules::alembic::config::{self, AlembicConfig, Location};
 use crate::rules::alembic::graph::Graph;
+use crate::rules::alembic::position;
 use crate::rules::alembic::revision_file::{self, RevisionFile, Unreadable};
 use crate::rules::secrets;
 use crate::store::project_files::{self, ProjectFile};
@@ -39,6 +40,16 @@ pub struct Sought {
 impl Default for Sought {
     fn default() -> Self {
         Self { place: Place::Find, section: String::from("alembic") }
+    }
+}
+
+impl Sought {
+    /// The same failure with what is to be typed for this section of the ini file.
+    pub fn in_section(&self, error: Error) -> Error {
+        match error.next_step().map(|next| position::in_section(next, &self.section)) {
+            Some(next) => error.hint(next),
+            None => error,
+        }
     }
 }
 

@@ -6,25 +6,26 @@
 
 use super::gate::Held;
 use super::project::{AlembicProject, Sought};
-use super::{archived, consolidate, in_place, new_tree};
+use super::{archived, consolidate, consolidated, new_tree};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
+use crate::ops::restore::preview::Replaced;
 use crate::ops::{restore, verify};
 use crate::pg::version_table;
 use crate::rules::alembic::graph::Graph;
 use crate::store::project_files::{self, ProjectFile};
 use crate::store::tree_swap::{self, Added, Exchange, NewTree, ProjectLock, Staged};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use files::Frame;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 mod database;
 mod files;
-mod whose;
+mod identity;
 
 /// What to roll back.
 pub struct Options {
@@ -83,6 +84,8 @@ pub struct Summary {
     pub parked: Option<String>,
     /// The version table.
     pub version: Version,
+    /// The tables whose rows would be replaced; none unless that was to be shown.
+    pub replaced: Option<Vec<Replaced>>,
     /// The restore of rows.
     pub data: Option<restore::Summary>,
     /// How long it took.
@@ -97,6 +100,10 @@ const NOTHING_CHANGED: &str = "nothing was changed: files, version table and row
 /// There is nothing to do. Whatever fails, files and version table are as they were, unless only the
 /// old folders could not be parked; the message says so, and if rows are not.
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
+    rollback(options, observer, interrupt).map_err(|error| options.sought.in_section(error))
+}
+
+fn rollback(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
     let begun = Instant::now();
     let nothing_changed = |error| interrupt.leaving(error, NOTHING_CHANGED);
     let plan = plan(options, observer, interrupt).map_err(nothing_changed)?;
@@ -142,33 +149,40 @@ fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Re
         database::check_rows(reader.manifest())?;
     }
     let archive = reader.manifest().name.clone();
-    let root = whose::root(&options.sought, &reader)?;
+    let root = identity::root(&options.sought, &reader)?;
     let lock = ProjectLock::take(&root)?;
     let old = archived::project(&reader, &root)?;
     let recovered = consolidate::recover(&lock, options.dry_run, observer)?;
 
     let now = files::present(&old)?;
-    let written = in_place::find(&now, &old.version_locations);
-    whose::check(&old, &archive, &now, &written)?;
+    let written = consolidated::find(&now, &old.version_locations);
+    identity::check(&old, &archive, &now, &written)?;
     let (files, carried) = files::together(&old, &now, &written);
     let same = files::is_same(&old, &now, &files);
     if !(same && recovered) {
-        in_place::check_before(&old, &archive, &written)?;
+        consolidated::check_before(&old, &archive, &written)?;
     }
+    let parks = if options.dry_run { "would be" } else { "is" };
     for changed in written.iter().filter(|written| !same && written.intact != Some(true)) {
         let path = &changed.file.path;
-        observer.warn(&format!("{path} was changed after pgark had written it; it is parked so"));
+        observer
+            .warn(&format!("{path} was changed after pgark had written it; it {parks} parked so"));
     }
     let Frame { missing, different } = files::frame(&old, &now);
     let (restored, graph) = restored(&old, &files, now.iter().chain(&missing))?;
-    let (held, version) = match &options.connection {
-        None => (None, Version::NotSeen),
+    let (held, version, replaced) = match &options.connection {
+        None => (None, Version::NotSeen, None),
         Some(connection) => {
-            let (table, patience) = (options.version_table.as_deref(), options.lock_timeout);
-            let mut held = Held::take(connection, table, patience, options.dry_run, interrupt)?;
+            let mut held = hold(options, connection, interrupt)?;
             let version =
                 database::decide(options, connection, &reader, &graph, &mut held, interrupt)?;
-            (Some(held), version)
+            let replaced = (options.dry_run && options.with_data)
+                .then(|| {
+                    let held = &mut held;
+                    database::would_replace(options, connection, &reader, held, observer, interrupt)
+                })
+                .transpose()?;
+            (Some(held), version, replaced)
         }
     };
     let changes_row = matches!(version, Version::Changed { .. });
@@ -177,18 +191,13 @@ fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Re
             "there is nothing to roll back: the files are those of {archive} already"
         )));
     }
-    let stamp = started.format("%Y%m%d-%H%M%S").to_string();
-    let parked = (!same).then(|| free_place(&old, &format!("rolled-back-{stamp}")));
-    let trees = match &parked {
-        Some(parked) => new_tree::swaps(&restored, &files, parked, None)?,
-        None => Vec::new(),
+    let (parked, trees) = match same {
+        true => (None, Vec::new()),
+        false => {
+            let (parked, trees) = exchange_of(&restored, &files, started)?;
+            (Some(parked), trees)
+        }
     };
-    if let Some(parked) = &parked {
-        // One that is gone is made anew.
-        let there = old.version_locations.iter();
-        let there = there.filter(|folder| project_files::has_folder(&old.root, folder));
-        tree_swap::check_parking(&old.root, parked, &there.cloned().collect::<Vec<_>>())?;
-    }
     let summary = Summary {
         dry_run: options.dry_run,
         archive,
@@ -198,10 +207,32 @@ fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Re
         different,
         parked,
         version,
+        replaced,
         data: None,
         elapsed: Duration::ZERO,
     };
     Ok(Plan { summary, lock, old, now, missing, trees, held })
+}
+
+fn hold(options: &Options, connection: &Connection, interrupt: &Interrupt) -> Result<Held> {
+    let (table, patience) = (options.version_table.as_deref(), options.lock_timeout);
+    Held::take(connection, table, patience, options.dry_run, interrupt)
+}
+
+/// Where the folders of revisions go, and those that take their place and hold `files`.
+fn exchange_of(
+    restored: &AlembicProject,
+    files: &[ProjectFile],
+    started: DateTime<Utc>,
+) -> Result<(String, Vec<NewTree>)> {
+    let stamp = started.format("%Y%m%d-%H%M%S");
+    let parked = free_place(restored, &format!("rolled-back-{stamp}"));
+    let trees = new_tree::swaps(restored, files, &parked, None)?;
+    // One that is gone is made anew.
+    let there = restored.version_locations.iter();
+    let there = there.filter(|folder| project_files::has_folder(&restored.root, folder));
+    tree_swap::check_parking(&restored.root, &parked, &there.cloned().collect::<Vec<_>>())?;
+    Ok((parked, trees))
 }
 
 /// The archive, verified.
@@ -289,7 +320,7 @@ impl Prepared {
         {
             database::hold_again(held, rows)?;
         }
-        files::check_unchanged(old, now).map_err(|error| match summary.data {
+        files::check_revisions_unchanged(old, now).map_err(|error| match summary.data {
             Some(_) => error,
             None => error.hint("roll back again"),
         })

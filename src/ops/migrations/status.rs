@@ -6,7 +6,7 @@ use crate::archive::manifest::Ledger;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::ledger::Tool;
-use crate::model::name::{QualifiedName, enumerate};
+use crate::model::name::{QualifiedName, enumerate, shown};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::pg::session::Purpose;
@@ -182,10 +182,6 @@ pub fn check_agreement(graph: &Graph, ledgers: &[Ledger], of: &str) -> Result<()
                 .filter(|ledger| ledger.tool == Tool::Alembic.name())
                 .flat_map(|ledger| ledger.revisions.clone())
                 .collect();
-            let shown = |ids: &[String]| match ids {
-                [] => String::from("nothing"),
-                ids => enumerate(ids),
-            };
             Err(Error::new(
                 Kind::Differs,
                 format!(

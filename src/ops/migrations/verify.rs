@@ -1,10 +1,8 @@
 //! `pgark migrations verify`: a checklist after a consolidation, against the archive of before it.
 
+use super::archived;
 use super::gate;
-use super::in_place::{self, InPlace};
 use super::project::{AlembicProject, Sought};
-use super::{archived, new_tree};
-use crate::archive::hashing;
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
@@ -15,12 +13,14 @@ use crate::ops::{compare, verify as archives};
 use crate::pg::session::{Purpose, Session};
 use crate::pg::{catalog, positions};
 use crate::process::child::{self, Program};
-use crate::rules::alembic::revision_file;
+use crate::rules::alembic::position::in_section;
 use crate::rules::schema_diff::{Aspect, Change, Comparison, Difference};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+mod files;
 
 /// What to check.
 pub struct Options {
@@ -96,10 +96,14 @@ pub const CHECKS: &[(&str, &str)] = &[
     ("digests", "the content of all rows, the sequences and large objects is the same"),
 ];
 
+const NOT_REACHED: &str = "the database cannot be reached";
+
 /// The list while it grows.
 struct List<'a> {
     checks: Vec<Check>,
     skip: &'a [String],
+    /// The section of the ini file, for what is to be typed.
+    section: &'a str,
 }
 
 impl List<'_> {
@@ -126,9 +130,17 @@ impl List<'_> {
             }
             Err(error) if matches!(error.kind(), Kind::Interrupted(_)) => Err(error),
             Err(error) => {
-                self.add(name, vec![error.in_full()]);
+                self.add(name, vec![self.told(&error)]);
                 Ok(None)
             }
+        }
+    }
+
+    /// A failure as a finding.
+    fn told(&self, error: &Error) -> String {
+        match error.next_step() {
+            Some(next) => format!("{}; {}", error.in_full(), in_section(next, self.section)),
+            None => error.in_full(),
         }
     }
 }
@@ -150,34 +162,24 @@ fn check_all(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Vec<Check>> {
-    for name in &options.skip {
-        if !CHECKS.iter().any(|(known, _)| known == name) {
-            let names: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
-            return Err(Error::new(Kind::Usage, format!("there is no check \"{name}\""))
-                .hint(format!("the checks are {}", names.join(", "))));
-        }
-    }
+    check_names(&options.skip)?;
     let reader = ArchiveReader::open(&options.archive)?;
-    let mut list = List { checks: Vec::new(), skip: &options.skip };
-    observer.phase("verifying the archive", None);
-    let report = archives::check_file(
-        &options.archive,
-        None,
-        archives::Depth::Rows,
-        options.jobs,
-        observer,
-        interrupt,
-    )?;
-    let mut findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
-    let loaded = gate::load(&options.sought, observer);
-    if let Ok(project) = &loaded {
-        findings.extend(not_of_before(project, &reader)?);
-    }
-    list.add("archive", findings);
+    let section = &options.sought.section;
+    let mut list = List { checks: Vec::new(), skip: &options.skip, section };
+    let (project, graph) = match gate::load(&options.sought, observer) {
+        Ok(project) => {
+            let graph = project.graph();
+            (Some(project), graph)
+        }
+        Err(error) => (None, Err(error)),
+    };
+    let old = check_archive(&mut list, options, &reader, project.as_ref(), observer, interrupt)?;
     let session = interrupt.open(&options.connection, None, Purpose::Catalog);
     let mut session = list.result("database", session)?;
 
-    check_files(options, &reader, &mut list, loaded, session.as_mut())?;
+    let graph = list.result("files", graph)?;
+    files::check(&mut list, project.as_ref(), old.as_ref());
+    files::check_version(&mut list, options, &reader, graph.as_ref(), session.as_mut())?;
     check_database(options, &reader, &mut list, session.as_mut(), observer, interrupt)?;
     for command in &options.commands {
         observer.phase(&format!("running {command}"), None);
@@ -193,116 +195,49 @@ fn check_all(
     Ok(list.checks)
 }
 
-/// Why the archive is not the one of before the consolidation, if it is not.
-fn not_of_before(project: &AlembicProject, reader: &ArchiveReader) -> Result<Option<String>> {
-    let old = archived::project(reader, &project.root)?;
-    let written = in_place::find(&project.files, &project.version_locations);
-    let checked = in_place::check_before(&old, &reader.manifest().name, &written);
-    Ok(checked.err().map(|error| match error.next_step() {
-        Some(next) => format!("{}; {next}", error.in_full()),
-        None => error.in_full(),
-    }))
+fn check_names(skip: &[String]) -> Result<()> {
+    let unknown = |name: &&String| !CHECKS.iter().any(|(known, _)| known == name);
+    let Some(name) = skip.iter().find(unknown) else { return Ok(()) };
+    let names: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
+    Err(Error::new(Kind::Usage, format!("there is no check \"{name}\""))
+        .hint(format!("the checks are {}", names.join(", "))))
 }
 
-fn check_files(
+/// Whether the archive is whole, and of before; and its project, where that can be read.
+fn check_archive(
+    list: &mut List<'_>,
     options: &Options,
     reader: &ArchiveReader,
-    list: &mut List<'_>,
-    loaded: Result<AlembicProject>,
-    session: Option<&mut Session>,
-) -> Result<()> {
-    let loaded = loaded.and_then(|project| {
-        let graph = project.graph()?;
-        Ok((project, graph))
-    });
-    let Some((project, graph)) = list.result("files", loaded)? else { return Ok(()) };
-    let old = archived::project(reader, &project.root)?;
-    let written = in_place::find(&project.files, &project.version_locations);
-    list.add("written", not_as_written(&project, &old, &written));
-    let stood_for: BTreeSet<&String> = written
-        .iter()
-        .filter(|written| written.intact == Some(true))
-        .flat_map(|written| &written.stands_for)
-        .collect();
-    let lost = old
-        .revisions
-        .iter()
-        .filter(|file| graph.get(&file.id).is_none() && !stood_for.contains(&file.id));
-    list.add("revisions", lost.map(|file| format!("{} is nowhere", file.id)).collect());
-    let mut different = Vec::new();
-    for file in old.files.iter().filter(|file| !new_tree::is_compiled(&file.path)) {
-        let is_revision = old.revisions.iter().any(|revision| revision.path == file.path)
-            || revision_file::is_revision_file(&file.path, false)
-                && new_tree::is_below_any(&file.path, &old.version_locations);
-        match project.file(&file.path) {
-            Some(now) if now.content == file.content => {}
-            Some(now) if is_revision && new_tree::is_sealed(&now.content).is_some() => {}
-            Some(now) => different.push(format!(
-                "{} has SHA-256 {}, and {} in the archive{}",
-                file.path,
-                hashing::sha256(&now.content),
-                hashing::sha256(&file.content),
-                match without_returns(&now.content) == without_returns(&file.content) {
-                    true => ": its lines end in another way, as Git can make them",
-                    false => "",
-                }
-            )),
-            None if is_revision => {}
-            None => different.push(format!("{} is gone", file.path)),
-        }
-    }
-    list.add("hashes", different);
-    let Some(session) = session else { return Ok(()) };
-    let database = session.facts.database.clone();
-    let found = gate::version_table(session, options.version_table.as_deref())
-        .and_then(|table| Ok((catalog::alembic_revisions(&mut session.client, &table)?, table)));
-    let (rows, table) = match found {
-        Ok(found) => found,
+    project: Option<&AlembicProject>,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Option<AlembicProject>> {
+    observer.phase("verifying the archive", None);
+    let report = archives::check_file(
+        &options.archive,
+        None,
+        archives::Depth::Rows,
+        options.jobs,
+        observer,
+        interrupt,
+    )?;
+    let mut findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    let old = match archived::project(reader, Path::new(".")) {
+        Ok(old) => Some(old),
         Err(error) => {
-            list.add("version", vec![error.in_full()]);
-            return Ok(());
+            // What is damaged is among the findings.
+            if findings.is_empty() || error.kind() != Kind::Damaged {
+                findings.push(list.told(&error));
+            }
+            None
         }
     };
-    let before = archived::ledger(reader, &table);
-    let before = before.map(|ledger| ledger.revisions.clone()).unwrap_or_default();
-    let differs = rows != before;
-    list.add(
-        "version",
-        differs
-            .then(|| format!("it says {}, and said {}", rows.join(", "), before.join(", ")))
-            .into_iter()
-            .collect(),
-    );
-    list.result("head", gate::check_at_head(&graph, &rows, &database)).map(drop)
-}
-
-/// What pgark has written and somebody has changed, and what has the id of one of the archive's
-/// revisions without being its file or bearing a seal.
-fn not_as_written(
-    project: &AlembicProject,
-    old: &AlembicProject,
-    written: &[InPlace<'_>],
-) -> Vec<String> {
-    let changed = written.iter().filter(|written| written.intact == Some(false));
-    let mut findings: Vec<String> = changed
-        .map(|written| format!("{} was changed after it was written", written.file.path))
-        .collect();
-    let content = |of: &AlembicProject, path: &str| of.file(path).map(|file| file.content.clone());
-    for now in &project.revisions {
-        let Some(then) = old.revisions.iter().find(|then| then.id == now.id) else { continue };
-        let sealed = written.iter().any(|w| w.file.path == now.path && w.intact.is_some());
-        if !sealed && content(project, &now.path) != content(old, &then.path) {
-            findings.push(format!(
-                "{} is revision {}, and neither the archive's file nor under pgark's seal",
-                now.path, now.id
-            ));
-        }
+    if let (Some(project), Some(old)) = (project, &old) {
+        let checked = files::check_before(project, old, &reader.manifest().name);
+        findings.extend(checked.err().map(|error| list.told(&error)));
     }
-    findings
-}
-
-fn without_returns(content: &[u8]) -> Vec<u8> {
-    content.iter().copied().filter(|byte| *byte != b'\r').collect()
+    list.add("archive", findings);
+    Ok(old)
 }
 
 fn check_database(
@@ -315,7 +250,7 @@ fn check_database(
 ) -> Result<()> {
     let Some(session) = session else {
         for name in of_database() {
-            list.add(name, vec![String::from("the database cannot be reached")]);
+            list.add(name, vec![String::from(NOT_REACHED)]);
         }
         return Ok(());
     };
@@ -341,7 +276,7 @@ fn check_database(
         Err(error) if matches!(error.kind(), Kind::Interrupted(_)) => return Err(error),
         Err(error) => {
             for name in of_database() {
-                list.add(name, vec![error.in_full()]);
+                list.add(name, vec![list.told(&error)]);
             }
             return Ok(());
         }

@@ -64,7 +64,7 @@ pub fn drop_public(
             return Err(error);
         }
         session.execute("ROLLBACK TO SAVEPOINT with_public")?;
-        let reason = super::full::reason(&error);
+        let reason = super::late::reason(&error);
         observer.warn(&format!("schema public stays, which the archive does not have: {reason}"));
     }
     Ok(())
@@ -83,7 +83,7 @@ pub fn settings(
             if session.client.is_closed() {
                 return Err(error);
             }
-            let reason = super::full::reason(&error);
+            let reason = super::late::reason(&error);
             observer
                 .warn(&format!("a setting of the database is not restored: {object}: {reason}"));
             refused.push(object.name.clone());

@@ -1,6 +1,7 @@
 //! An archive into an empty database: schema, rows, large objects, sequences, indexes and
 //! constraints, privileges, ANALYZE, proof.
 
+use super::late::{self, Late, Retry};
 use super::owners::Owners;
 use super::{
     NOTHING_WRITTEN, Options, Proof, Summary, adapt, analyze, extensions, finish, keys, load,
@@ -8,7 +9,6 @@ use super::{
 };
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
-use crate::model::name::counted;
 use crate::model::schema::{ObjectClass, Purpose, SchemaObject, Section, Statement};
 use crate::ops::extension_rows;
 use crate::ops::interrupt::Interrupt;
@@ -18,7 +18,6 @@ use crate::pg::ident::literal;
 use crate::pg::session::{self, Session, Statements};
 use crate::pg::{catalog, failure, target};
 use crate::rules::object_selection::{self, Selected};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Restores into `database`, or into the one that the connection names.
@@ -197,7 +196,7 @@ fn restore(
     let Late { definitions, row_security, refreshes, event_triggers } = Late::of(objects, &made);
     let process = session.process();
     lock_wait::told(&options.connection, database, process, observer, || {
-        create_late(session, &definitions, options, interrupt, Retry::Once, &mut failed)
+        late::create(session, &definitions, options, interrupt, Retry::Once, &mut failed)
     })?;
     owners.end(session)?;
     if !options.no_privileges {
@@ -207,7 +206,7 @@ fn restore(
                 return Err(Failure::Early(error));
             }
             interrupt.check()?;
-            failed.push(format!("privileges: {}", reason(&error)));
+            failed.push(late::Failed::of("privileges", &error));
         }
     }
     // Once rows are guarded from their owner, an ordinary role can no longer prove that all of
@@ -219,10 +218,10 @@ fn restore(
     if !proves_last {
         prove()?;
     }
-    create_late(session, &row_security, options, interrupt, Retry::Once, &mut failed)?;
+    late::create(session, &row_security, options, interrupt, Retry::Once, &mut failed)?;
     // A materialized view is filled with its owner's rights, to whom row-level security applies.
     session.execute("SET row_security = on")?;
-    create_late(session, &refreshes, options, interrupt, Retry::WhileItHelps, &mut failed)?;
+    late::create(session, &refreshes, options, interrupt, Retry::WhileItHelps, &mut failed)?;
     session.execute("SET row_security = off")?;
     if proves_last {
         // Both only read, and ANALYZE keeps no more than one processor busy.
@@ -244,9 +243,9 @@ fn restore(
     };
     if !failed.is_empty() {
         // They would act on whatever is done to mend the rest.
-        failed
-            .extend(event_triggers.iter().map(|object| format!("{object}: waits for the others")));
-        return Err(Failure::Late(report(session, failed)));
+        let waiting: Vec<String> =
+            event_triggers.iter().map(|object| format!("{object}: waits for the others")).collect();
+        return Err(Failure::Late(late::report(session, &failed, &waiting)));
     }
     let last = |session: &mut Session| {
         finish::drop_public(session, manifest, objects, options, observer)?;
@@ -257,7 +256,8 @@ fn restore(
             return Err(Failure::Early(error));
         }
         interrupt.check()?;
-        return Err(Failure::Late(report(session, vec![format!("{error}: {}", reason(&error))])));
+        let failed = late::Failed::of(error.to_string(), &error);
+        return Err(Failure::Late(late::report(session, &[failed], &[])));
     }
     for object in objects.iter().filter(|object| object.class == ObjectClass::Subscription) {
         observer.warn(&format!(
@@ -284,38 +284,6 @@ fn restore(
         whole: true,
         not_in_archive: Vec::new(),
     })
-}
-
-/// What comes after the rows, in the order of its parts.
-struct Late<'a> {
-    definitions: Vec<&'a SchemaObject>,
-    row_security: Vec<&'a SchemaObject>,
-    refreshes: Vec<&'a SchemaObject>,
-    event_triggers: Vec<&'a SchemaObject>,
-}
-
-impl<'a> Late<'a> {
-    /// Privileges are reconciled, not created; those at the positions `made` are there.
-    fn of(objects: &'a [SchemaObject], made: &BTreeSet<usize>) -> Self {
-        let of_class = |class: ObjectClass| {
-            objects.iter().filter(|object| object.class == class).collect::<Vec<_>>()
-        };
-        use ObjectClass::{EventTrigger, MaterializedViewData, RowSecurity};
-        let apart = [RowSecurity, MaterializedViewData, EventTrigger];
-        Self {
-            definitions: objects
-                .iter()
-                .enumerate()
-                .filter(|(position, _)| !made.contains(position))
-                .map(|(_, object)| object)
-                .filter(|object| object.section == Section::PostData)
-                .filter(|object| !apart.contains(&object.class) && !finish::comes_last(object))
-                .collect(),
-            row_security: of_class(RowSecurity),
-            refreshes: of_class(MaterializedViewData),
-            event_triggers: of_class(EventTrigger),
-        }
-    }
 }
 
 /// Runs an object's statements one by one over the extended protocol, which takes no more than
@@ -350,59 +318,6 @@ pub fn is_wanted(statement: &Statement, options: &Options) -> bool {
     }
 }
 
-/// How often what has failed is tried again.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Retry {
-    /// After the others: a dependency may be one that the catalogs do not know.
-    Once,
-    /// Until a round makes nothing more: a materialized view may read another through a function.
-    WhileItHelps,
-}
-
-/// Creates objects that come after the rows, each whole or not at all, so that it can be tried
-/// again. What fails for good is told with its cause.
-fn create_late(
-    session: &mut Session,
-    objects: &[&SchemaObject],
-    options: &Options,
-    interrupt: &Interrupt,
-    retry: Retry,
-    failed: &mut Vec<String>,
-) -> Result<()> {
-    let mut open: Vec<&SchemaObject> = objects.to_vec();
-    let mut rounds = 0;
-    loop {
-        let mut again = Vec::new();
-        let mut reasons = Vec::new();
-        for object in &open {
-            interrupt.check()?;
-            match create_whole(session, object, options) {
-                Ok(()) => {}
-                // A lost connection is no fault of the object; an object may fail with any
-                // SQLSTATE.
-                Err(error) if session.client.is_closed() => return Err(error),
-                Err(error) => {
-                    interrupt.check()?;
-                    again.push(*object);
-                    reasons.push(format!("{object}: {}", reason(&error)));
-                }
-            }
-        }
-        rounds += 1;
-        let helped = again.len() < open.len();
-        let goes_on = !again.is_empty()
-            && match retry {
-                Retry::Once => rounds < 2,
-                Retry::WhileItHelps => rounds < 2 || helped,
-            };
-        if !goes_on {
-            failed.extend(reasons);
-            return Ok(());
-        }
-        open = again;
-    }
-}
-
 /// Makes an object, or nothing of it.
 pub fn create_whole(session: &mut Session, object: &SchemaObject, options: &Options) -> Result<()> {
     if object.statements.len() < 2 {
@@ -419,23 +334,4 @@ pub fn create_whole(session: &mut Session, object: &SchemaObject, options: &Opti
             Err(error)
         }
     }
-}
-
-/// The cause of a failure and what to do about it, without what was being done.
-pub fn reason(error: &Error) -> String {
-    let cause = error.causes().next().unwrap_or_else(|| error.to_string());
-    match error.next_step() {
-        Some(hint) => format!("{cause} (hint: {hint})"),
-        None => cause,
-    }
-}
-
-fn report(session: &Session, failed: Vec<String>) -> Error {
-    Error::failed(format!(
-        "all rows of \"{}\" are restored and proved, but {} could not be created: {}",
-        session.facts.database,
-        counted(failed.len(), "object"),
-        failed.join("; ")
-    ))
-    .hint("mend and create them by hand, then DROP SCHEMA pgark_restore_unfinished CASCADE to take the database as it is")
 }

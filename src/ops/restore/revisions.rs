@@ -165,15 +165,17 @@ pub fn check_files(manifest: &Manifest, options: &Options, observer: &dyn Observ
         }
         Err(error) => return Err(error),
     };
-    match status::check_agreement(&graph, &manifest.ledgers, "the archive") {
+    let sought = &options.migrations;
+    let agreed = status::check_agreement(&graph, &manifest.ledgers, "the archive");
+    match agreed.map_err(|error| sought.in_section(error)) {
         Err(error) if found_by_chance || options.allow_revision_mismatch => {
             let next = error.next_step().map(|next| format!("; {next}")).unwrap_or_default();
             observer.warn(&format!("{error}{next}"));
             Ok(())
         }
-        Err(error) => Err(Error::refused(error.to_string()).hint(format!(
+        Err(error) => Err(sought.in_section(Error::refused(error.to_string()).hint(format!(
             "check out the code of the archive (`pgark extract ARCHIVE --migrations` gives it back), or restore with {TOLD} and run `alembic upgrade head` afterwards; --no-migrations does not look at files"
-        ))),
+        )))),
         Ok(()) => Ok(()),
     }
 }

@@ -62,6 +62,21 @@ impl Project {
         found
     }
 
+    /// Paths of all files and folders.
+    pub fn entries(&self) -> Vec<String> {
+        let (mut found, mut folders) = (Vec::new(), vec![self.path().to_owned()]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                found.push(path.strip_prefix(self.path()).unwrap().to_str().unwrap().to_owned());
+                if path.is_dir() {
+                    folders.push(path);
+                }
+            }
+        }
+        found
+    }
+
     /// Paths below a folder.
     pub fn paths(&self, folder: &str) -> Vec<String> {
         let files = self.files().into_iter().map(|(path, _)| path);

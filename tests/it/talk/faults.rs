@@ -388,8 +388,9 @@ fn a_restore_waits_for_a_lock_no_longer_than_it_may() {
     // Somebody reads, as a backup does, what is not whole yet.
     let mut reader = target.client();
     reader.batch_execute("BEGIN; LOCK TABLE rows IN ACCESS SHARE MODE").unwrap();
-    let run = end(restore).expect_code(1);
-    run.says(&["waiting for a lock: ", "LOCK TABLE rows", "rows_pkey", "lock timeout"]);
+    let run = end(restore).expect_code(11);
+    run.says(&["waiting for a lock: ", "LOCK TABLE rows", "rows_pkey", "lock timeout"])
+        .says(&["restore again when nobody else is in the database", "--lock-timeout"]);
     drop(reader);
     repo.ok(&["restore", "a", "--url", &target.url()]);
 }

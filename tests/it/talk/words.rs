@@ -417,7 +417,10 @@ fn an_interruption_is_said_as_it_was_written() {
 
 #[test]
 fn what_became_of_migrations_is_said_as_it_was_written() {
-    let (repo, live) = (Repo::new(), Database::empty());
+    // All databases of a server are looked into, and what other tests hold there would be named.
+    let setup = Setup { name: "migrations", port: 5432, settings: &[], prepare: &|_, _| {} };
+    let own: &'static Server = Box::leak(Box::new(Server::start_with(&setup)));
+    let (repo, live) = (Repo::new(), Database::empty_on(own));
     let step = |id: &str, down: &str, table: &str| {
         let create =
             format!("op.create_table('{table}', sa.Column('id', sa.Integer(), primary_key=True))");

@@ -10,7 +10,6 @@ use crate::ops::migrations::project::{AlembicProject, Place};
 use crate::ops::migrations::proof::Compared;
 use crate::ops::observer::Observer;
 use crate::rules::alembic::graph::Graph;
-use crate::rules::alembic::position;
 use crate::rules::schema_diff::{Aspect, Schema};
 use crate::store::tree_swap;
 use std::collections::BTreeSet;
@@ -31,7 +30,7 @@ pub(super) fn check_project(
         _ if !keep.is_empty() => {}
         _ => {
             return Err(Error::refused(format!("there are several heads: {}", enumerate(&heads)))
-                .hint("join them with alembic merge heads, or consolidate parts with --keep"));
+                .hint("join them with `alembic merge heads`, or consolidate parts with --keep"));
         }
     }
     if graph.len() == 1 {
@@ -105,14 +104,6 @@ pub(super) fn check_live(live: &Schema, ignored: &BTreeSet<Aspect>, held: &mut H
         format!("the live schema changed meanwhile: {}", enumerate(&found.findings())),
     )
     .hint("run again when nobody changes it"))
-}
-
-/// The same failure with what is to be typed for this section of the ini file.
-pub(super) fn in_section(error: Error, section: &str) -> Error {
-    match error.next_step().map(|next| position::in_section(next, section)) {
-        Some(next) => error.hint(next),
-        None => error,
-    }
 }
 
 /// Fails unless the old folders can be parked at `parked`, which was asked for as `wanted`.

@@ -2,7 +2,7 @@
 
 use super::{Options, Reference, Runner, checks};
 use crate::archive::hashing;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::schema::NotCarried;
 use crate::ops::backup;
 use crate::ops::interrupt::Interrupt;
@@ -44,9 +44,22 @@ pub(super) fn bench<'a>(
     let mut bench = Bench { scratch, alembic, version_table, version_tables, observer, interrupt };
     let old = bench.database("old")?;
     if bench.alembic.is_some() {
-        bench.check_aim(&old, (!options.dry_run).then_some(&mut held.session))?;
+        bench
+            .check_aim(&old, (!options.dry_run).then_some(&mut held.session))
+            .map_err(|error| without_it(error, options))?;
     }
     Ok((bench, old))
+}
+
+/// What failed in Alembic, with the way without it where the proof does not need it.
+fn without_it(error: Error, options: &Options) -> Error {
+    let is_its_own = error.kind() == Kind::Failed && error.next_step().is_none();
+    match options.reference {
+        Reference::Live if is_its_own && options.keep.is_empty() => error.hint(
+            "name an Alembic that runs with --alembic 'CMD', or do without it: --no-alembic takes the live database alone for the truth",
+        ),
+        _ => error,
+    }
 }
 
 /// The project's Alembic, if there is one.

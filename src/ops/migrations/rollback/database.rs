@@ -5,7 +5,7 @@ use crate::archive::manifest::Manifest;
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
-use crate::model::name::enumerate;
+use crate::model::name::{enumerate, shown};
 use crate::model::server::ServerFacts;
 use crate::ops::described;
 use crate::ops::interrupt::Interrupt;
@@ -13,6 +13,7 @@ use crate::ops::migrations::gate::Held;
 use crate::ops::migrations::project::{Place, Sought};
 use crate::ops::migrations::{archived, proof};
 use crate::ops::observer::Observer;
+use crate::ops::restore::preview::{self, Replaced};
 use crate::ops::restore::{self, OnExisting};
 use crate::pg::version_table::Hold;
 use crate::rules::alembic::graph::Graph;
@@ -59,6 +60,15 @@ pub fn decide(
     check_origin(&reader.manifest().source, &held.session.facts, options)?;
     let before = archived::ledger(reader, &held.table);
     let before = before.map(|ledger| ledger.revisions.as_slice()).unwrap_or_default();
+    let strangers: Vec<String> =
+        before.iter().filter(|row| graph.get(row).is_none()).cloned().collect();
+    if !strangers.is_empty() {
+        return Err(Error::refused(format!(
+            "the version table in the archive says {}, and that is in none of its files",
+            enumerate(&strangers)
+        ))
+        .hint("nothing was changed; --files-only brings the files back alone"));
+    }
     if options.with_data {
         let same = rows.iter().collect::<BTreeSet<_>>() == before.iter().collect();
         return match same || rows.is_empty() {
@@ -70,7 +80,7 @@ pub fn decide(
                 shown(before)
             ))
             .hint(match unknown.is_empty() {
-                true => "bring the schema to the archive's revision with alembic downgrade first, or leave out --with-data",
+                true => "bring the schema to the archive's revision with `alembic downgrade` first, or leave out --with-data",
                 false => "roll back without --with-data first, which mends the version table where the schema is the archive's",
             })),
         };
@@ -81,7 +91,7 @@ pub fn decide(
             shown(&rows),
             shown(before)
         ))
-        .hint("mend the version table with alembic stamp, or bring the files back alone with --files-only"));
+        .hint("mend the version table with `alembic stamp`, or bring the files back alone with --files-only"));
     };
     // A row must never say what the schema is not.
     let live = described::database(connection, None, options.lock_timeout, interrupt)?;
@@ -161,8 +171,20 @@ pub fn hold_again(held: &mut Held, expected: &[String]) -> Result<()> {
     }
 }
 
-fn shown(rows: &[String]) -> String {
-    if rows.is_empty() { String::from("nothing") } else { enumerate(rows) }
+/// The tables whose rows would be replaced.
+///
+/// # Errors
+/// What would keep them from coming back.
+pub fn would_replace(
+    options: &Options,
+    connection: &Connection,
+    reader: &ArchiveReader,
+    held: &mut Held,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Vec<Replaced>> {
+    let options = rows_alone(options, connection)?;
+    preview::replaced(&mut held.session, reader, &options, observer, interrupt)
 }
 
 /// The rows of all tables, in one transaction, proved. The restore looks at the version table itself,
@@ -177,29 +199,31 @@ pub fn load(
         return Err(Error::new(Kind::Usage, "rows come back into a database: give its --url"));
     };
     held.session.execute("ROLLBACK")?;
-    restore::run(
-        &restore::Options {
-            archive: options.archive.clone(),
-            connection: connection.clone(),
-            mode: restore::Mode::DataOnly(OnExisting::Truncate),
-            jobs: options.jobs,
-            selection: Selection::default(),
-            no_owner: false,
-            no_privileges: false,
-            no_security_labels: false,
-            role_map: Renames::new(&[])?,
-            tablespace_map: Renames::new(&[])?,
-            no_tablespaces: false,
-            locale: None,
-            leave_out: Vec::new(),
-            create_roles: false,
-            // The files come back, too: those at hand say nothing.
-            migrations: Sought { place: Place::None, ..options.sought.clone() },
-            allow_revision_mismatch: false,
-            lock_timeout: options.lock_timeout,
-        },
-        observer,
-        interrupt,
-    )
-    .map_err(|error| error.while_doing("the rows did not come back; the files are as they were"))
+    restore::run(&rows_alone(options, connection)?, observer, interrupt).map_err(|error| {
+        error.while_doing("the rows did not come back; the files are as they were")
+    })
+}
+
+/// The ordinary restore of all rows in the place of those that are there.
+fn rows_alone(options: &Options, connection: &Connection) -> Result<restore::Options> {
+    Ok(restore::Options {
+        archive: options.archive.clone(),
+        connection: connection.clone(),
+        mode: restore::Mode::DataOnly(OnExisting::Truncate),
+        jobs: options.jobs,
+        selection: Selection::default(),
+        no_owner: false,
+        no_privileges: false,
+        no_security_labels: false,
+        role_map: Renames::new(&[])?,
+        tablespace_map: Renames::new(&[])?,
+        no_tablespaces: false,
+        locale: None,
+        leave_out: Vec::new(),
+        create_roles: false,
+        // The files come back, too: those at hand say nothing.
+        migrations: Sought { place: Place::None, ..options.sought.clone() },
+        allow_revision_mismatch: false,
+        lock_timeout: options.lock_timeout,
+    })
 }

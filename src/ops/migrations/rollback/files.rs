@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::name::enumerate;
-use crate::ops::migrations::in_place::InPlace;
+use crate::ops::migrations::consolidated::Consolidated;
 use crate::ops::migrations::new_tree::{self, is_below_any, is_compiled};
 use crate::ops::migrations::project::AlembicProject;
 use crate::store::project_files::{self, ProjectFile};
@@ -27,14 +27,14 @@ pub fn present(old: &AlembicProject) -> Result<Vec<ProjectFile>> {
 pub fn together(
     old: &AlembicProject,
     now: &[ProjectFile],
-    written: &[InPlace<'_>],
+    written: &[Consolidated<'_>],
 ) -> (Vec<ProjectFile>, Vec<String>) {
     let mut files = new_tree::files(old, &BTreeSet::new(), &[]);
     let mut carried = Vec::new();
     for file in now.iter().filter(|file| is_below_any(&file.path, &old.version_locations)) {
         let known = files.iter().any(|other| other.path == file.path);
-        let in_place = written.iter().any(|written| written.file.path == file.path);
-        if known || in_place || keeps_folder(&file.path) {
+        let replaced = written.iter().any(|written| written.file.path == file.path);
+        if known || replaced || keeps_folder(&file.path) {
             continue;
         }
         carried.push(file.path.clone());
@@ -64,7 +64,7 @@ fn keeps_folder(path: &str) -> bool {
 ///
 /// # Errors
 /// [`Refused`](crate::error::Kind::Refused), with the files.
-pub fn check_unchanged(old: &AlembicProject, then: &[ProjectFile]) -> Result<()> {
+pub fn check_revisions_unchanged(old: &AlembicProject, then: &[ProjectFile]) -> Result<()> {
     let now = present(old)?;
     let changed = |these: &[ProjectFile], those: &[ProjectFile]| {
         let inside = these.iter().filter(|file| is_below_any(&file.path, &old.version_locations));

@@ -1,5 +1,5 @@
-//! Revisions that pgark has written in the place of others, as they are found in a project, and
-//! whether an archive is the one of before.
+//! Consolidated revisions, which pgark has written in the place of others, as they are found in a
+//! project; and whether an archive is the one of before.
 
 use super::new_tree;
 use super::project::{self, AlembicProject, Sought};
@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A file that pgark has written in the place of others.
-pub struct InPlace<'a> {
+pub struct Consolidated<'a> {
     /// The file.
     pub file: &'a ProjectFile,
     /// Whether it is as it was written; none where its seal is gone.
@@ -27,12 +27,12 @@ pub struct InPlace<'a> {
 }
 
 /// Those among the files in the folders of revisions.
-pub fn find<'a>(files: &'a [ProjectFile], locations: &[String]) -> Vec<InPlace<'a>> {
+pub fn find<'a>(files: &'a [ProjectFile], locations: &[String]) -> Vec<Consolidated<'a>> {
     let inside = files.iter().filter(|file| new_tree::is_below_any(&file.path, locations));
     inside.filter_map(read).collect()
 }
 
-fn read(file: &ProjectFile) -> Option<InPlace<'_>> {
+fn read(file: &ProjectFile) -> Option<Consolidated<'_>> {
     let intact = new_tree::is_sealed(&file.content);
     let origin = std::str::from_utf8(&file.content).ok().and_then(written::origin);
     if intact.is_none() && origin.is_none() {
@@ -44,7 +44,7 @@ fn read(file: &ProjectFile) -> Option<InPlace<'_>> {
         None => (None, Vec::new()),
     };
     let stands_for = replaces.into_iter().chain(own).collect();
-    Some(InPlace { file, intact, archive, stands_for })
+    Some(Consolidated { file, intact, archive, stands_for })
 }
 
 /// The archive of before the consolidation, which the project's files name or, where a run was killed
@@ -103,12 +103,16 @@ fn named(sought: &Sought) -> Result<String> {
 ///
 /// # Errors
 /// [`Kind::Refused`], with the archive that is.
-pub fn check_before(old: &AlembicProject, archive: &str, written: &[InPlace<'_>]) -> Result<()> {
+pub fn check_before(
+    old: &AlembicProject,
+    archive: &str,
+    written: &[Consolidated<'_>],
+) -> Result<()> {
     let ids: BTreeSet<&str> = old.revisions.iter().map(|file| file.id.as_str()).collect();
-    let holds = |written: &&InPlace<'_>| {
+    let holds = |written: &&Consolidated<'_>| {
         old.file(&written.file.path).is_some_and(|file| file.content == written.file.content)
     };
-    let instead = |written: &InPlace<'_>| match written.archive.as_deref() {
+    let instead = |written: &Consolidated<'_>| match written.archive.as_deref() {
         Some(before) => format!("the archive of before it is {before}"),
         None => String::from("name the archive of before it; pgark list shows which there are"),
     };
@@ -124,7 +128,7 @@ pub fn check_before(old: &AlembicProject, archive: &str, written: &[InPlace<'_>]
             .hint(instead(written)));
         }
     }
-    let names_it = |written: &InPlace<'_>| written.archive.as_deref() == Some(archive);
+    let names_it = |written: &Consolidated<'_>| written.archive.as_deref() == Some(archive);
     match written.iter().find(holds) {
         Some(same) if !written.iter().any(names_it) => Err(Error::refused(format!(
             "{archive} was taken after the consolidation: it holds {} as it is",

@@ -1,10 +1,10 @@
-//! Whose archive it is: the folder that its files belong into, and whether the project there is the
-//! one that it was made of.
+//! Identity of archive and project: the folder that an archive's files belong into, and whether the
+//! project there is the one that it was made of.
 
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::ops::migrations::archived;
-use crate::ops::migrations::in_place::InPlace;
+use crate::ops::migrations::consolidated::Consolidated;
 use crate::ops::migrations::project::{AlembicProject, Place, Sought};
 use crate::rules::alembic::revision_file::RevisionFile;
 use crate::store::project_files::{self, ProjectFile};
@@ -63,7 +63,7 @@ pub fn check(
     old: &AlembicProject,
     archive: &str,
     now: &[ProjectFile],
-    written: &[InPlace<'_>],
+    written: &[Consolidated<'_>],
 ) -> Result<()> {
     let (ours, _) = archived::revisions(now, &old.version_locations);
     let there = |path: &str| now.iter().find(|file| file.path == path);
