@@ -3,6 +3,7 @@
 
 pub mod baseline;
 pub mod config;
+pub mod current;
 pub mod fold;
 pub mod graph;
 mod ini;

@@ -7,12 +7,12 @@
 
 use crate::error::{Error, Result, quoted};
 use crate::model::connection::Connection;
-use crate::model::name::QualifiedName;
+use crate::model::name::{QualifiedName, enumerate};
 use crate::pg::catalog;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::version_table;
 use crate::process::child::{self, Ended, Program};
-use crate::rules::alembic::override_ini;
+use crate::rules::alembic::{current, override_ini};
 use crate::store::private_folder::PrivateFolder;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -180,6 +180,33 @@ impl Alembic {
         Err(elsewhere(&format!(
             "alembic current does not read {table} of the scratch database; nothing was run"
         )))
+    }
+
+    /// Fails unless `env.py` goes to one database alone: Alembic would fail at the mark before it came to
+    /// the next one. `alembic current --verbose` writes nothing, and names each.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`], with the databases; its last words, when it fails.
+    pub fn check_one_database(
+        &self,
+        on: &Reach,
+        watch: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
+        let arguments = ["current", "--verbose"];
+        let ended = self.start(on, None, &arguments, watch)?;
+        match current::databases(&ended.stdout).as_slice() {
+            several @ [_, _, ..] => Err(Error::refused(format!(
+                "env.py goes through several databases: {}; nothing was run",
+                enumerate(several)
+            ))
+            .hint("give consolidate one that goes to DATABASE_URL alone, with --alembic-env or --alembic 'alembic -x …'")),
+            _ if !ended.status.success() => Err(self.failed(on, &arguments, &ended)),
+            [_] => Ok(()),
+            [] => Err(Error::refused(
+                "alembic current --verbose does not say which database it goes to; nothing was run",
+            )
+            .hint("let it say so: without --quiet, and with nothing in env.py that takes its output")),
+        }
     }
 
     /// `alembic upgrade`, and a look whether it reached the database that was meant: `rows` are

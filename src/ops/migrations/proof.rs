@@ -71,12 +71,15 @@ impl Bench<'_> {
         Ok(reach)
     }
 
-    /// Fails unless the project's Alembic goes to this database; nothing is run.
+    /// Fails unless the project's Alembic goes to this database, and to no other; nothing is run.
     ///
     /// # Errors
     /// Alembic's own; that it goes elsewhere.
     pub fn check_aim(&self, on: &Reach, held: Option<&mut Session>) -> Result<()> {
-        self.watched(held, |alembic, watch| alembic.check_aim(on, None, &self.version_table, watch))
+        self.watched(held, |alembic, watch| {
+            alembic.check_aim(on, None, &self.version_table, watch)?;
+            alembic.check_one_database(on, watch)
+        })
     }
 
     /// Runs the project's Alembic up to a revision. While it runs, `held` is the session that holds
