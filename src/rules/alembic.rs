@@ -10,4 +10,5 @@ mod ini;
 pub mod override_ini;
 pub mod position;
 pub mod revision_file;
+pub mod runner;
 pub mod written;

@@ -11,13 +11,14 @@ use super::{scratch, unfit};
 use crate::archive::reader::ArchiveReader;
 use crate::error::Result;
 use crate::model::connection::Connection;
-use crate::model::schema::{NotCarried, ObjectClass};
+use crate::model::schema::{NotCarried, ObjectClass, SchemaObject};
 use crate::ops::described;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::pg::version_table::Hold;
 use crate::rules::alembic::fold::Kept;
 use crate::rules::alembic::graph::Graph;
+use crate::rules::alembic::runner;
 use crate::rules::pattern::Pattern;
 use crate::rules::role_names;
 use crate::rules::schema_diff::{Aspect, Schema};
@@ -423,4 +424,20 @@ impl Work<'_> {
     fn created(&self) -> String {
         self.started.format("%Y-%m-%d %H:%M:%S%.6f").to_string()
     }
+    /// A schema that `runner` has made in a scratch database, as the role that runs the live revisions
+    /// would have: the version table is that role's.
+    fn as_run_live(&self, schema: &Schema, runner: Option<&str>) -> Schema {
+        let table = &self.held.table;
+        let is_version_table = |object: &&SchemaObject| {
+            object.class == ObjectClass::Table
+                && object.schema.as_ref() == Some(&table.schema)
+                && object.name == table.name
+        };
+        let owner = self.live.objects.iter().find(is_version_table);
+        match runner.zip(owner.and_then(|table| table.owner.as_deref())) {
+            Some((runner, role)) => runner::as_run_by(schema, runner, role),
+            None => schema.clone(),
+        }
+    }
+
 }

@@ -12,6 +12,7 @@ use crate::pg::catalog;
 use crate::pg::seed;
 use crate::pg::session::{Purpose, Session};
 use crate::rules::alembic::baseline::{self, Rights};
+use crate::rules::alembic::runner;
 use crate::rules::alembic::written::{self, Header, Step};
 use crate::rules::order;
 use crate::rules::schema_diff::{self, Aspect, Schema};
@@ -47,12 +48,13 @@ pub(super) fn prove(work: &mut Work<'_>, bench: &mut Bench<'_>, old: Reach) -> R
         }
     };
     if let Some(built) = &chain {
-        let sides = (("old revisions", &built.state.schema), ("live", &live));
+        let schema = work.as_run_live(&built.state.schema, bench.scratch.runner());
+        let sides = (("old revisions", &schema), ("live", &live));
         let found = Compared::schemas(sides.0, sides.1, &work.ignored_beside_rights());
         if work.options.reference == Reference::Chain && !found.is_equal() {
             return Err(differs(&found, "the old revisions do not build what is live"));
         }
-        notes.extend(rights_that_differ(&built.state.schema, &live));
+        notes.extend(rights_that_differ(&schema, &live));
         compared.push(found);
     } else if work.options.reference == Reference::Chain {
         return Err(Error::refused(uncompared.join("; ")).hint(
@@ -81,7 +83,10 @@ pub(super) fn prove(work: &mut Work<'_>, bench: &mut Bench<'_>, old: Reach) -> R
     let wanted = wanted(work, chain.as_ref(), &live)?;
 
     work.observer.phase("writing the new revision", None);
-    let (steps, not_given) = steps(&wanted, &work.held.tables)?;
+    let (mut steps, not_given) = steps(&wanted, &work.held.tables)?;
+    if let Some(name) = bench.scratch.runner() {
+        runner::generalize(&mut steps, name).map_err(|about| names_runner(&about))?;
+    }
     left_out.extend(not_given);
     let written = revision(work, &steps);
     let gone: BTreeSet<String> =
@@ -105,6 +110,7 @@ pub(super) fn prove(work: &mut Work<'_>, bench: &mut Bench<'_>, old: Reach) -> R
             .push(String::from("the new file itself: its statements were run without Alembic"));
     }
     let new = bench.state(&reach)?;
+    let new_as_live = work.as_run_live(&new.schema, bench.scratch.runner());
     let rows = proof::row_differences((&wanted.rows, &wanted.sequences), &new);
     let mut checks = Vec::new();
     if let Some(Built { state, .. }) = &chain {
@@ -116,13 +122,13 @@ pub(super) fn prove(work: &mut Work<'_>, bench: &mut Bench<'_>, old: Reach) -> R
         found.rows = Some(rows);
         checks.push(found);
         checks.push(Compared::schemas(
-            ("new revision", &new.schema),
+            ("new revision", &new_as_live),
             ("live", &live),
             &work.ignored(),
         ));
     } else {
         let mut found =
-            Compared::schemas(("new revision", &new.schema), ("live", &live), &work.ignored());
+            Compared::schemas(("new revision", &new_as_live), ("live", &live), &work.ignored());
         found.rows = Some(rows);
         checks.push(found);
     }
@@ -144,6 +150,13 @@ pub(super) fn prove(work: &mut Work<'_>, bench: &mut Bench<'_>, old: Reach) -> R
         notes,
         seeds: wanted.seeds,
     })
+}
+
+fn names_runner(about: &str) -> Error {
+    Error::refused(format!(
+        "the old revisions write the name of the role that runs them into {about}, and here that is one of a throw-away server"
+    ))
+    .hint("let them be run as the role that runs them elsewhere: name another server, with --scratch URL")
 }
 
 /// The session that holds the version table alone; in a dry run nobody does.

@@ -95,9 +95,9 @@ pub(super) fn prove(work: &mut Work<'_>, bench: &mut Bench<'_>, old: Reach) -> R
     let mut notes = Vec::new();
     if let Some(state) = &last {
         let live = baseline::comparable(&work.live, &work.held.tables);
-        let found =
-            Compared::schemas(("old revisions", &state.schema), ("live", &live), &work.ignored());
-        notes.extend(rights_that_differ(&state.schema, &live));
+        let schema = work.as_run_live(&state.schema, bench.scratch.runner());
+        let found = Compared::schemas(("old revisions", &schema), ("live", &live), &work.ignored());
+        notes.extend(rights_that_differ(&schema, &live));
         if !found.is_equal() {
             return Err(differs(&found, "the revisions do not build what is live"));
         }
