@@ -22,7 +22,7 @@ use crate::rules::alembic::runner;
 use crate::rules::pattern::Pattern;
 use crate::rules::role_names;
 use crate::rules::schema_diff::{Aspect, Schema};
-use crate::store::tree_swap::{self, ProjectLock, Recovered};
+use crate::store::tree_swap::{self, NewTree, ProjectLock, Recovered, Staged};
 use chrono::{DateTime, Utc};
 use seeds::Seeded;
 use std::collections::BTreeSet;
@@ -198,7 +198,7 @@ fn consolidate(
 ) -> Result<Summary> {
     let (begun, started) = (Instant::now(), Utc::now());
     observer.phase("reading the migrations", None);
-    let lock = ProjectLock::take(&gate::root(&options.sought)?)?;
+    let lock = ProjectLock::take(&gate::root(&options.sought)?, options.dry_run)?;
     recover(&lock, options.dry_run, observer)?;
     let project = gate::load(&options.sought, observer)?;
     unfit::check(&project)?;
@@ -309,7 +309,7 @@ fn consolidate(
         let files = new_tree::files(&project, &proved.gone, &proved.written);
         let trees = new_tree::swaps(&project, &files, &parked, Some(companion))?;
         checks::check_unchanged(&project, options, observer)?;
-        let exchange = lock.stage(trees)?.exchange(&name)?;
+        let exchange = stage(&lock, trees, observer)?.exchange(&name)?;
         // Nobody finds the old files by their names any more, and all can still be undone.
         let checked = exchange
             .check_old(&project.files)
@@ -373,6 +373,22 @@ pub(super) fn recover(
     };
     observer.warn(&format!("a run that was killed had {done}; its archive is {archive}"));
     Ok(true)
+}
+
+/// Writes the new folders beside the old ones, and says what was in their way.
+pub(super) fn stage(
+    lock: &ProjectLock,
+    trees: Vec<NewTree>,
+    observer: &dyn Observer,
+) -> Result<Staged> {
+    let staged = lock.stage(trees)?;
+    for place in staged.set_aside() {
+        observer.warn(&format!(
+            "{} is what a run that was killed has left, the old revisions perhaps, and its journal is gone: look at it before it is removed",
+            place.display()
+        ));
+    }
+    Ok(staged)
 }
 
 impl Work<'_> {
@@ -439,5 +455,4 @@ impl Work<'_> {
             None => schema.clone(),
         }
     }
-
 }

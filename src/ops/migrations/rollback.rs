@@ -143,7 +143,7 @@ fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Re
     }
     let archive = reader.manifest().name.clone();
     let root = whose::root(&options.sought, &reader)?;
-    let lock = ProjectLock::take(&root)?;
+    let lock = ProjectLock::take(&root, options.dry_run)?;
     let old = archived::project(&reader, &root)?;
     let recovered = consolidate::recover(&lock, options.dry_run, observer)?;
 
@@ -185,9 +185,11 @@ fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Re
     };
     if let Some(parked) = &parked {
         // One that is gone is made anew.
-        let there = old.version_locations.iter();
-        let there = there.filter(|folder| project_files::has_folder(&old.root, folder));
-        tree_swap::check_parking(&old.root, parked, &there.cloned().collect::<Vec<_>>())?;
+        let there = |folder: &&String| project_files::has_folder(&old.root, folder);
+        let folders: Vec<String> =
+            trees.iter().map(|tree| &tree.folder).filter(there).cloned().collect();
+        let locations: Vec<String> = old.version_locations.iter().filter(there).cloned().collect();
+        tree_swap::check_parking(&old.root, parked, &folders, &locations)?;
     }
     let summary = Summary {
         dry_run: options.dry_run,
@@ -257,7 +259,7 @@ impl Plan {
                 for folder in &self.old.version_locations {
                     self.lock.ensure_folder(folder)?;
                 }
-                Some(self.lock.stage(trees)?)
+                Some(consolidate::stage(&self.lock, trees, observer)?)
             }
         };
         if options.with_data {

@@ -137,7 +137,8 @@ pub(super) fn check_parking(
         ))
         .hint("name another place for the old migrations with --park DIR"));
     }
-    tree_swap::check_parking(&project.root, parked, &project.version_locations).map_err(|error| {
+    let (folders, locations) = (new_tree::exchanged(project), &project.version_locations);
+    tree_swap::check_parking(&project.root, parked, &folders, locations).map_err(|error| {
         match (error.kind(), error.next_step()) {
             (Kind::Refused, None) => {
                 error.hint("name another place for the old migrations with --park DIR")
