@@ -3,14 +3,16 @@
 pub mod alembic;
 mod archived;
 pub mod consolidate;
+mod exchange;
 mod gate;
 pub mod in_place;
 pub mod ledgers;
 pub mod new_tree;
 pub mod project;
 pub mod proof;
+pub mod reach;
 pub mod rollback;
 pub mod scratch;
 pub mod status;
-mod unfit;
+mod supported;
 pub mod verify;

@@ -6,7 +6,7 @@
 
 use super::gate::Held;
 use super::project::{AlembicProject, Sought};
-use super::{archived, consolidate, in_place, new_tree};
+use super::{archived, exchange, in_place, new_tree};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
@@ -145,7 +145,7 @@ fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Re
     let root = whose::root(&options.sought, &reader)?;
     let lock = ProjectLock::take(&root, options.dry_run)?;
     let old = archived::project(&reader, &root)?;
-    let recovered = consolidate::recover(&lock, options.dry_run, observer)?;
+    let recovered = exchange::recover(&lock, options.dry_run, observer)?;
 
     let now = files::present(&old)?;
     let written = in_place::find(&now, &old.version_locations);
@@ -259,7 +259,7 @@ impl Plan {
                 for folder in &self.old.version_locations {
                     self.lock.ensure_folder(folder)?;
                 }
-                Some(consolidate::stage(&self.lock, trees, observer)?)
+                Some(exchange::stage(&self.lock, trees, observer)?)
             }
         };
         if options.with_data {

@@ -1,7 +1,7 @@
 //! Scratch databases: on a server that was named, or on one that is started for the run. They are
 //! gone when the run is.
 
-use super::alembic::Reach;
+use super::reach::Reach;
 use crate::error::{Error, Kind, Result};
 use crate::model::catalog::{Property, Value};
 use crate::model::connection::Connection;
