@@ -10,14 +10,15 @@ use serde_json::{Value, json};
 const CHAIN: [&str; 7] = ["kp1", "kp2", "kp3", "kp4", "kp5", "kp6", "kp7"];
 
 /// Seven revisions: an enum that grows outside a transaction, a data migration, helpers of the same
-/// name in two files, a constant of several lines.
-fn chain() -> Project {
+/// name in two files, a constant of several lines. Whoever stands at one of them is told of in the other
+/// tests, which therefore have ids of their own.
+fn chain(prefix: &str) -> Project {
     let file = |number: usize, above: &str, body: &str| {
         let down = match number {
             1 => String::from("None"),
-            n => format!("'{}'", CHAIN[n - 2]),
+            n => format!("'{prefix}{}'", n - 1),
         };
-        let text = revision(CHAIN[number - 1], &down, body);
+        let text = revision(&format!("{prefix}{number}"), &down, body);
         let text = text.replace("\n\ndef upgrade", &format!("\n{above}\n\ndef upgrade"));
         (format!("migrations/versions/{number}.py"), text)
     };
@@ -60,7 +61,7 @@ fn keep(project: &Project, repo: &Repo, live: &Database, set: &str) -> Value {
 
 #[test]
 fn removed_revisions_fold_forward_and_every_database_is_right_or_refused() {
-    let (project, repo, live) = (chain(), Repo::new(), Database::empty());
+    let (project, repo, live) = (chain("kp"), Repo::new(), Database::empty());
     project.alembic(&live, &["upgrade", "head"]);
     let summary = keep(&project, &repo, &live, "kp3,kp5,kp7");
     assert_equal(&summary);
@@ -108,7 +109,7 @@ fn removed_revisions_fold_forward_and_every_database_is_right_or_refused() {
 
 #[test]
 fn sets_that_would_break_something_are_refused_with_the_nearest_that_does_not() {
-    let (project, repo, live) = (chain(), Repo::new(), Database::empty());
+    let (project, repo, live) = (chain("ks"), Repo::new(), Database::empty());
     project.alembic(&live, &["upgrade", "head"]);
     let before = project.files();
     let refused = |set: &str, code: i32, says: &[&str]| {
@@ -117,20 +118,20 @@ fn sets_that_would_break_something_are_refused_with_the_nearest_that_does_not() 
         assert_eq!(repo.files(), Vec::new());
     };
     // Only those that create something: the head is not among them.
-    refused("kp1,kp5", 15, &["kp7 (it is a head)", "--keep kp1,kp5,kp7"]);
-    refused("kp1,kp2,kp3,kp4,kp5,kp6,kp7", 15, &["there is nothing to consolidate"]);
+    refused("ks1,ks5", 15, &["ks7 (it is a head)", "--keep ks1,ks5,ks7"]);
+    refused("ks1,ks2,ks3,ks4,ks5,ks6,ks7", 15, &["there is nothing to consolidate"]);
     refused("nope", 10, &["there is no revision nope"]);
     // What is to become of each revision is said before anything is tried.
-    let arguments = ["consolidate", "--keep", "kp3,kp7", "--alembic", "false"];
+    let arguments = ["consolidate", "--keep", "ks3,ks7", "--alembic", "false"];
     let run = project.run(&repo, &live, &arguments).expect_code(1);
-    run.says(&["kp3 takes in kp1, kp2", "kp7 takes in kp4, kp5, kp6", "alembic current failed"]);
+    run.says(&["ks3 takes in ks1, ks2", "ks7 takes in ks4, ks5, ks6", "alembic current failed"]);
     // A database that stands at a revision which would go.
     let stands = Database::empty();
-    project.alembic(&stands, &["upgrade", "kp4"]);
-    let reason = format!("kp4 (\"{}\" stands there)", stands.name);
-    refused("kp3,kp7", 15, &[&reason, "--keep kp3,kp4,kp7"]);
+    project.alembic(&stands, &["upgrade", "ks4"]);
+    let reason = format!("ks4 (\"{}\" stands there)", stands.name);
+    refused("ks3,ks7", 15, &[&reason, "--keep ks3,ks4,ks7"]);
     let run = project.run(&repo, &live, &["consolidate", "--alembic", "false"]).expect_code(1);
-    run.says(&[&format!("\"{}\" is at kp4: after the exchange", stands.name)]);
+    run.says(&[&format!("\"{}\" is at ks4: after the exchange", stands.name)]);
 }
 
 #[test]
