@@ -53,13 +53,18 @@ pub fn hold(
         Hold::AgainstWriters => "EXCLUSIVE",
         Hold::Alone => "ACCESS EXCLUSIVE",
     };
-    let patience = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX).max(1);
-    session.execute(&format!("SET LOCAL lock_timeout = {patience}"))?;
+    wait_no_longer(session, patience)?;
     let sql = format!("LOCK TABLE ONLY {} IN {mode} MODE", quote_qualified(table));
     session.client.batch_execute(&sql).map_err(|error| {
         server(format!("cannot lock {table}"), error)
             .hint("run as the owner of the version table, and when no migration is running")
     })
+}
+
+/// Waits for locks no longer than `patience` until the transaction ends.
+pub fn wait_no_longer(session: &mut Session, patience: Duration) -> Result<()> {
+    let patience = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX).max(1);
+    session.execute(&format!("SET LOCAL lock_timeout = {patience}"))
 }
 
 /// Makes `id` the only row of a version table, which it makes where there is none. The answer is for

@@ -7,6 +7,9 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+/// Ends the name of a folder that pgark is writing beside another: it is of no project.
+pub const UNFINISHED: &str = ".pgark-part";
+
 /// Largest file of a migration project; they are texts.
 const LARGEST: u64 = 64 << 20;
 
@@ -47,7 +50,7 @@ pub fn read(root: &Path, path: &str) -> Result<ProjectFile> {
 }
 
 /// Paths of all files below `folder` (relative to `root`), sorted; compiled Python is left out
-/// unless `with_compiled`.
+/// unless `with_compiled`, and so is what a run that was killed has left unfinished.
 ///
 /// # Errors
 /// A name that is not UTF-8, a symbolic link, or anything that is neither file nor folder.
@@ -69,7 +72,7 @@ pub fn list(root: &Path, folder: &str, with_compiled: bool) -> Result<Vec<String
             })?;
             let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
             let kind = entry.file_type().map_err(failed)?;
-            if is_compiled(&name) && !with_compiled {
+            if is_compiled(&name) && !with_compiled || name.ends_with(UNFINISHED) {
                 continue;
             }
             if kind.is_dir() {

@@ -1,35 +1,36 @@
 //! Folders of a project are exchanged for new ones, whole: at every moment, and after every crash,
 //! there is the old content or the new one.
 //!
-//! New folders are written beside the old ones and synced. A journal in the project's folder says
-//! what is to be exchanged; the folders are told apart by inode, which renames keep. Then each pair
-//! changes names in one step, and in the end the old folders go to their parking place and the
-//! journal goes. [`recover`] ends or undoes what a killed run has begun.
+//! New folders are written beside the old ones and synced, under a name that no other folder ever has.
+//! A journal in the project's folder says what is to be exchanged; the folders are told apart by inode,
+//! which renames keep. Then each pair changes names in one step, and in the end the old folders go to
+//! their parking place and the journal goes. [`ProjectLock::recover`] ends or undoes what a killed run has
+//! begun.
 
 use super::durable;
 use super::project_files::{self, ProjectFile};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::model::name::enumerate;
-use rustix::fs::FlockOperation;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 mod added;
 mod files;
 mod journal;
+mod lock;
 mod parking;
 mod undo;
 
 pub use added::Added;
 use files::{
-    aside_path, below, failed, inode, make_folder, make_folders, remove_compiled, remove_tree,
-    sha256, staged_path, swap_names, sync_folders, write_anew, write_file,
+    aside_path, below, failed, inode, make_folder, make_folders, part_path, remove_compiled,
+    remove_tree, sha256, staged_path, swap_names, sync_folders, write_anew, write_file,
 };
 
 use journal::{Entry, Journal};
 pub use journal::{pending, pending_archive};
+pub use lock::{ProjectLock, Recovered};
 pub use parking::check_parking;
 pub use undo::named;
 
@@ -45,120 +46,29 @@ pub struct NewTree {
     pub companion: Option<(String, String, u32)>,
 }
 
-/// Keeps other runs of pgark from exchanging folders of the same project.
-pub struct ProjectLock {
-    root: PathBuf,
-    _folder: File,
-}
-
-/// What [`recover`] did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Recovered {
-    /// The new folders stay; the old ones are parked.
-    Finished,
-    /// The old folders stay. With what others had put into the new ones.
-    Undone(Vec<PathBuf>),
-}
-
-impl ProjectLock {
-    /// Locks a project.
-    ///
-    /// # Errors
-    /// [`Kind::Locked`] when another run holds it.
-    pub fn take(root: &Path) -> Result<Self> {
-        let folder = File::open(root)
-            .map_err(|error| Error::io(format!("cannot open {}", root.display()), error))?;
-        rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
-            match error {
-                rustix::io::Errno::WOULDBLOCK => Error::new(
-                    Kind::Locked,
-                    format!("another pgark is changing the migrations in {}", root.display()),
-                )
-                .hint("wait until it has ended"),
-                _ => Error::io(format!("cannot lock {}", root.display()), error.into()),
-            }
-        })?;
-        Ok(Self { root: root.to_owned(), _folder: folder })
-    }
-
-    /// The project's folder.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Ends or undoes what a run that was killed has begun in this project.
-    ///
-    /// # Errors
-    /// [`Kind::Refused`] when the folders are no longer those that the journal speaks of.
-    pub fn recover(&self) -> Result<Option<Recovered>> {
-        let Some(journal) = Journal::read(&self.root)? else { return Ok(None) };
-        let exchange = Exchange { root: self.root.clone(), entries: journal.swaps };
-        let all = exchange.entries.iter().all(|entry| exchange.is_exchanged(entry));
-        let known = exchange.entries.iter().all(|entry| exchange.old_place(entry).is_some());
-        if !known {
-            return Err(Error::refused(format!(
-                "{} speaks of folders that are no longer there",
-                journal::place(&self.root).display()
-            ))
-            .hint(journal::BY_HAND));
-        }
-        match all {
-            true => exchange.park().map(|_| Some(Recovered::Finished)),
-            false => exchange.undo().map(|others| Some(Recovered::Undone(others))),
-        }
-    }
-
-    /// Makes an empty folder where somebody has removed one that is to be exchanged.
-    pub fn ensure_folder(&self, folder: &str) -> Result<()> {
-        make_folders(&self.root.join(folder), &self.root, &self.root)
-    }
-
-    /// Writes the new folders beside the old ones.
-    ///
-    /// # Errors
-    /// Whatever fails, the project is as it was.
-    pub fn stage(&self, trees: Vec<NewTree>) -> Result<Staged> {
-        let mut staged = Staged { root: self.root.clone(), trees, armed: true };
-        for tree in &staged.trees {
-            let place = staged.root.join(&tree.parked);
-            if place.exists() {
-                return Err(Error::refused(format!("{} exists already", place.display()))
-                    .hint("name another place for the old migrations with --park DIR"));
-            }
-        }
-        match staged.write() {
-            Ok(()) => Ok(staged),
-            Err(error) => {
-                staged.remove();
-                staged.armed = false;
-                Err(error)
-            }
-        }
-    }
-}
-
 /// New folders that wait beside the old ones. Dropped, they are removed.
 pub struct Staged {
     root: PathBuf,
     trees: Vec<NewTree>,
+    /// Folders that were in their way.
+    set_aside: Vec<PathBuf>,
     armed: bool,
 }
 
 impl Staged {
-    /// Where a path of the project lies in the folders that wait.
-    pub fn path(&self, path: &str) -> PathBuf {
-        for tree in &self.trees {
-            if let Some(below) = below(path, &tree.folder) {
-                let staged = staged_path(&self.root.join(&tree.folder));
-                return if below.is_empty() { staged } else { staged.join(below) };
-            }
-        }
-        self.root.join(path)
+    /// Where folders are now that may be old ones: they waited to be parked, and no journal spoke of them.
+    pub fn set_aside(&self) -> &[PathBuf] {
+        &self.set_aside
+    }
+
+    fn place(&self, tree: &NewTree) -> PathBuf {
+        part_path(&self.root.join(&tree.folder))
     }
 
     fn write(&self) -> Result<()> {
         for tree in &self.trees {
-            let (old, new) = (self.root.join(&tree.folder), self.path(&tree.folder));
+            let (old, new) = (self.root.join(&tree.folder), self.place(tree));
+            // What a run was writing that was killed.
             remove_tree(&new)?;
             make_folder(&new, &old)?;
             for file in &tree.files {
@@ -177,7 +87,7 @@ impl Staged {
     /// Fails when what waits is not what was written; compiled Python is swept away.
     fn check(&self) -> Result<()> {
         for tree in &self.trees {
-            let new = self.path(&tree.folder);
+            let new = self.place(tree);
             remove_compiled(&new)?;
             let mut expected: Vec<(&str, &[u8])> = tree
                 .files
@@ -219,7 +129,7 @@ impl Staged {
                 parked: tree.parked.clone(),
                 companion: tree.companion.clone(),
                 old: inode(&self.root.join(&tree.folder))?,
-                new: inode(&self.path(&tree.folder))?,
+                new: inode(&self.place(tree))?,
                 staged: staged.collect(),
             });
         }
@@ -227,20 +137,16 @@ impl Staged {
         // From here on the journal knows the folders that wait.
         self.armed = false;
         let exchange = Exchange { root: self.root.clone(), entries };
-        for entry in &exchange.entries {
-            let folder = exchange.root.join(&entry.folder);
-            if let Err(error) = swap_names(&folder) {
-                let error = failed("exchange", &folder, error);
-                return Err(exchange.undone(error));
-            }
+        match exchange.begin() {
+            Ok(()) => Ok(exchange),
+            Err(error) => Err(exchange.undone(error)),
         }
-        Ok(exchange)
     }
 
     fn remove(&self) {
         for tree in &self.trees {
             // The next run removes what cannot be removed now.
-            drop(remove_tree(&self.path(&tree.folder)));
+            drop(remove_tree(&self.place(tree)));
         }
     }
 }
@@ -260,6 +166,19 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    fn begin(&self) -> Result<()> {
+        let folders = self.entries.iter().map(|entry| self.root.join(&entry.folder));
+        let folders: Vec<PathBuf> = folders.collect();
+        for folder in &folders {
+            let new = part_path(folder);
+            durable::rename_without_replacing_folder(&new, &staged_path(folder))
+                .map_err(|error| failed("rename", &new, error))?;
+        }
+        folders.iter().try_for_each(|folder| {
+            swap_names(folder).map_err(|error| failed("exchange", folder, error))
+        })
+    }
+
     /// Whether the new folder has the name.
     fn is_exchanged(&self, entry: &Entry) -> bool {
         inode(&self.root.join(&entry.folder)).is_ok_and(|found| found.is(&entry.new))
@@ -363,7 +282,9 @@ impl Exchange {
 mod tests {
     use super::files::exchange_names;
     use super::*;
+    use crate::error::Kind;
     use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
 
     fn project() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -392,9 +313,11 @@ mod tests {
     #[test]
     fn the_old_folder_is_parked_and_the_new_one_has_its_name() {
         let (_folder, root) = project();
-        let lock = ProjectLock::take(&root).unwrap();
+        let lock = ProjectLock::take(&root, false).unwrap();
         let staged = lock.stage(new_tree()).unwrap();
-        assert_eq!(staged.path("m/versions/b.py"), root.join("m/.versions.pgark-new/b.py"));
+        // What is not whole yet is no part of the project.
+        assert_eq!(paths(&root), ["m/versions/a.py"]);
+        assert!(root.join("m/.versions.pgark-part/b.py").exists());
         let exchange = staged.exchange("a").unwrap();
         assert!(pending(&root));
         assert_eq!(pending_archive(&root).unwrap().as_deref(), Some("a"));
@@ -408,9 +331,10 @@ mod tests {
     #[test]
     fn what_is_undone_or_never_exchanged_leaves_no_trace() {
         let (_folder, root) = project();
-        let lock = ProjectLock::take(&root).unwrap();
+        let lock = ProjectLock::take(&root, false).unwrap();
         drop(lock.stage(new_tree()).unwrap());
         assert_eq!(paths(&root), ["m/versions/a.py"]);
+        assert!(!root.join("m/.versions.pgark-part").exists());
         lock.stage(new_tree()).unwrap().exchange("a").unwrap().undo().unwrap();
         assert_eq!(paths(&root), ["m/versions/a.py"]);
         assert_eq!(lock.recover().unwrap(), None);
@@ -419,7 +343,7 @@ mod tests {
     #[test]
     fn a_run_that_was_killed_is_ended_or_undone_by_the_next() {
         let (_folder, root) = project();
-        let lock = ProjectLock::take(&root).unwrap();
+        let lock = ProjectLock::take(&root, false).unwrap();
         // Killed after the exchange.
         drop(lock.stage(new_tree()).unwrap().exchange("a").unwrap());
         assert_eq!(lock.recover().unwrap(), Some(Recovered::Finished));
@@ -438,7 +362,7 @@ mod tests {
     #[test]
     fn what_others_have_put_into_the_new_folder_is_kept_whole() {
         let (_folder, root) = project();
-        let lock = ProjectLock::take(&root).unwrap();
+        let lock = ProjectLock::take(&root, false).unwrap();
         let write = |path: &str, text: &str| write_anew(&root.join(path), text.as_bytes()).unwrap();
         make_folder(&root.join("m/versions-undone"), &root).unwrap();
         let exchange = lock.stage(new_tree()).unwrap().exchange("a").unwrap();
@@ -468,9 +392,29 @@ mod tests {
     }
 
     #[test]
+    fn an_old_folder_that_no_journal_speaks_of_is_never_removed() {
+        let (_folder, root) = project();
+        let lock = ProjectLock::take(&root, false).unwrap();
+        drop(lock.stage(new_tree()).unwrap().exchange("a").unwrap());
+        std::fs::remove_file(root.join(".pgark-swap.json")).unwrap();
+        // What a run was writing that was killed is of no use to anybody.
+        make_folder(&root.join("m/.versions.pgark-part"), &root).unwrap();
+        write_anew(&root.join("m/.versions.pgark-part/c.py"), b"half").unwrap();
+        let staged = lock.stage(new_tree()).unwrap();
+        assert_eq!(staged.set_aside(), [root.join("m/versions-left")]);
+        let exchange = staged.exchange("a").unwrap();
+        exchange.undo().unwrap();
+        assert_eq!(paths(&root), ["m/versions-left/a.py", "m/versions/b.py"]);
+        // Nothing is in an empty one.
+        make_folder(&root.join("m/.versions.pgark-new"), &root).unwrap();
+        assert!(lock.stage(new_tree()).unwrap().set_aside().is_empty());
+        assert!(!root.join("m/.versions.pgark-new").exists());
+    }
+
+    #[test]
     fn folders_that_are_no_longer_there_are_left_to_a_person() {
         let (_folder, root) = project();
-        let lock = ProjectLock::take(&root).unwrap();
+        let lock = ProjectLock::take(&root, false).unwrap();
         drop(lock.stage(new_tree()).unwrap().exchange("a").unwrap());
         remove_tree(&root.join("m/.versions.pgark-new")).unwrap();
         assert_eq!(lock.recover().unwrap_err().kind(), Kind::Refused);

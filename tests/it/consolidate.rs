@@ -129,6 +129,10 @@ fn eighteen_revisions_become_one_and_every_old_database_is_refused_or_caught_up(
 fn a_dry_run_shows_the_new_revision_and_writes_nothing() {
     let (project, repo, live) = (Project::fintrack(), Repo::new(), Database::fintrack(1));
     let before = project.files();
+    // Whoever only looks waits for nobody, and keeps nobody out.
+    let lock = std::fs::File::open(project.path()).unwrap();
+    lock.lock().unwrap();
+    project.run(&repo, &live, &["consolidate"]).expect_code(11).says(&["another pgark"]);
     let run = project.run(&repo, &live, &["consolidate", "--dry-run"]).expect_code(0);
     for said in [
         "a dry run: nothing was written",

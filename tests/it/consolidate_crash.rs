@@ -96,7 +96,7 @@ impl Bench {
 
     /// All paths below the project that a run may touch.
     fn paths(&self) -> Vec<PathBuf> {
-        let new = "migrations/.versions.pgark-new";
+        let (part, new) = ("migrations/.versions.pgark-part", "migrations/.versions.pgark-new");
         let mut all = vec![
             String::from(".pgark-swap.json"),
             String::from("..pgark-swap.json.partial"),
@@ -105,7 +105,7 @@ impl Bench {
             String::from("migrations/env.py"),
             String::from("migrations/.env.py.partial"),
         ];
-        for folder in [VERSIONS, new, PARKED] {
+        for folder in [VERSIONS, part, new, PARKED] {
             all.push(folder.to_owned());
             for name in [
                 "a.py",
@@ -321,14 +321,14 @@ fn so_is_one_between_the_renames_of_the_first_of_two_folders() {
     let before = project.files();
     let root = project.path();
     let paths: Vec<PathBuf> =
-        ["one", ".one.pgark-new", ".one.pgark-old"].iter().map(|path| root.join(path)).collect();
+        ["one", ".one.pgark-new", ".one.pgark-old"].map(|path| root.join(path)).to_vec();
     let whole = root.to_str().unwrap();
     let command = |verb: &[&str]| {
         let arguments = [verb, &["--quiet", "--migrations", whole]].concat();
         project.command(&repo, &live, &arguments)
     };
     let consolidate = ["consolidate", "--no-alembic", "--reference", "live", "--scratch-here"];
-    for number in 1..=3 {
+    for number in 1..=4 {
         let what = format!("killed at rename {number}");
         let run = in_three_renames(&paths, &command(&consolidate), Some(number));
         assert_eq!(run.code, 137, "{what}: {run:?}");
@@ -343,7 +343,7 @@ fn so_is_one_between_the_renames_of_the_first_of_two_folders() {
 #[test]
 fn a_revision_that_is_saved_while_the_new_folder_is_written_is_not_parked() {
     let bench = Bench::new();
-    let new = bench.project.path().join("migrations/.versions.pgark-new");
+    let new = bench.project.path().join("migrations/.versions.pgark-part");
     let path = new.to_str().unwrap();
     let delay = "inject=mkdir:delay_exit=5000000:when=1";
     let options = ["-o", "/dev/null", "-P", path, "-e", "trace=mkdir", "-e", delay];
@@ -362,4 +362,31 @@ fn a_revision_that_is_saved_while_the_new_folder_is_written_is_not_parked() {
     there.push((format!("{VERSIONS}/c.py"), newer.into_bytes()));
     there.sort();
     assert_eq!(bench.project.files(), there);
+}
+
+#[test]
+fn old_files_whose_journal_is_gone_are_kept_and_named() {
+    let bench = Bench::new();
+    // The journal and the new folder get their names, both folders change theirs, the old one is parked.
+    let (run, came) = bench.faulty(&bench.consolidate(), "renameat2", "signal=KILL", 4);
+    assert!(came && bench.is_new("killed"), "{run:?}");
+    std::fs::remove_file(bench.project.path().join(".pgark-swap.json")).unwrap();
+    let next = Run::from(bench.rollback().output().unwrap()).expect_code(0);
+    next.says(&["migrations/versions-left", "its journal is gone"]);
+    assert!(!bench.is_new("rolled back"));
+    for (path, content) in bench.old.iter().filter(|(path, _)| path.ends_with(".py")) {
+        if let Some(name) = path.strip_prefix(&format!("{VERSIONS}/")) {
+            let kept = bench.project.read(&format!("migrations/versions-left/{name}"));
+            assert_eq!(kept.as_bytes(), content);
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_renamed_stays_and_the_message_says_where_it_can() {
+    let bench = Bench::new();
+    let (run, came) = bench.faulty(&bench.consolidate(), "renameat2", "error=EXDEV", 3);
+    assert!(came && !bench.is_new("not renamed"), "{run:?}");
+    run.expect_code(1).says(&["cannot exchange", "in a checkout on a writable file system"]);
+    bench.no_leftovers("not renamed");
 }

@@ -212,6 +212,35 @@ fn revisions_that_are_run_for_several_databases_are_refused_before_any_is_touche
 }
 
 #[test]
+fn an_env_that_goes_through_several_databases_is_refused_before_any_is_migrated() {
+    let project = two("gn", "op.execute('CREATE TABLE a (x int)')");
+    let (repo, live, second) = (Repo::new(), Database::empty(), Database::empty());
+    project.alembic(&live, &["upgrade", "head"]);
+    project.alembic(&second, &["upgrade", "gn1"]);
+    let there = format!("'{}'", url(&second, "postgresql+psycopg"));
+    let schema = pg_dump_schema(&second);
+    for urls in [
+        format!("os.environ['DATABASE_URL'], {there}"),
+        format!("{there}, os.environ['DATABASE_URL']"),
+    ] {
+        let env = format!(
+            "import os\nfrom alembic import context\nfrom sqlalchemy import create_engine\n\n\
+             for url in [{urls}]:\n    with create_engine(url).begin() as connection:\n        \
+             context.configure(connection=connection)\n        context.run_migrations()\n"
+        );
+        project.write("migrations/env.py", &env);
+        project.run(&repo, &live, &["consolidate", "--dry-run"]).expect_code(15).says(&[
+            "env.py goes through several databases",
+            &second.name,
+            "nothing was run",
+            "one that goes to DATABASE_URL alone",
+        ]);
+        assert_eq!((pg_dump_schema(&second), repo.files()), (schema.clone(), Vec::new()));
+    }
+    assert_eq!(second.one("SELECT version_num FROM alembic_version"), "gn1");
+}
+
+#[test]
 fn the_last_words_of_alembic_stay_lines() {
     let project = two("gt", "raise RuntimeError('first\\nsecond')");
     let live = Database::with(

@@ -48,6 +48,7 @@ fn assert_says(list: &Value, what: &str) {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "the test's own files")]
 fn a_place_to_park_at_is_looked_at_before_the_archive_is_written() {
     let bodies = [sql("CREATE TABLE a (x int)"), sql("CREATE TABLE b (x int)")];
     let (project, repo, live) = at_head(chain("pk", &[&bodies[0], &bodies[1]]));
@@ -71,6 +72,15 @@ fn a_place_to_park_at_is_looked_at_before_the_archive_is_written() {
         assert_eq!(repo.files(), Vec::new(), "{place}");
         assert_eq!(std::fs::read_dir(project.path()).unwrap().count(), before, "{place}");
     }
+    // A link cannot be exchanged.
+    let versions = project.path().join("migrations/versions");
+    std::fs::rename(&versions, project.path().join("real")).unwrap();
+    std::os::unix::fs::symlink("../real", &versions).unwrap();
+    let run = project.run(&repo, &live, &["consolidate"]).expect_code(15);
+    run.says(&["migrations/versions is a symbolic link"]);
+    assert_eq!(repo.files(), Vec::new());
+    std::fs::remove_file(&versions).unwrap();
+    std::fs::rename(project.path().join("real"), &versions).unwrap();
     // The ini file may hold a password: its copy is as private.
     let ini = |path: &str| project.path().join(path);
     let private = std::fs::Permissions::from_mode(0o600);
@@ -204,8 +214,8 @@ fn killed_between_two_folders_every_verb_says_so_and_the_next_run_puts_it_right(
         .collect();
     let journal = project.path().join(".pgark-swap.json");
     let plain = project.command(&repo, &live, &consolidate);
-    // The second exchange.
-    let (_, came) = traced::faulty(&plain, &paths, "renameat2", "signal=KILL", 2);
+    // The second exchange: both new folders have got their names before the first.
+    let (_, came) = traced::faulty(&plain, &paths, "renameat2", "signal=KILL", 4);
     assert!(came && journal.exists());
     let is_new = |folder: &str| {
         !project.paths(folder).iter().any(|p| p.ends_with("/a.py") || p.ends_with("/b.py"))
@@ -216,6 +226,10 @@ fn killed_between_two_folders_every_verb_says_so_and_the_next_run_puts_it_right(
     let archive = repo.files().into_iter().find(|(name, _)| name.ends_with(".tar")).unwrap().0;
     let archive = repo.path().join(archive).to_str().unwrap().to_owned();
     project.run(&repo, &live, &["status"]).expect_code(15).says(&unsettled);
+    let lock = std::fs::File::open(project.path()).unwrap();
+    lock.lock().unwrap();
+    project.run(&repo, &live, &["status"]).expect_code(11).says(&["another pgark"]);
+    drop(lock);
     project.run(&repo, &live, &["consolidate", "--dry-run"]).expect_code(15).says(&unsettled);
     let verified = project.run(&repo, &live, &["verify", &archive]).expect_code(4);
     assert!(verified.stdout.contains(unsettled[0]), "{verified:?}");

@@ -306,3 +306,37 @@ fn privileges_that_migrations_give_come_along_and_those_of_production_only_when_
     let with = run(&["--with-privileges"]);
     assert!(with.contains("GRANT INSERT ON TABLE \"public\".\"b\" TO \"squash_reader\""), "{with}");
 }
+
+#[test]
+fn owners_that_migrations_name_come_along_and_whoever_runs_them_is_not_named() {
+    crate::harness::role("squash_reader", "");
+    let project = Project::of(&[
+        (
+            &path("a"),
+            &revision(
+                "aaaa",
+                "None",
+                "op.execute('CREATE TABLE a (x int, made_by text DEFAULT current_user)')
+op.execute('ALTER TABLE a OWNER TO postgres')
+op.execute('ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO squash_reader')
+op.execute('CREATE POLICY p ON a TO CURRENT_USER')
+op.execute('INSERT INTO a VALUES (1)')",
+            ),
+        ),
+        (
+            &path("b"),
+            &revision(
+                "bbbb",
+                "'aaaa'",
+                "op.execute('CREATE TABLE b (x int)')\nop.execute('REVOKE TRIGGER ON b FROM CURRENT_USER')",
+            ),
+        ),
+    ]);
+    let (_, fresh, summary) = consolidated(&project, &[]);
+    let text = project.read(&path("bbbb_squashed"));
+    assert!(text.contains("ALTER TABLE \"public\".\"a\" OWNER TO \"postgres\""), "{text}");
+    assert!(!text.contains("\"b\" OWNER TO") && !text.contains("pgark_"), "{text}");
+    assert!(text.contains("ALTER DEFAULT PRIVILEGES FOR ROLE CURRENT_USER GRANT SELECT"), "{text}");
+    assert_eq!(fresh.one("SELECT made_by FROM a"), "postgres");
+    assert_eq!(summary["notes"], json!([]));
+}

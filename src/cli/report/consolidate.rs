@@ -23,26 +23,26 @@ pub fn consolidate(summary: &Summary, as_json: bool, quiet: bool) -> Result<()> 
     };
     lines.push(format!(
         "{done} {} in the place of {} revisions of \"{}\"; the newest is {} as before",
-        match summary.written.len() {
+        match summary.proved.written.len() {
             1 => String::from("one revision"),
             several => format!("{several} revisions"),
         },
-        summary.replaced.len() + summary.written.len(),
+        summary.proved.replaced.len() + summary.proved.written.len(),
         Printable(&summary.database),
         summary.heads.join(", ")
     ));
-    lines.extend(summary.fold.iter().map(|kept| format!("  {kept}")));
-    lines.extend(summary.written.iter().map(|written| format!("new: {}", written.path)));
-    for (table, rows) in &summary.seeds {
+    lines.extend(summary.proved.fold.iter().map(|kept| format!("  {kept}")));
+    lines.extend(summary.proved.written.iter().map(|written| format!("new: {}", written.path)));
+    for (table, rows) in &summary.proved.seeds {
         lines.push(format!("with {rows} rows of {}", Printable(table)));
     }
-    lines.extend(summary.compared.iter().map(compared));
-    let uncompared = summary.uncompared.iter();
+    lines.extend(summary.proved.compared.iter().map(compared));
+    let uncompared = summary.proved.uncompared.iter();
     lines.extend(uncompared.map(|what| format!("not compared: {}", on_one_screen(what))));
-    if !summary.left_out.is_empty() {
-        lines.push(format!("not in the new revision: {}", enumerate(&summary.left_out)));
+    if !summary.proved.left_out.is_empty() {
+        lines.push(format!("not in the new revision: {}", enumerate(&summary.proved.left_out)));
     }
-    lines.extend(summary.notes.iter().map(|note| format!("note: {note}")));
+    lines.extend(summary.proved.notes.iter().map(|note| format!("note: {note}")));
     lines.extend(summary.not_looked_into.iter().map(|(database, why)| {
         format!("not looked into: \"{}\" ({})", Printable(database), Printable(why))
     }));
@@ -59,7 +59,7 @@ pub fn consolidate(summary: &Summary, as_json: bool, quiet: bool) -> Result<()> 
         ));
     }
     if summary.dry_run {
-        for written in &summary.written {
+        for written in &summary.proved.written {
             lines.push(format!("\n--- {}\n{}", written.path, written.text.trim_end()));
         }
     }
@@ -119,8 +119,7 @@ fn compared(found: &Compared) -> String {
 }
 
 fn as_value(summary: &Summary) -> Value {
-    let compared: Vec<Value> = summary
-        .compared
+    let compared: Vec<Value> = summary.proved.compared
         .iter()
         .map(|found| {
             json!({
@@ -135,6 +134,7 @@ fn as_value(summary: &Summary) -> Value {
         })
         .collect();
     let written: Vec<Value> = summary
+        .proved
         .written
         .iter()
         .map(|written| match summary.dry_run {
@@ -148,14 +148,14 @@ fn as_value(summary: &Summary) -> Value {
         "dry_run": summary.dry_run,
         "database": summary.database,
         "heads": summary.heads,
-        "replaced": summary.replaced,
-        "fold": summary.fold.iter().map(|kept| json!({"kept": kept.id, "folds": kept.folds, "follows": kept.down})).collect::<Vec<_>>(),
+        "replaced": summary.proved.replaced,
+        "fold": summary.proved.fold.iter().map(|kept| json!({"kept": kept.id, "folds": kept.folds, "follows": kept.down})).collect::<Vec<_>>(),
         "written": written,
-        "seeds": summary.seeds.iter().map(|(table, rows)| json!({"table": table, "rows": rows})).collect::<Vec<_>>(),
+        "seeds": summary.proved.seeds.iter().map(|(table, rows)| json!({"table": table, "rows": rows})).collect::<Vec<_>>(),
         "compared": compared,
-        "not_compared": summary.uncompared,
-        "left_out": summary.left_out,
-        "notes": summary.notes,
+        "not_compared": summary.proved.uncompared,
+        "left_out": summary.proved.left_out,
+        "notes": summary.proved.notes,
         "not_carried": summary.not_carried,
         "not_looked_into": summary.not_looked_into.iter().map(|(database, why)| json!({"database": database, "reason": why})).collect::<Vec<_>>(),
         "archive": summary.archive,

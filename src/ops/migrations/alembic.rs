@@ -5,38 +5,19 @@
 //! URL; libpq's variables. The rest is up to `--alembic` and `--alembic-env`. Whether it worked is
 //! seen in the database.
 
+use super::reach::{Reach, postgres_scheme};
 use crate::error::{Error, Result, quoted};
-use crate::model::connection::Connection;
-use crate::model::name::QualifiedName;
+use crate::model::name::{QualifiedName, enumerate};
 use crate::pg::catalog;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::version_table;
 use crate::process::child::{self, Ended, Program};
-use crate::rules::alembic::override_ini;
+use crate::rules::alembic::{current, override_ini};
 use crate::store::private_folder::PrivateFolder;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// A database and how it is reached.
-#[derive(Clone)]
-pub struct Reach {
-    /// A connection to its server.
-    pub connection: Connection,
-    /// Its name.
-    pub database: String,
-    /// The host, or the folder of the socket.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// The role.
-    pub user: String,
-    /// Its password.
-    pub password: Option<String>,
-    /// Whether sessions are encrypted.
-    pub encrypted: bool,
-}
 
 /// How Alembic is called.
 #[derive(Clone, Debug)]
@@ -146,7 +127,7 @@ impl Alembic {
         Error::failed(format!(
             "alembic {} failed:{}",
             arguments.join(" "),
-            quoted(&without_password(on, &ended.last_words()))
+            quoted(&on.without_password(&ended.last_words()))
         ))
     }
 
@@ -180,6 +161,33 @@ impl Alembic {
         Err(elsewhere(&format!(
             "alembic current does not read {table} of the scratch database; nothing was run"
         )))
+    }
+
+    /// Fails unless `env.py` goes to one database alone: Alembic would fail at the mark before it came to
+    /// the next one. `alembic current --verbose` writes nothing, and names each.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`], with the databases; its last words, when it fails.
+    pub fn check_one_database(
+        &self,
+        on: &Reach,
+        watch: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
+        let arguments = ["current", "--verbose"];
+        let ended = self.start(on, None, &arguments, watch)?;
+        match current::databases(&ended.stdout).as_slice() {
+            several @ [_, _, ..] => Err(Error::refused(format!(
+                "env.py goes through several databases: {}; nothing was run",
+                enumerate(several)
+            ))
+            .hint("give consolidate one that goes to DATABASE_URL alone, with --alembic-env or --alembic 'alembic -x …'")),
+            _ if !ended.status.success() => Err(self.failed(on, &arguments, &ended)),
+            [_] => Ok(()),
+            [] => Err(Error::refused(
+                "alembic current --verbose does not say which database it goes to; nothing was run",
+            )
+            .hint("let it say so: without --quiet, and with nothing in env.py that takes its output")),
+        }
     }
 
     /// `alembic upgrade`, and a look whether it reached the database that was meant: `rows` are
@@ -315,87 +323,14 @@ impl Alembic {
     }
 }
 
-/// The text without the password, in whatever form Alembic was given it.
-fn without_password(on: &Reach, text: &str) -> String {
-    let Some(password) = on.password.as_deref().filter(|password| !password.is_empty()) else {
-        return text.to_owned();
-    };
-    let in_url = encoded(password);
-    // The longest first, so that none is cut apart by another.
-    [override_ini::escaped(&in_url), in_url, password.to_owned()]
-        .iter()
-        .fold(text.to_owned(), |text, form| text.replace(form.as_str(), "…"))
-}
-
 fn elsewhere(what: &str) -> Error {
     Error::refused(what).hint("env.py takes its database from elsewhere: set it with --alembic-env NAME={url}, or with --alembic 'alembic -x …'")
-}
-
-impl Reach {
-    /// Its URL, as SQLAlchemy and libpq read it.
-    pub fn url(&self, scheme: &str) -> String {
-        let (user, database) = (encoded(&self.user), encoded(&self.database));
-        let password = match &self.password {
-            Some(password) => format!(":{}", encoded(password)),
-            None => String::new(),
-        };
-        let mut url = match self.host.starts_with(['/', '@']) {
-            true => format!(
-                "{scheme}://{user}{password}@/{database}?host={}&port={}",
-                encoded(&self.host),
-                self.port
-            ),
-            false => {
-                let host = if self.host.contains(':') {
-                    format!("[{}]", self.host)
-                } else {
-                    self.host.clone()
-                };
-                format!("{scheme}://{user}{password}@{host}:{}/{database}", self.port)
-            }
-        };
-        if self.encrypted {
-            let parameter = if scheme.ends_with("asyncpg") { "ssl" } else { "sslmode" };
-            url.push_str(if url.contains('?') { "&" } else { "?" });
-            url.push_str(&format!("{parameter}=require"));
-        }
-        url
-    }
-}
-
-/// The scheme of a PostgreSQL URL.
-fn postgres_scheme(value: &str) -> Option<&str> {
-    let (scheme, _) = value.split_once("://")?;
-    let name = scheme.split('+').next()?;
-    matches!(name, "postgres" | "postgresql").then_some(scheme)
-}
-
-fn encoded(text: &str) -> String {
-    let plain =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
-    text.bytes()
-        .map(|byte| match plain(byte) {
-            true => char::from(byte).to_string(),
-            false => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn reach(host: &str) -> Reach {
-        Reach {
-            connection: Connection::default(),
-            database: String::from("d b"),
-            host: host.to_owned(),
-            port: 5433,
-            user: String::from("u@x"),
-            password: Some(String::from("p:/%")),
-            encrypted: false,
-        }
-    }
+    use crate::ops::migrations::reach::tests::reach;
 
     fn alembic(environment: &[(&str, &str)], ini: Option<&str>) -> Alembic {
         Alembic {
@@ -409,22 +344,6 @@ mod tests {
             templates: vec![(String::from("MY_DSN"), String::from("h={host} d={database}"))],
             patience: Duration::from_secs(1),
         }
-    }
-
-    #[test]
-    fn a_url_leads_to_sockets_and_hosts_whatever_the_names() {
-        assert_eq!(
-            reach("/tmp/s").url("postgresql+psycopg"),
-            "postgresql+psycopg://u%40x:p%3A%2F%25@/d%20b?host=%2Ftmp%2Fs&port=5433"
-        );
-        assert_eq!(reach("h").url("postgres"), "postgres://u%40x:p%3A%2F%25@h:5433/d%20b");
-    }
-
-    #[test]
-    fn no_form_of_the_password_is_said() {
-        let said = "p:/% postgresql://u:p%3A%2F%25@h/d sqlalchemy.url = …//u:p%%3A%%2F%%25@h/d";
-        let shown = without_password(&reach("h"), said);
-        assert_eq!(shown, "… postgresql://u:…@h/d sqlalchemy.url = …//u:…@h/d");
     }
 
     #[test]

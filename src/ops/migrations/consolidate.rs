@@ -3,37 +3,39 @@
 //! Nothing in the live database is changed, ever: the new revision has the old head's id. Nothing
 //! in the project is changed before the proof, and then in one step.
 
-use super::gate::{self, Behind, Held};
-use super::new_tree::{self, Written};
-use super::project::{self, AlembicProject, Sought};
+use super::gate::{Behind, Held};
+use super::new_tree::Written;
+use super::project::{AlembicProject, Sought};
 use super::proof::Compared;
-use super::{scratch, unfit};
-use crate::archive::reader::ArchiveReader;
+use super::scratch;
 use crate::error::Result;
 use crate::model::connection::Connection;
-use crate::model::schema::{NotCarried, ObjectClass};
-use crate::ops::described;
+use crate::model::schema::{NotCarried, ObjectClass, SchemaObject};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
-use crate::pg::version_table::Hold;
 use crate::rules::alembic::fold::Kept;
 use crate::rules::alembic::graph::Graph;
+use crate::rules::alembic::runner;
 use crate::rules::pattern::Pattern;
 use crate::rules::role_names;
 use crate::rules::schema_diff::{Aspect, Schema};
-use crate::store::tree_swap::{self, ProjectLock, Recovered};
+use admission::Admitted;
 use chrono::{DateTime, Utc};
+use prepare::Archived;
 use seeds::Seeded;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use swap::Swap;
 
+mod admission;
 mod baseline;
 mod checks;
 mod keep;
 mod prepare;
 mod seeds;
+mod swap;
 mod varying;
 
 /// What belongs to whoever runs the revisions, and where.
@@ -118,12 +120,8 @@ pub struct Summary {
     pub database: String,
     /// The newest revisions, which are as before.
     pub heads: Vec<String>,
-    /// The revisions whose files are gone, in their order.
-    pub replaced: Vec<String>,
-    /// What stays, and what folded into it; empty for a baseline.
-    pub fold: Vec<Kept>,
-    /// The new files, with their texts.
-    pub written: Vec<Written>,
+    /// The new revisions, and what was compared for them.
+    pub proved: Proved,
     /// Where the old files are parked.
     pub parked: String,
     /// The ini file by which Alembic finds them there.
@@ -134,6 +132,25 @@ pub struct Summary {
     pub archive: Option<PathBuf>,
     /// What it does not carry, as allowed.
     pub not_carried: Vec<NotCarried>,
+    /// Databases that have not applied all revisions.
+    pub behind: Vec<Behind>,
+    /// Databases of the server that could not be looked into, with the reason.
+    pub not_looked_into: Vec<(String, String)>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// The new revisions, proved.
+#[derive(Debug, Default)]
+pub struct Proved {
+    /// The new files, with their texts.
+    pub written: Vec<Written>,
+    /// Paths of the files that go.
+    pub gone: BTreeSet<String>,
+    /// The revisions whose files are gone, in their order.
+    pub replaced: Vec<String>,
+    /// What stays, and what folded into it; empty for a baseline.
+    pub fold: Vec<Kept>,
     /// What was compared.
     pub compared: Vec<Compared>,
     /// What could not be compared, with the reason.
@@ -144,12 +161,6 @@ pub struct Summary {
     pub notes: Vec<String>,
     /// How many rows go into the new revision, by table.
     pub seeds: Vec<(String, u64)>,
-    /// Databases that have not applied all revisions.
-    pub behind: Vec<Behind>,
-    /// Databases of the server that could not be looked into, with the reason.
-    pub not_looked_into: Vec<(String, String)>,
-    /// How long it took.
-    pub elapsed: Duration,
 }
 
 /// What the two ways of consolidating work with.
@@ -159,33 +170,20 @@ struct Work<'a> {
     graph: &'a Graph,
     held: &'a mut Held,
     /// The schema of the live database.
-    live: Schema,
+    live: &'a Schema,
     fold: &'a [Kept],
     seeded: &'a Seeded,
     /// Name of the archive.
-    archive: String,
+    archive: &'a str,
     started: DateTime<Utc>,
     observer: &'a dyn Observer,
-}
-
-/// The new revisions, proved.
-struct Proved {
-    written: Vec<Written>,
-    /// Paths of the files that go.
-    gone: BTreeSet<String>,
-    replaced: Vec<String>,
-    fold: Vec<Kept>,
-    compared: Vec<Compared>,
-    uncompared: Vec<String>,
-    left_out: Vec<String>,
-    notes: Vec<String>,
-    seeds: Vec<(String, u64)>,
 }
 
 /// Consolidates.
 ///
 /// # Errors
-/// Whatever fails, the project's files and the database are as they were.
+/// Whatever fails, the project's files and the database are as they were, unless only the old folders
+/// could not be parked; the message says so.
 pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
     interrupt
         .explain(consolidate(options, observer, interrupt))
@@ -197,185 +195,49 @@ fn consolidate(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Summary> {
-    let (begun, started) = (Instant::now(), Utc::now());
-    observer.phase("reading the migrations", None);
-    let lock = ProjectLock::take(&gate::root(&options.sought)?)?;
-    recover(&lock, options.dry_run, observer)?;
-    let project = gate::load(&options.sought, observer)?;
-    unfit::check(&project)?;
-    let graph = project.graph()?;
-    checks::check_project(&project, &graph, &options.keep)?;
-    let stamp = started.format("%Y%m%d-%H%M%S").to_string();
-    let parked =
-        new_tree::parking_place(&project, options.park.as_deref(), &format!("legacy-{stamp}"));
-    checks::check_parking(&project, options.park.as_deref(), &parked)?;
-
-    observer.phase("locking the version table", None);
-    let mut held = Held::take(
-        &options.connection,
-        options.version_table.as_deref(),
-        options.lock_timeout,
-        options.dry_run,
-        interrupt,
-    )?;
-    let database = held.session.facts.database.clone();
-    let rows = held.rows()?;
-    gate::check_at_head(&graph, &rows, &database)?;
-    let others = gate::others(&mut held, &options.connection, &options.also, &graph, observer)?;
-    checks::check_version_tables(&held, &others, options)?;
-    let seeded = Seeded::find(options, &held)?;
-    let fold = match options.keep.is_empty() {
-        true => Vec::new(),
-        false => keep::plan(&graph, &options.keep, &others.behind)?,
-    };
-    foretell(&fold, &others.behind, observer);
+    let begun = Instant::now();
+    let mut admitted = admission::pass(options, observer, interrupt)?;
     // What cannot be is said before hours of archiving.
-    let (mut bench, old) = prepare::bench(options, &project, &mut held, observer, interrupt)?;
-
-    let (archive, live) = match options.dry_run {
-        true => {
-            observer.phase("reading the schema", None);
-            let patience = options.lock_timeout;
-            (None, described::database(&options.connection, None, patience, interrupt)?)
-        }
-        false => {
-            let archive = prepare::archive(options, &project, &rows, observer, interrupt)?;
-            let live = described::archive(&ArchiveReader::open(&archive.path)?)?;
-            // From here on Alembic is held out: it could not be told from one that is lost.
-            held.hold(Hold::Alone)?;
-            (Some(archive), live)
-        }
-    };
-    let name = archive.as_ref().and_then(|archive| archive.path.file_stem());
-    let name = name.map_or_else(
-        || String::from("(no archive: a dry run)"),
-        |n| n.to_string_lossy().into_owned(),
-    );
-    let mut work = Work {
-        options,
-        project: &project,
-        graph: &graph,
-        held: &mut held,
-        live,
-        fold: &fold,
-        seeded: &seeded,
-        archive: name.clone(),
-        started,
-        observer,
-    };
+    let (mut bench, old) = prepare::bench(options, &mut admitted, observer, interrupt)?;
+    let archived = prepare::archive(options, &mut admitted, observer, interrupt)?;
+    let mut work = Work::new(options, &mut admitted, &archived, observer);
     let proved = match options.keep.is_empty() {
         true => baseline::prove(&mut work, &mut bench, old)?,
         false => keep::prove(&mut work, &mut bench, old)?,
     };
+    let ignored = work.ignored();
     // Whatever comes now, scratch databases are of no more use.
     drop(bench);
-    let (ignored, live) = (work.ignored(), work.live);
-    let mut uncompared = proved.uncompared;
-    let unread = live.not_carried.iter();
-    uncompared.extend(
-        unread
-            .map(|object| format!("{} {}, which pgark does not carry", object.class, object.name)),
-    );
-    let (legacy_ini, companion) = new_tree::legacy_ini(&project, &options.sought.section, &parked);
-    let (archive, not_carried) = match archive {
-        Some(archive) => (Some(archive.path), archive.not_carried),
-        None => (None, Vec::new()),
-    };
-    let summary = Summary {
-        dry_run: options.dry_run,
-        root: project.root.clone(),
-        database,
-        heads: graph.tips().into_iter().map(str::to_owned).collect(),
-        replaced: proved.replaced,
-        fold: proved.fold,
-        written: proved.written.clone(),
-        parked: parked.clone(),
-        legacy_ini,
-        section: options.sought.section.clone(),
-        archive,
-        not_carried,
-        compared: proved.compared,
-        uncompared,
-        left_out: proved.left_out,
-        notes: proved.notes,
-        seeds: proved.seeds,
-        behind: others.behind.clone(),
-        not_looked_into: others.not_looked_into,
-        elapsed: Duration::ZERO,
-    };
+    let mut swap = Swap { options, admitted, archived, proved, ignored };
     if !options.dry_run {
-        observer.phase("exchanging the folders", None);
-        interrupt.check()?;
-        let files = new_tree::files(&project, &proved.gone, &proved.written);
-        let trees = new_tree::swaps(&project, &files, &parked, Some(companion))?;
-        checks::check_unchanged(&project, options, observer)?;
-        let exchange = lock.stage(trees)?.exchange(&name)?;
-        // Nobody finds the old files by their names any more, and all can still be undone.
-        let checked = exchange
-            .check_old(&project.files)
-            .map_err(|error| error.hint("run again when nobody works on the migrations"))
-            .and_then(|()| {
-                checks::check_again(&summary, &graph, &rows, &mut held, options, observer)
-            })
-            .and_then(|()| checks::check_live(&live, &ignored, &mut held));
-        if let Err(error) = checked {
-            return Err(exchange.undone(error));
-        }
-        exchange.park()?;
-        checks::check_again(&summary, &graph, &rows, &mut held, options, observer)
-            .map_err(|error| checks::after_parking(error, &name))?;
+        swap.run(observer, interrupt)?;
     }
     // Nothing was written; the locks go with it.
-    held.session.execute("ROLLBACK")?;
-    Ok(Summary { elapsed: begun.elapsed(), ..summary })
+    swap.admitted.held.session.execute("ROLLBACK")?;
+    Ok(swap.summary(begun.elapsed()))
 }
 
-/// Says what is to become of revisions that are kept, and of databases, while it can be left.
-fn foretell(fold: &[Kept], behind: &[Behind], observer: &dyn Observer) {
-    for kept in fold {
-        observer.note(&kept.to_string());
-    }
-    // With --keep, each stands at a revision that stays.
-    for database in behind.iter().filter(|_| fold.is_empty()) {
-        observer.warn(&format!(
-            "{} is at {}: after the exchange, Alembic refuses it until the parked revisions have brought it on",
-            database.database,
-            database.revisions.join(", ")
-        ));
-    }
-}
-
-/// Ends or undoes what a killed run has begun in a project; the answer is whether there was anything.
-pub(super) fn recover(
-    lock: &ProjectLock,
-    look_only: bool,
-    observer: &dyn Observer,
-) -> Result<bool> {
-    if look_only {
-        return project::check_settled(lock.root()).map(|()| false);
-    }
-    let Some(archive) = tree_swap::pending_archive(lock.root())? else { return Ok(false) };
-    let done = match lock.recover()? {
-        None => return Ok(false),
-        Some(Recovered::Finished) => {
-            String::from("exchanged the folders of the migrations: parked the old ones")
+impl<'a> Work<'a> {
+    fn new(
+        options: &'a Options,
+        admitted: &'a mut Admitted,
+        archived: &'a Archived,
+        observer: &'a dyn Observer,
+    ) -> Self {
+        Self {
+            options,
+            project: &admitted.project,
+            graph: &admitted.graph,
+            held: &mut admitted.held,
+            live: &archived.live,
+            fold: &admitted.fold,
+            seeded: &admitted.seeded,
+            archive: &archived.name,
+            started: admitted.started,
+            observer,
         }
-        Some(Recovered::Undone(others)) => {
-            let done = "begun to exchange the folders of the migrations: undid that";
-            match others.is_empty() {
-                true => String::from(done),
-                false => format!(
-                    "{done}, and kept what others had put into the new ones: {}",
-                    tree_swap::named(&others)
-                ),
-            }
-        }
-    };
-    observer.warn(&format!("a run that was killed had {done}; its archive is {archive}"));
-    Ok(true)
-}
+    }
 
-impl Work<'_> {
     /// In which aspects a scratch database may differ from the live one.
     fn ignored(&self) -> BTreeSet<Aspect> {
         let mut ignored = self.options.ignore.clone();
@@ -406,6 +268,22 @@ impl Work<'_> {
     /// The roles that the live schema names.
     fn roles(&self) -> BTreeSet<String> {
         self.live.objects.iter().flat_map(role_names::named).collect()
+    }
+
+    /// A schema that `runner` has made in a scratch database, as the role that runs the live revisions
+    /// would have: the version table is that role's.
+    fn as_run_live(&self, schema: &Schema, runner: Option<&str>) -> Schema {
+        let table = &self.held.table;
+        let is_version_table = |object: &&SchemaObject| {
+            object.class == ObjectClass::Table
+                && object.schema.as_ref() == Some(&table.schema)
+                && object.name == table.name
+        };
+        let owner = self.live.objects.iter().find(is_version_table);
+        match runner.zip(owner.and_then(|table| table.owner.as_deref())) {
+            Some((runner, role)) => runner::as_run_by(schema, runner, role),
+            None => schema.clone(),
+        }
     }
 
     /// The whole version table where everything is applied.

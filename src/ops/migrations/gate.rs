@@ -110,6 +110,8 @@ impl Held {
         let mut held = Self { session, table, tables, patience };
         if look_only {
             held.session.execute("BEGIN READ ONLY")?;
+            // A run that is at its proof holds the table alone.
+            version_table::wait_no_longer(&mut held.session, patience)?;
         } else {
             version_table::lock_out_others(&mut held.session)?;
             held.session.execute("BEGIN")?;

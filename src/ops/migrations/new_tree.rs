@@ -119,7 +119,7 @@ pub fn parked_path(project: &AlembicProject, parked: &str, path: &str) -> String
 
 /// The folders to exchange: the one that holds all revisions, if nothing but the project's migrations
 /// can lie in it; exchanging one is a single step. Else each folder of revisions.
-fn exchanged(project: &AlembicProject) -> Vec<String> {
+pub fn exchanged(project: &AlembicProject) -> Vec<String> {
     let locations = &project.version_locations;
     match common_folder(locations) {
         Some(folder)

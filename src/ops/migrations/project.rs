@@ -9,7 +9,7 @@ use crate::rules::alembic::position;
 use crate::rules::alembic::revision_file::{self, RevisionFile, Unreadable};
 use crate::rules::secrets;
 use crate::store::project_files::{self, ProjectFile};
-use crate::store::tree_swap;
+use crate::store::tree_swap::{self, ProjectLock};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -153,14 +153,17 @@ pub fn load_settled(sought: &Sought, observer: &dyn Observer) -> Result<Option<A
     load(sought, observer)
 }
 
-/// Fails where a run that was killed has left the folders of revisions between old and new.
+/// Fails where a run has begun to exchange the folders of revisions, and was killed or is still at it.
 ///
 /// # Errors
-/// [`Kind::Refused`], with what to do.
+/// [`Kind::Refused`], with what to do; [`Kind::Locked`] while it is at it.
 pub fn check_settled(root: &Path) -> Result<()> {
-    match tree_swap::pending(root) {
-        false => Ok(()),
-        true => Err(Error::refused(format!(
+    if !tree_swap::pending(root) {
+        return Ok(());
+    }
+    match ProjectLock::take(root, false) {
+        Err(error) if error.kind() == Kind::Locked => Err(error),
+        _ => Err(Error::refused(format!(
             "a run that was killed has begun to exchange the folders of revisions in {}: some may be old, and some new",
             root.display()
         ))

@@ -1,6 +1,7 @@
 //! Schemas and rows in scratch databases, and whether they are equal.
 
-use super::alembic::{Alembic, Reach};
+use super::alembic::Alembic;
+use super::reach::Reach;
 use super::scratch::{self, Scratch};
 use crate::error::{Error, Result};
 use crate::model::connection::Connection;
@@ -49,12 +50,19 @@ pub struct Bench<'a> {
 pub struct State {
     /// Its schema.
     pub schema: Schema,
-    /// The tables that hold rows.
-    pub rows: BTreeMap<QualifiedName, Content>,
-    /// Positions of sequences.
-    pub sequences: BTreeMap<QualifiedName, SequenceState>,
+    /// Its rows.
+    pub rows: Rows,
     /// What is there besides, and never in a revision that is written from the catalogs.
     pub left_out: Vec<String>,
+}
+
+/// The rows of a database, and where they have left its sequences.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    /// What each table holds that is not empty.
+    pub tables: BTreeMap<QualifiedName, Content>,
+    /// Positions of sequences.
+    pub sequences: BTreeMap<QualifiedName, SequenceState>,
 }
 
 impl Bench<'_> {
@@ -71,12 +79,15 @@ impl Bench<'_> {
         Ok(reach)
     }
 
-    /// Fails unless the project's Alembic goes to this database; nothing is run.
+    /// Fails unless the project's Alembic goes to this database, and to no other; nothing is run.
     ///
     /// # Errors
     /// Alembic's own; that it goes elsewhere.
     pub fn check_aim(&self, on: &Reach, held: Option<&mut Session>) -> Result<()> {
-        self.watched(held, |alembic, watch| alembic.check_aim(on, None, &self.version_table, watch))
+        self.watched(held, |alembic, watch| {
+            alembic.check_aim(on, None, &self.version_table, watch)?;
+            alembic.check_one_database(on, watch)
+        })
     }
 
     /// Runs the project's Alembic up to a revision. While it runs, `held` is the session that holds
@@ -149,27 +160,26 @@ impl Bench<'_> {
             described::database(&of.connection, Some(&of.database), PATIENCE, self.interrupt)?;
         schema.objects.retain(|object| !scratch::is_mark(object));
         let tables = &self.version_tables;
-        let (rows, sequences) = rows(&of.connection, Some(&of.database), tables, None)?;
+        let rows = rows(&of.connection, Some(&of.database), tables, None)?;
         let mut left_out = baseline::left_out(&schema);
         let mut session = Session::open(&of.connection, Some(&of.database), Purpose::Catalog)?;
         let objects = catalog::count_large_objects(&mut session.client)?;
         if objects > 0 {
             left_out.push(counted(objects as usize, "large object"));
         }
-        Ok(State { schema: baseline::comparable(&schema, tables), rows, sequences, left_out })
+        Ok(State { schema: baseline::comparable(&schema, tables), rows, left_out })
     }
 }
 
 /// Contents of all tables that hold rows, or of these, and the positions of the sequences.
-#[allow(clippy::type_complexity, reason = "two lists")]
 pub fn rows(
     connection: &Connection,
     database: Option<&str>,
     version_tables: &[QualifiedName],
     only: Option<&BTreeSet<QualifiedName>>,
-) -> Result<(BTreeMap<QualifiedName, Content>, BTreeMap<QualifiedName, SequenceState>)> {
+) -> Result<Rows> {
     let mut session = Session::open(connection, database, Purpose::Read)?;
-    let mut contents = BTreeMap::new();
+    let mut rows = Rows::default();
     for table in tables(&mut session, version_tables)? {
         if only.is_some_and(|only| !only.contains(&table.name)) {
             continue;
@@ -178,11 +188,12 @@ pub fn rows(
             RowSource { table: &table.name, columns: &table.columns, pages: None, condition: None };
         let content = scan::content(&mut session, &source)?;
         if content.rows > 0 {
-            contents.insert(table.name, content);
+            rows.tables.insert(table.name, content);
         }
     }
     let sequences = catalog::sequences(&mut session.client)?;
-    Ok((contents, sequences.into_iter().map(|s| (s.name.clone(), s)).collect()))
+    rows.sequences = sequences.into_iter().map(|s| (s.name.clone(), s)).collect();
+    Ok(rows)
 }
 
 /// Tables that hold rows of their own, but for version tables and those of extensions.
@@ -248,21 +259,17 @@ pub fn headline(difference: &schema_diff::Difference) -> String {
 }
 
 /// What differs between the rows and sequences that are wanted and those that are there.
-pub fn row_differences(
-    wanted: (&BTreeMap<QualifiedName, Content>, &BTreeMap<QualifiedName, SequenceState>),
-    there: &State,
-) -> Vec<String> {
+pub fn row_differences(wanted: &Rows, there: &Rows) -> Vec<String> {
     let mut found = Vec::new();
-    let names: BTreeSet<&QualifiedName> = wanted.0.keys().chain(there.rows.keys()).collect();
+    let names: BTreeSet<&QualifiedName> = wanted.tables.keys().chain(there.tables.keys()).collect();
     for name in names {
-        let of =
-            |rows: &BTreeMap<QualifiedName, Content>| rows.get(name).copied().unwrap_or_default();
-        let (ours, theirs) = (of(wanted.0), of(&there.rows));
+        let of = |rows: &Rows| rows.tables.get(name).copied().unwrap_or_default();
+        let (ours, theirs) = (of(wanted), of(there));
         if ours != theirs {
             found.push(format!("rows of {name} differ: {} and {}", ours.rows, theirs.rows));
         }
     }
-    for (name, ours) in wanted.1 {
+    for (name, ours) in &wanted.sequences {
         let position = |state: &SequenceState| (state.last_value, state.is_called);
         if let Some(theirs) = there.sequences.get(name)
             && position(ours) != position(theirs)

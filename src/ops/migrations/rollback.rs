@@ -6,7 +6,7 @@
 
 use super::gate::Held;
 use super::project::{AlembicProject, Sought};
-use super::{archived, consolidate, consolidated, new_tree};
+use super::{archived, consolidated, exchange, new_tree};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
@@ -150,9 +150,9 @@ fn plan(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Re
     }
     let archive = reader.manifest().name.clone();
     let root = identity::root(&options.sought, &reader)?;
-    let lock = ProjectLock::take(&root)?;
+    let lock = ProjectLock::take(&root, options.dry_run)?;
     let old = archived::project(&reader, &root)?;
-    let recovered = consolidate::recover(&lock, options.dry_run, observer)?;
+    let recovered = exchange::recover(&lock, options.dry_run, observer)?;
 
     let now = files::present(&old)?;
     let written = consolidated::find(&now, &old.version_locations);
@@ -229,9 +229,11 @@ fn exchange_of(
     let parked = free_place(restored, &format!("rolled-back-{stamp}"));
     let trees = new_tree::swaps(restored, files, &parked, None)?;
     // One that is gone is made anew.
-    let there = restored.version_locations.iter();
-    let there = there.filter(|folder| project_files::has_folder(&restored.root, folder));
-    tree_swap::check_parking(&restored.root, &parked, &there.cloned().collect::<Vec<_>>())?;
+    let there = |folder: &&String| project_files::has_folder(&restored.root, folder);
+    let folders: Vec<String> =
+        trees.iter().map(|tree| &tree.folder).filter(there).cloned().collect();
+    let locations: Vec<String> = restored.version_locations.iter().filter(there).cloned().collect();
+    tree_swap::check_parking(&restored.root, &parked, &folders, &locations)?;
     Ok((parked, trees))
 }
 
@@ -288,7 +290,7 @@ impl Plan {
                 for folder in &self.old.version_locations {
                     self.lock.ensure_folder(folder)?;
                 }
-                Some(self.lock.stage(trees)?)
+                Some(exchange::stage(&self.lock, trees, observer)?)
             }
         };
         if options.with_data {

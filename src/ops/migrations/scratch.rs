@@ -1,7 +1,7 @@
 //! Scratch databases: on a server that was named, or on one that is started for the run. They are
 //! gone when the run is.
 
-use super::alembic::Reach;
+use super::reach::Reach;
 use crate::error::{Error, Kind, Result};
 use crate::model::catalog::{Property, Value};
 use crate::model::connection::Connection;
@@ -11,7 +11,7 @@ use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::pg::connect::{Address, Encryption};
 use crate::pg::database::{self, NewDatabase};
-use crate::pg::ident::quote;
+use crate::pg::ident::{literal, quote};
 use crate::pg::roles;
 use crate::pg::session::{Purpose, Session};
 use crate::process::throwaway::{self, Server, Setup};
@@ -58,6 +58,7 @@ struct Made {
 
 /// The server ends before its folder goes.
 struct ThrowAway {
+    runner: String,
     _server: Server,
     _folder: PrivateFolder,
 }
@@ -136,6 +137,11 @@ impl<'a> Scratch<'a> {
             session.execute(&format!("CREATE ROLE {}", quote(role)))?;
         }
         Ok(!missing.is_empty())
+    }
+
+    /// The role that all is run as, where it was drawn for this run.
+    pub fn runner(&self) -> Option<&str> {
+        self.server.as_ref().map(|server| server.runner.as_str())
     }
 
     /// The server's roles.
@@ -251,18 +257,36 @@ fn start(binaries: &throwaway::Binaries, interrupt: &Interrupt) -> Result<(Conne
     }
     let setup = Setup { binaries, folder: folder.path(), password_file: &password_file, user };
     let mut server = throwaway::start(&setup, &mut || interrupt.check())?;
-    let connection = Connection {
+    let port = server.port;
+    let connection = |role: &str| Connection {
         string: format!(
-            "host=127.0.0.1 port={} user=postgres password={password} dbname=postgres sslmode=disable",
-            server.port
+            "host=127.0.0.1 port={port} user={role} password={password} dbname=postgres sslmode=disable"
         ),
         ..Connection::default()
     };
+    let mut session = first_session(&connection("postgres"), &mut server, interrupt)?;
+    // Revisions may name postgres, as an owner for instance, and mean that role and nobody else.
+    let runner = format!("pgark_{}", hex::encode(rand::random::<[u8; 8]>()));
+    session.execute(&format!(
+        "CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}",
+        quote(&runner),
+        literal(&password)
+    ))?;
+    let connection = connection(&runner);
+    Ok((connection, ThrowAway { runner, _server: server, _folder: folder }))
+}
+
+/// A session on a server that has just been started, as soon as it answers.
+fn first_session(
+    connection: &Connection,
+    server: &mut Server,
+    interrupt: &Interrupt,
+) -> Result<Session> {
     let begun = Instant::now();
     loop {
         interrupt.check()?;
-        match Session::open(&connection, None, Purpose::Catalog) {
-            Ok(_) => break,
+        match Session::open(connection, None, Purpose::Write) {
+            Ok(session) => return Ok(session),
             Err(error) if begun.elapsed() > PATIENCE => {
                 return Err(error.while_doing("the throw-away server does not answer"));
             }
@@ -273,7 +297,6 @@ fn start(binaries: &throwaway::Binaries, interrupt: &Interrupt) -> Result<(Conne
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    Ok((connection, ThrowAway { _server: server, _folder: folder }))
 }
 
 /// PostgreSQL refuses to run as root: another user of this machine runs it then.

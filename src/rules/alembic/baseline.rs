@@ -11,8 +11,11 @@ use crate::rules::schema_diff::Schema;
 pub enum Rights {
     /// None: everything belongs to whoever runs the migrations.
     None,
-    /// What the migrations themselves give, which this role ran in a scratch database.
-    GivenBeside(String),
+    /// What the revisions themselves give: not what belongs to the role that ran them.
+    OfRevisions {
+        /// That role.
+        runner: String,
+    },
     /// All.
     All,
 }
@@ -116,10 +119,10 @@ fn is_wanted(object: &SchemaObject, purpose: Purpose, rights: &Rights) -> bool {
         Purpose::Comment => object.class != ObjectClass::Extension,
         Purpose::Owner => match rights {
             Rights::None => false,
-            Rights::GivenBeside(role) => {
+            Rights::OfRevisions { runner } => {
                 // `public` belongs to whom initdb gave it.
                 let is_public = object.class == ObjectClass::Schema && object.name == "public";
-                object.owner.as_ref() != Some(role) && !is_public
+                object.owner.as_ref() != Some(runner) && !is_public
             }
             Rights::All => true,
         },
@@ -167,9 +170,10 @@ mod tests {
             object(ObjectClass::Table, "t", vec![Statement::define("CREATE TABLE t ()"), owner()]);
         let one = std::slice::from_ref(&table);
         let made = |rights| statements(one, &[], &rights).before_rows.len();
+        let run_by = |runner: &str| Rights::OfRevisions { runner: runner.to_owned() };
         assert_eq!(made(Rights::None), 1);
-        assert_eq!(made(Rights::GivenBeside(String::from("app"))), 1);
-        assert_eq!(made(Rights::GivenBeside(String::from("scratch"))), 2);
+        assert_eq!(made(run_by("app")), 1);
+        assert_eq!(made(run_by("scratch")), 2);
         assert_eq!(made(Rights::All), 2);
     }
 

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::store::durable;
-use crate::store::project_files::ProjectFile;
+use crate::store::project_files::{ProjectFile, UNFINISHED};
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -12,7 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// Ends the name of a folder that waits to be exchanged. What bears it is pgark's own.
+/// Ends the name of a new folder that waits to be exchanged, and then of the old one until it is parked.
 const STAGED: &str = ".pgark-new";
 
 /// Ends the name of an old folder while two renames stand for an exchange.
@@ -75,6 +75,11 @@ pub fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
     }
 }
 
+/// Where a new folder is written. No other has such a name, so it can always go.
+pub fn part_path(folder: &Path) -> PathBuf {
+    beside(folder, UNFINISHED)
+}
+
 pub fn staged_path(folder: &Path) -> PathBuf {
     beside(folder, STAGED)
 }
@@ -88,6 +93,19 @@ pub fn beside(folder: &Path, ending: &str) -> PathBuf {
     name.push(folder.file_name().unwrap_or_default());
     name.push(ending);
     folder.with_file_name(name)
+}
+
+/// The first name beside a folder that nothing has, or that has what is wanted.
+pub fn free_name(folder: &Path, ending: &str, is_wanted: impl Fn(&Path) -> bool) -> PathBuf {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let mut place = folder.with_file_name(format!("{name}-{ending}"));
+    for number in 2.. {
+        if place.symlink_metadata().is_err() || is_wanted(&place) {
+            break;
+        }
+        place = folder.with_file_name(format!("{name}-{ending}-{number}"));
+    }
+    place
 }
 
 pub fn inode(path: &Path) -> Result<Inode> {
@@ -186,7 +204,12 @@ pub fn sha256(content: &[u8]) -> String {
 }
 
 pub fn failed(what: &str, path: &Path, error: io::Error) -> Error {
-    Error::io(format!("cannot {what} {}", path.display()), error)
+    let crosses = error.kind() == io::ErrorKind::CrossesDevices;
+    let error = Error::io(format!("cannot {what} {}", path.display()), error);
+    match crosses {
+        true => error.hint("folders of an image, under a container's own layer, cannot be renamed: run in a checkout on a writable file system"),
+        false => error,
+    }
 }
 
 #[cfg(test)]

@@ -6,13 +6,19 @@ use rustix::fs::{Access, AtFlags, CWD};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Looks whether `folders` can be exchanged and then parked at `place`, all relative to `root`, and
-/// changes nothing. A rename leads no further than a file system.
+/// Looks whether `folders` can be exchanged and then parked at `place`, which must lie in none of
+/// `locations`, where Alembic looks for revisions; all are relative to `root`. Changes nothing. A rename
+/// leads no further than a file system.
 ///
 /// # Errors
 /// [`Refused`](crate::error::Kind::Refused), with what is in the way; without a hint where another
 /// place would help.
-pub fn check_parking(root: &Path, place: &str, folders: &[String]) -> Result<()> {
+pub fn check_parking(
+    root: &Path,
+    place: &str,
+    folders: &[String],
+    locations: &[String],
+) -> Result<()> {
     let root = resolved(root)?;
     let place = root.join(place);
     if place.symlink_metadata().is_ok() {
@@ -31,6 +37,16 @@ pub fn check_parking(root: &Path, place: &str, folders: &[String]) -> Result<()>
         )));
     }
     check_writable(&above)?;
+    for location in locations {
+        let location = resolved(&root.join(location))?;
+        if above.starts_with(&location) {
+            return Err(Error::refused(format!(
+                "{} lies in {}, where Alembic looks for revisions",
+                place.display(),
+                location.display()
+            )));
+        }
+    }
     for folder in folders {
         let named = root.join(folder);
         if named.is_symlink() {
@@ -41,13 +57,6 @@ pub fn check_parking(root: &Path, place: &str, folders: &[String]) -> Result<()>
             .hint("put the folder itself in its place"));
         }
         let folder = resolved(&root.join(folder))?;
-        if above.starts_with(&folder) {
-            return Err(Error::refused(format!(
-                "{} lies in {}, where Alembic looks for revisions",
-                place.display(),
-                folder.display()
-            )));
-        }
         let beside = folder.parent().unwrap_or(&root);
         if device(&folder)? != device(beside)? {
             return Err(Error::refused(format!(
@@ -104,8 +113,8 @@ mod tests {
         let inside = folder.path().join("versions");
         crate::store::tree_swap::files::make_folder(&inside, folder.path()).unwrap();
         let inside = inside.strip_prefix("/").unwrap().to_str().unwrap().to_owned();
-        let park =
-            |place: &str| check_parking(Path::new("/"), place, std::slice::from_ref(&inside));
+        let inside = [inside];
+        let park = |place: &str| check_parking(Path::new("/"), place, &inside, &inside);
         let beside = folder.path().strip_prefix("/").unwrap().join("old");
         park(beside.to_str().unwrap()).unwrap();
         let elsewhere = other.strip_prefix("/").unwrap().join("pgark-nobody-has-this");

@@ -2,7 +2,8 @@
 //! into them meanwhile.
 
 use super::files::{
-    aside_path, exchange_names, failed, inode, remove_compiled, remove_tree, sha256, staged_path,
+    aside_path, exchange_names, failed, free_name, inode, part_path, remove_compiled, remove_tree,
+    sha256, staged_path,
 };
 use super::journal::{Entry, Journal};
 use super::{Exchange, durable, project_files};
@@ -69,8 +70,9 @@ impl Exchange {
     fn put_away(&self, entry: &Entry) -> Result<Vec<PathBuf>> {
         let folder = self.root.join(&entry.folder);
         let is_new = |place: &Path| inode(place).is_ok_and(|found| found.is(&entry.new));
-        let kept = free_or(&folder, is_new);
+        let kept = free_name(&folder, "undone", is_new);
         let places = [
+            part_path(&folder),
             staged_path(&folder),
             aside_path(&folder),
             self.root.join(&entry.parked),
@@ -91,19 +93,6 @@ impl Exchange {
         }
         Ok(others.iter().map(|path| kept.join(path)).collect())
     }
-}
-
-/// The first name beside a folder that nothing has, or that has what is looked for.
-fn free_or(folder: &Path, is_wanted: impl Fn(&Path) -> bool) -> PathBuf {
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let mut place = folder.with_file_name(format!("{name}-undone"));
-    for number in 2.. {
-        if place.symlink_metadata().is_err() || is_wanted(&place) {
-            break;
-        }
-        place = folder.with_file_name(format!("{name}-undone-{number}"));
-    }
-    place
 }
 
 /// The files of a new folder that are not byte for byte what was staged; the folder itself where it

@@ -93,7 +93,7 @@ pub struct Rollback {
     /// Look at no database.
     #[arg(long)]
     pub files_only: bool,
-    /// Show what would be done, and write nothing.
+    /// Show what would be done, write nothing and lock nothing.
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]

@@ -13,11 +13,11 @@ use std::path::PathBuf;
 /// needs nothing, a new one gets everything, and one in between is refused by Alembic until it has
 /// caught up. The database is never written to.
 ///
-/// In this order: the files must fit together and the database must have applied exactly these; what
-/// the proof needs must be there; a full archive is written and verified; the old revisions and the
-/// new one are run in scratch databases, and what they build is compared with each other and with the
-/// live database; the folders are exchanged in one step; everything is checked again. Meanwhile the
-/// version table is locked. Whatever fails, the old files are whole and the exit code is not 0.
+/// In this order: the files must fit together, the database must have applied exactly these, and what
+/// the proof needs must be there; a full archive is written and verified; the old revisions and the new
+/// one are run in scratch databases, and what they build is compared with each other and with the live
+/// database; the folders are exchanged in one step; everything is checked again. Meanwhile the version
+/// table is locked. Whatever fails, the old files are whole and the exit code is not 0.
 ///
 /// Rows that the old revisions insert come with the new one. Owners and privileges that they give do
 /// too; those that only the live database has do not, unless --with-privileges says so.
@@ -41,8 +41,8 @@ pub struct Consolidate {
     pub version_table: Option<String>,
     /// Show what would be done, with all proofs, and write nothing: no archive, no lock, no file.
     ///
-    /// Scratch databases are made all the same, on a server that --scratch or --scratch-here names, too,
-    /// and dropped again.
+    /// It keeps no other run out. Scratch databases are made all the same, on a
+    /// server that --scratch or --scratch-here names, too, and dropped again.
     #[arg(long)]
     pub dry_run: bool,
     /// Keep these revisions, and fold the others forward into them, by their old bodies.

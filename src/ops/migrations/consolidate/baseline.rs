@@ -2,148 +2,169 @@
 
 use super::{Proved, Reference, Work};
 use crate::error::{Error, Kind, Result};
-use crate::model::content::Content;
 use crate::model::name::{Printable, QualifiedName, enumerate};
 use crate::model::table::SequenceState;
-use crate::ops::migrations::alembic::Reach;
 use crate::ops::migrations::new_tree::{self, Written};
-use crate::ops::migrations::proof::{self, Bench, Compared, State};
+use crate::ops::migrations::proof::{self, Bench, Compared, Rows, State};
+use crate::ops::migrations::reach::Reach;
 use crate::pg::catalog;
 use crate::pg::seed;
 use crate::pg::session::{Purpose, Session};
 use crate::rules::alembic::baseline::{self, Rights};
+use crate::rules::alembic::runner;
 use crate::rules::alembic::written::{self, Header, Step};
 use crate::rules::order;
 use crate::rules::schema_diff::{self, Aspect, Schema};
 use crate::store::private_folder::PrivateFolder;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// What the new revision is to build, rows and sequences included.
 struct Wanted {
     schema: Schema,
     rights: Rights,
-    rows: BTreeMap<QualifiedName, Content>,
-    sequences: BTreeMap<QualifiedName, SequenceState>,
+    rows: Rows,
     inserts: Vec<Step>,
     seeds: Vec<(String, u64)>,
 }
 
 /// Writes the one revision and proves it.
 pub(super) fn prove(work: &mut Work<'_>, bench: &mut Bench<'_>, old: Reach) -> Result<Proved> {
-    let live = baseline::comparable(&work.live, &work.held.tables);
-    let (mut compared, mut uncompared, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-    let chain = match replay(work, bench, old)? {
-        Some(Replayed::Built(built)) => Some(*built),
+    let live = baseline::comparable(work.live, &work.held.tables);
+    let mut proved = Proved::default();
+    let chain = chain(work, bench, old, &live, &mut proved)?;
+    let wanted = wanted(work, chain.as_ref(), &live)?;
+
+    work.observer.phase("writing the new revision", None);
+    let (mut steps, not_given) = steps(&wanted, &work.held.tables)?;
+    if let Some(name) = bench.scratch.runner() {
+        runner::generalize(&mut steps, name).map_err(|about| names_runner(&about))?;
+    }
+    proved.left_out.extend(not_given);
+    proved.written.push(revision(work, &steps));
+    proved.gone = work.project.revisions.iter().map(|file| file.path.clone()).collect();
+    let heads = work.graph.heads();
+    let replaced = work.graph.order().into_iter().map(|file| file.id.clone());
+    proved.replaced = replaced.filter(|id| !heads.contains(&id.as_str())).collect();
+
+    work.observer.phase("building the schema with the new revision", None);
+    let new = build(work, bench, &steps, &mut proved)?;
+    let compared = compare(work, bench, chain.as_ref(), &wanted, &new, &live);
+    if let Some(found) = compared.iter().find(|found| !found.is_equal()) {
+        return Err(differs(found, "the new revision does not build what it should"));
+    }
+    proved.compared.extend(compared);
+    proved.seeds = wanted.seeds;
+    proved.left_out.sort();
+    proved.left_out.dedup();
+    Ok(proved)
+}
+
+/// What the old revisions build, which is what is live; none where that is the truth, whether or not
+/// they build it.
+fn chain(
+    work: &mut Work<'_>,
+    bench: &mut Bench<'_>,
+    old: Reach,
+    live: &Schema,
+    proved: &mut Proved,
+) -> Result<Option<Built>> {
+    let by_chain = work.options.reference == Reference::Chain;
+    let replayed = match replay(work, bench, old)? {
+        Some(Replayed::Built(built)) => Ok(*built),
         Some(Replayed::Failed(reason)) => {
-            uncompared.push(format!(
-                "old revisions: they cannot be replayed on an empty database ({reason})"
-            ));
-            None
+            Err(format!("they cannot be replayed on an empty database ({reason})"))
         }
-        None => {
-            uncompared.push(String::from("old revisions: no Alembic runs them"));
+        None => Err(String::from("no Alembic runs them")),
+    };
+    let chain = match replayed {
+        Ok(built) => {
+            let schema = work.as_run_live(&built.state.schema, bench.scratch.runner());
+            let sides = (("old revisions", &schema), ("live", live));
+            let found = Compared::schemas(sides.0, sides.1, &work.ignored_beside_rights());
+            if by_chain && !found.is_equal() {
+                return Err(differs(&found, "the old revisions do not build what is live"));
+            }
+            proved.notes.extend(rights_that_differ(&schema, live));
+            proved.compared.push(found);
+            proved.left_out.extend(built.left_out());
+            Some(built)
+        }
+        Err(reason) if by_chain => {
+            return Err(Error::refused(format!("old revisions: {reason}")).hint(
+                "make the old revisions run on an empty database; or take the live database for the truth with --reference live",
+            ));
+        }
+        Err(reason) => {
+            proved.uncompared.extend([
+                format!("old revisions: {reason}"),
+                String::from("rows that the old revisions insert: those of tables named with --seed alone are in the new one"),
+            ]);
             None
         }
     };
-    if let Some(built) = &chain {
-        let sides = (("old revisions", &built.state.schema), ("live", &live));
-        let found = Compared::schemas(sides.0, sides.1, &work.ignored_beside_rights());
-        if work.options.reference == Reference::Chain && !found.is_equal() {
-            return Err(differs(&found, "the old revisions do not build what is live"));
-        }
-        notes.extend(rights_that_differ(&built.state.schema, &live));
-        compared.push(found);
-    } else if work.options.reference == Reference::Chain {
-        return Err(Error::refused(uncompared.join("; ")).hint(
-            "make the old revisions run on an empty database; or take the live database for the truth with --reference live",
-        ));
-    } else {
-        uncompared.push(String::from(
-            "rows that the old revisions insert: those of tables named with --seed alone are in the new one",
-        ));
-    }
     if work.held.table.schema != "public" {
-        uncompared.push(format!(
+        proved.uncompared.push(format!(
             "schemas of other names than \"{}\": the new revision names its schemas, whatever search_path env.py sets",
             work.held.table.schema
         ));
     }
-    let mut left_out: BTreeSet<String> = BTreeSet::new();
-    if let Some(built) = &chain {
-        left_out.extend(built.left_out());
+    if by_chain {
+        return Ok(chain);
     }
-    if work.options.reference == Reference::Live {
-        left_out.extend(baseline::left_out(&work.live));
-        chain.as_ref().map_or(Ok(()), |built| work.seeded.check(&built.state))?;
-    }
-    let chain = chain.filter(|_| work.options.reference == Reference::Chain);
-    let wanted = wanted(work, chain.as_ref(), &live)?;
+    proved.left_out.extend(baseline::left_out(work.live));
+    chain.map_or(Ok(()), |built| work.seeded.check(&built.state))?;
+    Ok(None)
+}
 
-    work.observer.phase("writing the new revision", None);
-    let (steps, not_given) = steps(&wanted, &work.held.tables)?;
-    left_out.extend(not_given);
-    let written = revision(work, &steps);
-    let gone: BTreeSet<String> =
-        work.project.revisions.iter().map(|file| file.path.clone()).collect();
-
-    work.observer.phase("building the schema with the new revision", None);
+/// What the new revision builds in a scratch database.
+fn build(
+    work: &mut Work<'_>,
+    bench: &mut Bench<'_>,
+    steps: &[Step],
+    proved: &mut Proved,
+) -> Result<State> {
     let reach = bench.database("new")?;
-    let folders = Folders::of(work, &gone, std::slice::from_ref(&written))?;
-    match &bench.alembic {
-        Some(_) => bench.upgrade(
-            &reach,
-            Some(&folders.places),
-            &work.everything(),
-            &work.tips(),
-            holder(work),
-        )?,
-        None => bench.run_statements(&reach, &steps)?,
-    }
-    if bench.alembic.is_none() {
-        uncompared
-            .push(String::from("the new file itself: its statements were run without Alembic"));
-    }
-    let new = bench.state(&reach)?;
-    let rows = proof::row_differences((&wanted.rows, &wanted.sequences), &new);
-    let mut checks = Vec::new();
-    if let Some(Built { state, .. }) = &chain {
-        let mut found = Compared::schemas(
-            ("old revisions", &state.schema),
-            ("new revision", &new.schema),
-            &work.ignored_of_chain(),
-        );
-        found.rows = Some(rows);
-        checks.push(found);
-        checks.push(Compared::schemas(
-            ("new revision", &new.schema),
-            ("live", &live),
-            &work.ignored(),
-        ));
+    let folders = Folders::of(work, &proved.gone, &proved.written)?;
+    if bench.alembic.is_some() {
+        let (everything, tips) = (work.everything(), work.tips());
+        bench.upgrade(&reach, Some(&folders.places), &everything, &tips, holder(work))?;
     } else {
-        let mut found =
-            Compared::schemas(("new revision", &new.schema), ("live", &live), &work.ignored());
-        found.rows = Some(rows);
-        checks.push(found);
+        bench.run_statements(&reach, steps)?;
+        let what = "the new file itself: its statements were run without Alembic";
+        proved.uncompared.push(what.to_owned());
     }
-    if let Some(found) = checks.iter().find(|found| !found.is_equal()) {
-        return Err(differs(found, "the new revision does not build what it should"));
-    }
-    compared.extend(checks);
-    let replaced: Vec<String> = work.graph.order().iter().map(|file| file.id.clone()).collect();
-    let replaced =
-        replaced.into_iter().filter(|id| !work.graph.heads().contains(&id.as_str())).collect();
-    Ok(Proved {
-        written: vec![written],
-        gone,
-        replaced,
-        fold: Vec::new(),
-        compared,
-        uncompared,
-        left_out: left_out.into_iter().collect(),
-        notes,
-        seeds: wanted.seeds,
-    })
+    bench.state(&reach)
+}
+
+/// What the new revision builds beside what it is to build, and what is live.
+fn compare(
+    work: &Work<'_>,
+    bench: &Bench<'_>,
+    chain: Option<&Built>,
+    wanted: &Wanted,
+    new: &State,
+    live: &Schema,
+) -> Vec<Compared> {
+    let as_live = work.as_run_live(&new.schema, bench.scratch.runner());
+    let with_live = Compared::schemas(("new revision", &as_live), ("live", live), &work.ignored());
+    let mut compared = match chain {
+        Some(Built { state, .. }) => {
+            let sides = (("old revisions", &state.schema), ("new revision", &new.schema));
+            vec![Compared::schemas(sides.0, sides.1, &work.ignored_of_chain()), with_live]
+        }
+        None => vec![with_live],
+    };
+    // Rows are compared with what was read for the new revision.
+    compared[0].rows = Some(proof::row_differences(&wanted.rows, &new.rows));
+    compared
+}
+
+fn names_runner(about: &str) -> Error {
+    Error::refused(format!(
+        "the old revisions write the name of the role that runs them into {about}, and here that is one of a throw-away server"
+    ))
+    .hint("let them be run as the role that runs them elsewhere: name another server, with --scratch URL")
 }
 
 /// The session that holds the version table alone; in a dry run nobody does.
@@ -243,10 +264,9 @@ fn wanted(work: &Work<'_>, chain: Option<&Built>, live: &Schema) -> Result<Wante
             schema: state.schema.clone(),
             rights: match work.options.with_privileges {
                 true => Rights::All,
-                false => Rights::GivenBeside(reach.user.clone()),
+                false => Rights::OfRevisions { runner: reach.user.clone() },
             },
             rows: state.rows.clone(),
-            sequences: state.sequences.clone(),
             inserts: Vec::new(),
             seeds: Vec::new(),
         },
@@ -256,8 +276,7 @@ fn wanted(work: &Work<'_>, chain: Option<&Built>, live: &Schema) -> Result<Wante
                 true => Rights::All,
                 false => Rights::None,
             },
-            rows: BTreeMap::new(),
-            sequences: BTreeMap::new(),
+            rows: Rows::default(),
             inserts: Vec::new(),
             seeds: Vec::new(),
         },
@@ -271,13 +290,14 @@ fn wanted(work: &Work<'_>, chain: Option<&Built>, live: &Schema) -> Result<Wante
     if !named.is_empty() {
         let connection = &work.options.connection;
         let mut session = Session::open(connection, None, Purpose::Catalog)?;
-        let (rows, sequences) = proof::rows(connection, None, version_tables, Some(named))?;
-        wanted.rows.retain(|name, _| !named.contains(name));
-        wanted.rows.extend(rows);
+        let Rows { tables, sequences } =
+            proof::rows(connection, None, version_tables, Some(named))?;
+        wanted.rows.tables.retain(|name, _| !named.contains(name));
+        wanted.rows.tables.extend(tables);
         let of_named = |state: &SequenceState| {
             state.owned_by.as_ref().is_some_and(|owner| named.contains(&owner.table))
         };
-        wanted.sequences.extend(sequences.into_iter().filter(|(_, state)| of_named(state)));
+        wanted.rows.sequences.extend(sequences.into_iter().filter(|(_, state)| of_named(state)));
         for table in work.seeded.tables.iter().filter(|table| named.contains(&table.name)) {
             insert(&mut wanted, &mut session, table)?;
         }
@@ -286,7 +306,7 @@ fn wanted(work: &Work<'_>, chain: Option<&Built>, live: &Schema) -> Result<Wante
         let mut session =
             Session::open(&reach.connection, Some(&reach.database), Purpose::Catalog)?;
         for table in proof::tables(&mut session, version_tables)? {
-            if !named.contains(&table.name) && wanted.rows.contains_key(&table.name) {
+            if !named.contains(&table.name) && wanted.rows.tables.contains_key(&table.name) {
                 insert(&mut wanted, &mut session, &table)?;
             }
         }
@@ -298,7 +318,7 @@ fn insert(wanted: &mut Wanted, session: &mut Session, table: &catalog::CatalogTa
     let about = format!("rows of {}", table.name);
     let statements = seed::inserts(session, table)?;
     wanted.inserts.extend(statements.into_iter().map(|sql| Step { about: about.clone(), sql }));
-    let rows = wanted.rows.get(&table.name).map_or(0, |content| content.rows);
+    let rows = wanted.rows.tables.get(&table.name).map_or(0, |content| content.rows);
     if rows > 0 {
         wanted.seeds.push((table.name.to_string(), rows));
     }
@@ -315,7 +335,7 @@ fn steps(wanted: &Wanted, version_tables: &[QualifiedName]) -> Result<(Vec<Step>
     steps.extend(baseline.before_rows);
     steps.extend(wanted.inserts.iter().cloned());
     let moved = |state: &&SequenceState| state.is_called || state.last_value != 1;
-    for state in wanted.sequences.values().filter(moved) {
+    for state in wanted.rows.sequences.values().filter(moved) {
         steps.push(step(&format!("sequence {}", state.name), seed::set_position(state)));
     }
     steps.extend(baseline.after_rows);
@@ -336,7 +356,7 @@ fn revision(work: &Work<'_>, steps: &[Step]) -> Written {
             .iter()
             .map(|file| (file.id.clone(), file.message.clone().unwrap_or_default()))
             .collect(),
-        archive: work.archive.clone(),
+        archive: work.archive.to_owned(),
         created: work.created(),
         ..Header::default()
     };

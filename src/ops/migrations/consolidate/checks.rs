@@ -1,6 +1,7 @@
 //! What must hold before anything begins, and what must still hold in the end.
 
-use super::{Options, Reference, Summary};
+use super::admission::Admitted;
+use super::{Options, Proved, Reference};
 use crate::error::{Error, Kind, Result};
 use crate::model::name::{QualifiedName, enumerate};
 use crate::ops::described;
@@ -15,11 +16,7 @@ use crate::store::tree_swap;
 use std::collections::BTreeSet;
 
 /// Fails unless there is something to consolidate, and one way to do it.
-pub(super) fn check_project(
-    project: &AlembicProject,
-    graph: &Graph,
-    keep: &[String],
-) -> Result<()> {
+pub(super) fn check_graph(project: &AlembicProject, graph: &Graph, keep: &[String]) -> Result<()> {
     let heads: Vec<String> = graph.heads().into_iter().map(str::to_owned).collect();
     match heads.len() {
         0 => {
@@ -43,7 +40,7 @@ pub(super) fn check_project(
 }
 
 /// Fails when somebody has changed the project's files meanwhile.
-pub(super) fn check_unchanged(
+pub(super) fn check_same_files(
     project: &AlembicProject,
     options: &Options,
     observer: &dyn Observer,
@@ -60,14 +57,13 @@ pub(super) fn check_unchanged(
 
 /// The new folders have their names: what they say must be what was meant, and the version table
 /// must say what it said.
-pub(super) fn check_again(
-    summary: &Summary,
-    graph: &Graph,
-    rows: &[String],
-    held: &mut Held,
+pub(super) fn check_new_files(
     options: &Options,
+    admitted: &mut Admitted,
+    proved: &Proved,
     observer: &dyn Observer,
 ) -> Result<()> {
+    let Admitted { graph, held, rows, .. } = admitted;
     observer.phase("checking again", None);
     let wrong = |what: &str| Err(Error::failed(format!("after the exchange, {what}")));
     let now = gate::load_unsettled(&options.sought, observer)?;
@@ -75,17 +71,17 @@ pub(super) fn check_again(
     if new.tips() != graph.tips() || new.heads() != graph.heads() {
         return wrong("the heads are not those of before");
     }
-    if new.len() + summary.replaced.len() != graph.len() {
+    if new.len() + proved.replaced.len() != graph.len() {
         return wrong("there are other revisions than were written");
     }
-    gate::check_at_head(&new, rows, &summary.database)?;
-    for written in &summary.written {
+    gate::check_at_head(&new, rows, &held.session.facts.database)?;
+    for written in &proved.written {
         let sealed = now.file(&written.path).and_then(|file| new_tree::is_sealed(&file.content));
         if sealed != Some(true) {
             return wrong(&format!("{} is not as it was written", written.path));
         }
     }
-    if held.rows()? != rows {
+    if held.rows()? != *rows {
         return wrong("the version table is not as it was");
     }
     Ok(())
@@ -106,8 +102,9 @@ pub(super) fn check_live(live: &Schema, ignored: &BTreeSet<Aspect>, held: &mut H
     .hint("run again when nobody changes it"))
 }
 
-/// Fails unless the old folders can be parked at `parked`, which was asked for as `wanted`.
-pub(super) fn check_parking(
+/// Fails unless the folders can be exchanged and the old ones be parked at `parked`, which was asked for
+/// as `wanted`.
+pub(super) fn check_folders(
     project: &AlembicProject,
     wanted: Option<&str>,
     parked: &str,
@@ -128,7 +125,8 @@ pub(super) fn check_parking(
         ))
         .hint("name another place for the old migrations with --park DIR"));
     }
-    tree_swap::check_parking(&project.root, parked, &project.version_locations).map_err(|error| {
+    let (folders, locations) = (new_tree::exchanged(project), &project.version_locations);
+    tree_swap::check_parking(&project.root, parked, &folders, locations).map_err(|error| {
         match (error.kind(), error.next_step()) {
             (Kind::Refused, None) => {
                 error.hint("name another place for the old migrations with --park DIR")

@@ -5,10 +5,10 @@ use super::varying::{self, Side};
 use super::{Proved, Work};
 use crate::error::{Error, Kind, Result};
 use crate::model::name::enumerate;
-use crate::ops::migrations::alembic::Reach;
 use crate::ops::migrations::gate::Behind;
 use crate::ops::migrations::new_tree::Written;
 use crate::ops::migrations::proof::{self, Bench, Compared};
+use crate::ops::migrations::reach::Reach;
 use crate::rules::alembic::baseline;
 use crate::rules::alembic::fold::{self, Kept};
 use crate::rules::alembic::graph::{Graph, Lookup};
@@ -94,10 +94,10 @@ pub(super) fn prove(work: &mut Work<'_>, bench: &mut Bench<'_>, old: Reach) -> R
     }
     let mut notes = Vec::new();
     if let Some(state) = &last {
-        let live = baseline::comparable(&work.live, &work.held.tables);
-        let found =
-            Compared::schemas(("old revisions", &state.schema), ("live", &live), &work.ignored());
-        notes.extend(rights_that_differ(&state.schema, &live));
+        let live = baseline::comparable(work.live, &work.held.tables);
+        let schema = work.as_run_live(&state.schema, bench.scratch.runner());
+        let found = Compared::schemas(("old revisions", &schema), ("live", &live), &work.ignored());
+        notes.extend(rights_that_differ(&schema, &live));
         if !found.is_equal() {
             return Err(differs(&found, "the revisions do not build what is live"));
         }
@@ -131,7 +131,7 @@ fn compare(
         ("new revisions", &new.1.schema),
         &BTreeSet::new(),
     );
-    let mut rows = proof::row_differences((&old.1.rows, &old.1.sequences), new.1);
+    let mut rows = proof::row_differences(&old.1.rows, &new.1.rows);
     if found.is_equal() && !rows.is_empty() {
         let again: Reach = bench.database("again")?;
         for (number, id) in reached.iter().enumerate() {
@@ -191,7 +191,7 @@ fn revision(work: &Work<'_>, kept: &Kept) -> Result<Written> {
             .iter()
             .map(|file| (file.id.clone(), file.message.clone().unwrap_or_default()))
             .collect(),
-        archive: work.archive.clone(),
+        archive: work.archive.to_owned(),
         created: work.created(),
     };
     let parts: Vec<(&RevisionFile, &Source)> = files.iter().copied().zip(&sources).collect();

@@ -1,17 +1,21 @@
 //! What a proof needs, made and tried before the archive is written; and the archive.
 
+use super::admission::Admitted;
 use super::{Options, Reference, Runner, checks};
 use crate::archive::hashing;
+use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::schema::NotCarried;
-use crate::ops::backup;
 use crate::ops::interrupt::Interrupt;
-use crate::ops::migrations::alembic::{self, Alembic, Reach};
-use crate::ops::migrations::gate::Held;
+use crate::ops::migrations::alembic::{self, Alembic};
 use crate::ops::migrations::project::{self, AlembicProject, Sought};
 use crate::ops::migrations::proof::Bench;
+use crate::ops::migrations::reach::Reach;
 use crate::ops::migrations::scratch::Scratch;
 use crate::ops::observer::Observer;
+use crate::ops::{backup, described};
+use crate::pg::version_table::Hold;
+use crate::rules::schema_diff::Schema;
 use crate::rules::selection::Selection;
 use std::path::PathBuf;
 
@@ -22,11 +26,11 @@ use std::path::PathBuf;
 /// No server, no Alembic where one is needed, or one that goes elsewhere.
 pub(super) fn bench<'a>(
     options: &Options,
-    project: &AlembicProject,
-    held: &mut Held,
+    admitted: &mut Admitted,
     observer: &'a dyn Observer,
     interrupt: &'a Interrupt,
 ) -> Result<(Bench<'a>, Reach)> {
+    let Admitted { project, held, .. } = admitted;
     let alembic = alembic(options, project)?;
     observer.phase("preparing scratch databases", None);
     let scratch = Scratch::open(
@@ -98,20 +102,47 @@ fn alembic(options: &Options, project: &AlembicProject) -> Result<Option<Alembic
     }))
 }
 
-/// An archive, and what it does not hold.
-pub(super) struct Archive {
-    pub path: PathBuf,
+/// The live schema, and the archive that holds it.
+pub(super) struct Archived {
+    /// The archive's name.
+    pub name: String,
+    /// Where it is; nowhere in a dry run.
+    pub path: Option<PathBuf>,
     pub not_carried: Vec<NotCarried>,
+    pub live: Schema,
+}
+
+/// The archive, after which Alembic is held out; in a dry run the live schema alone.
+pub(super) fn archive(
+    options: &Options,
+    admitted: &mut Admitted,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Archived> {
+    if options.dry_run {
+        observer.phase("reading the schema", None);
+        let patience = options.lock_timeout;
+        return Ok(Archived {
+            name: String::from("(no archive: a dry run)"),
+            path: None,
+            not_carried: Vec::new(),
+            live: described::database(&options.connection, None, patience, interrupt)?,
+        });
+    }
+    let archived = write_archive(options, admitted, observer, interrupt)?;
+    // It could not be told from one that has gone to the live database instead of a scratch one.
+    admitted.held.hold(Hold::Alone)?;
+    Ok(archived)
 }
 
 /// The archive, verified, with the project's files and the version table's rows in it.
-pub(super) fn archive(
+fn write_archive(
     options: &Options,
-    project: &AlembicProject,
-    rows: &[String],
+    admitted: &Admitted,
     observer: &dyn Observer,
     interrupt: &Interrupt,
-) -> Result<Archive> {
+) -> Result<Archived> {
+    let Admitted { project, rows, .. } = admitted;
     let summary = backup::run(
         &backup::Options {
             connection: options.connection.clone(),
@@ -139,11 +170,16 @@ pub(super) fn archive(
                 archived.path == file.path && archived.sha256 == hashing::sha256(&file.content)
             })
     });
-    let same_rows = summary.manifest.ledgers.iter().any(|ledger| ledger.revisions == rows);
+    let same_rows = summary.manifest.ledgers.iter().any(|ledger| ledger.revisions == *rows);
     if !same_files || !same_rows {
         return Err(Error::failed(
             "the migrations changed while the archive was written; nothing else was done",
         ));
     }
-    Ok(Archive { path: summary.archive, not_carried: summary.manifest.not_carried })
+    Ok(Archived {
+        name: summary.manifest.name,
+        live: described::archive(&ArchiveReader::open(&summary.archive)?)?,
+        path: Some(summary.archive),
+        not_carried: summary.manifest.not_carried,
+    })
 }

@@ -77,7 +77,7 @@ impl Seeded {
             let is_live = self.tables.iter().any(|table| table.name == **name);
             is_live && !self.names.contains(name) && !self.without.contains(name)
         };
-        let lost: Vec<&QualifiedName> = state.rows.keys().filter(is_lost).collect();
+        let lost: Vec<&QualifiedName> = state.rows.tables.keys().filter(is_lost).collect();
         match lost.is_empty() {
             true => Ok(()),
             false => Err(not_decided(&lost, state)),
@@ -95,7 +95,7 @@ fn unknown(pattern: &Pattern, what: &str, tables: &[CatalogTable]) -> Error {
 
 fn not_decided(lost: &[&QualifiedName], state: &State) -> Error {
     let rows = |name: &&QualifiedName| {
-        let count = state.rows.get(*name).map_or(0, |content| content.rows);
+        let count = state.rows.tables.get(*name).map_or(0, |content| content.rows);
         format!("{name} ({count} rows)")
     };
     let flag = |name: &&QualifiedName| format!("--seed {}", as_pattern(name));

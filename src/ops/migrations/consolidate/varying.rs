@@ -5,8 +5,8 @@ use crate::error::Result;
 use crate::model::content::Content;
 use crate::model::name::{Printable, QualifiedName};
 use crate::model::table::Column;
-use crate::ops::migrations::alembic::Reach;
 use crate::ops::migrations::proof::{self, State};
+use crate::ops::migrations::reach::Reach;
 use crate::ops::scan;
 use crate::pg::copy::RowSource;
 use crate::pg::session::{Purpose, Session};
@@ -25,19 +25,19 @@ pub(super) fn differences(
 ) -> Result<(Vec<String>, Vec<String>)> {
     let tables = tables_that_differ(old.1, again.1);
     let position = |state: &State, name: &QualifiedName| {
-        state.sequences.get(name).map(|sequence| (sequence.last_value, sequence.is_called))
+        state.rows.sequences.get(name).map(|sequence| (sequence.last_value, sequence.is_called))
     };
     let moving = |name: &&QualifiedName| position(old.1, name) != position(again.1, name);
     let sequences: BTreeSet<QualifiedName> =
-        old.1.sequences.keys().filter(moving).cloned().collect();
+        old.1.rows.sequences.keys().filter(moving).cloned().collect();
     let steady = |state: &State| {
-        let mut state = state.clone();
-        state.rows.retain(|name, _| !tables.contains(name));
-        state.sequences.retain(|name, _| !sequences.contains(name));
-        state
+        let mut rows = state.rows.clone();
+        rows.tables.retain(|name, _| !tables.contains(name));
+        rows.sequences.retain(|name, _| !sequences.contains(name));
+        rows
     };
     let (ours, theirs) = (steady(old.1), steady(new.1));
-    let mut found = proof::row_differences((&ours.rows, &ours.sequences), &theirs);
+    let mut found = proof::row_differences(&ours, &theirs);
     let mut uncompared: Vec<String> =
         sequences.iter().map(|name| format!("position of sequence {name}{EVERY_RUN}")).collect();
 
@@ -80,8 +80,9 @@ pub(super) fn differences(
 const EVERY_RUN: &str = ": other in every run of the old revisions";
 
 fn tables_that_differ(one: &State, other: &State) -> BTreeSet<QualifiedName> {
-    let differs = |name: &&QualifiedName| one.rows.get(*name) != other.rows.get(*name);
-    one.rows.keys().chain(other.rows.keys()).filter(differs).cloned().collect()
+    let (one, other) = (&one.rows.tables, &other.rows.tables);
+    let differs = |name: &&QualifiedName| one.get(*name) != other.get(*name);
+    one.keys().chain(other.keys()).filter(differs).cloned().collect()
 }
 
 fn content(session: &mut Session, table: &QualifiedName, columns: &[Column]) -> Result<Content> {
