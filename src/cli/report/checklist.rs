@@ -124,9 +124,12 @@ fn done(summary: &Summary) -> Vec<String> {
     lines.push(match &summary.version {
         Version::NotSeen => String::from(NO_DATABASE),
         Version::Kept(rows) => {
-            format!("the version table says {}, which the files know", shown(rows))
+            let rows = shown(rows);
+            format!("the version table says {}, which the files know", Printable(&rows))
         }
-        Version::Changed { from, to } => format!("the version table's one row: {from} → {to}"),
+        Version::Changed { from, to } => {
+            format!("the version table's one row: {} → {}", Printable(from), Printable(to))
+        }
     });
     if let Some(data) = &summary.data {
         lines.push(format!("{} rows of {} tables came back, proved", data.rows, data.tables));
@@ -150,9 +153,10 @@ fn foretold(summary: &Summary) -> Vec<String> {
     lines.push(match &summary.version {
         Version::NotSeen => String::from(NO_DATABASE),
         Version::Kept(rows) => {
-            format!("the version table would stay as it is: {}", shown(rows))
+            format!("the version table would stay as it is: {}", Printable(&shown(rows)))
         }
         Version::Changed { from, to } => {
+            let (from, to) = (Printable(from), Printable(to));
             format!("the version table's one row would change: {from} → {to}")
         }
     });
