@@ -249,13 +249,18 @@ fn other_files_of_the_project_come_back_where_they_are_gone_and_stay_where_they_
         let (run, came) = traced::faulty(&command, &paths, "renameat2", "error=EIO", number);
         assert!(came && run.expect_code(1).stdout.contains(step), "{number}: {step}");
     };
-    for (number, what) in [(1, "publish"), (2, "publish"), (3, "exchange")] {
-        let path = [frame[0], frame[1], VERSIONS][number - 1];
+    let steps = [
+        ("publish", frame[0]),
+        ("publish", frame[1]),
+        ("rename", "migrations/.versions.pgark-part"),
+        ("exchange", VERSIONS),
+    ];
+    for (number, (what, path)) in (1..).zip(steps) {
         fails(number, &format!("cannot {what} {whole}/{path}"));
         assert_eq!(all.project.files(), there, "{number}");
     }
     // What comes after the exchange cannot take it back: the next run ends it, and the files stay.
-    fails(4, "run the same command again, which parks them");
+    fails(5, "run the same command again, which parks them");
     assert!(root.join(".pgark-swap.json").exists());
     assert_eq!(all.run(&arguments).expect_code(0).json()["added"], json!([]));
     assert!(!root.join(".pgark-swap.json").exists());
