@@ -400,27 +400,39 @@ fn a_restore_waits_for_a_lock_no_longer_than_it_may() {
 
 /// Another try would make another copy: nothing that is to be tried again by itself.
 #[test]
-fn a_copy_beside_the_target_that_a_lock_kept_from_being_whole_is_named() {
+fn a_copy_that_is_left_beside_the_target_for_a_lock_or_a_session_is_named() {
     let (source, target, repo) = (source(), Database::empty(), Repo::new());
     source.execute("ALTER TABLE rows ADD PRIMARY KEY (i)");
     repo.backup(&source, &["--name", "a", "--no-migrations"]);
-    let mut command = repo.command(&["restore", "a", "--url", &target.url(), "--create", "--swap"]);
-    command.args(["--rate-limit", "6MB", "--jobs", "1", "--lock-timeout", "1"]);
-    let restore = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_for(&target, &COPYING.replace("= 'DATABASE'", "LIKE 'DATABASE_pgark_%'"));
     let mut server = target.server.connect("postgres", "postgres");
     let of_name = format!(
         "SELECT datname::text FROM pg_database WHERE datname LIKE '{}_pgark_%'",
         target.name
     );
-    let copy: String = server.query_one(&of_name, &[]).unwrap().get(0);
-    let mut reader = target.server.connect(&copy, "postgres");
-    reader.batch_execute("BEGIN; LOCK TABLE rows IN ACCESS SHARE MODE").unwrap();
-    let drop_copy = format!("DROP DATABASE \"{copy}\"");
-    end(restore)
-        .expect_code(1)
-        .says(&["rows_pkey", "lock timeout", "create there what is missing"])
-        .says(&[&drop_copy, "another try, which makes a new one"]);
-    drop(reader);
-    server.batch_execute(&format!("{drop_copy} WITH (FORCE)")).unwrap();
+    for (locks, says) in [
+        (true, ["rows_pkey", "lock timeout", "create there what is missing"]),
+        (
+            false,
+            ["somebody is connected", "cannot rename the databases", "when nobody is connected"],
+        ),
+    ] {
+        let arguments = ["restore", "a", "--url", &target.url(), "--create", "--swap"];
+        let mut command = repo.command(&arguments);
+        command.args(["--rate-limit", "6MB", "--jobs", "1", "--lock-timeout", "1"]);
+        let restore = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_for(&target, &COPYING.replace("= 'DATABASE'", "LIKE 'DATABASE_pgark_%'"));
+        let copy: String = server.query_one(&of_name, &[]).unwrap().get(0);
+        let mut somebody =
+            target.server.connect(if locks { &copy } else { &target.name }, "postgres");
+        if locks {
+            somebody.batch_execute("BEGIN; LOCK TABLE rows IN ACCESS SHARE MODE").unwrap();
+        }
+        let drop_copy = format!("DROP DATABASE \"{copy}\"");
+        end(restore)
+            .expect_code(1)
+            .says(&says)
+            .says(&[&drop_copy, "another try, which makes a new one"]);
+        drop(somebody);
+        server.batch_execute(&format!("{drop_copy} WITH (FORCE)")).unwrap();
+    }
 }
