@@ -63,7 +63,7 @@ Exit codes are a contract: a number never gets another meaning.
     4  what was compared, or a restored database and its archive, is not equal
    10  an archive, table, role or file that was asked for does not exist
    11  another pgark holds the repository or the database, or a lock in the database was not
-       to be had within --lock-timeout
+       to be had within --lock-timeout; a restore may have kept its rows, with its mark
    13  an archive is damaged
    15  refused: a safety rule forbids it, and nothing was changed
    16  no space left on the disk, here or at the server

@@ -30,6 +30,8 @@ mod consolidate_crash;
 mod consolidate_guards;
 /// Some revisions stay, and the others fold into them.
 mod consolidate_keep;
+/// Other databases and servers, and who is held off.
+mod consolidate_places;
 /// What must never be lost, left in between or kept silent about.
 mod consolidate_safety;
 /// Projects of every shape, with every driver.

@@ -3,7 +3,7 @@
 
 use crate::harness::alembic::{Project, revision};
 use crate::harness::archive::Parts;
-use crate::harness::{Database, Repo, pg_dump_schema};
+use crate::harness::{Database, Repo, Run, pg_dump_schema};
 use serde_json::{Value, json};
 
 /// A project that was consolidated, with the archive of before it.
@@ -124,6 +124,17 @@ fn every_kind_of_damage_is_a_cross_where_it_belongs() {
         ),
         ("CREATE VIEW extra AS SELECT 1", "DROP VIEW extra", vec!["views"]),
         (
+            "ALTER TABLE okx_positions DISABLE TRIGGER trg_okx_positions_updated_at",
+            "ALTER TABLE okx_positions ENABLE TRIGGER trg_okx_positions_updated_at",
+            vec!["triggers"],
+        ),
+        (
+            "ALTER SEQUENCE fund_info_id_seq CACHE 7",
+            "ALTER SEQUENCE fund_info_id_seq CACHE 1",
+            vec!["sequences"],
+        ),
+        ("CREATE TYPE extra AS ENUM ('x')", "DROP TYPE extra", vec!["other"]),
+        (
             "SELECT setval('fund_info_id_seq', 1)",
             &format!("SELECT setval('fund_info_id_seq', {next})"),
             vec!["positions", "digests"],
@@ -189,6 +200,17 @@ fn an_archive_without_usable_files_is_a_cross_and_the_list_goes_on() {
         assert_eq!(run.stdout.matches(why).count(), 1, "{run:?}");
         assert!(run.stdout.contains("✓ digests"), "{run:?}");
     }
+    // What cannot be compared is said so once, and what needs no comparison is known.
+    let mut parts = Parts::of(&std::fs::read(&all.archive).unwrap());
+    parts.content("schema/pre-data.sql")[0] ^= 1;
+    let unreadable = all.repo.path().join("unreadable.tar");
+    #[allow(clippy::disallowed_methods, reason = "the test's own file")]
+    std::fs::write(&unreadable, parts.bytes()).unwrap();
+    let arguments = ["verify", unreadable.to_str().unwrap()];
+    let run = all.project.run(&all.repo, &all.live, &arguments).expect_code(4);
+    assert!(run.stdout.contains("✗ tables") && run.stdout.contains("✗ digests"), "{run:?}");
+    assert!(run.stdout.contains("✓ positions"), "{run:?}");
+    assert_eq!(run.stdout.matches("not compared, see tables").count(), 10, "{run:?}");
     // Broken files leave nothing out, either.
     let broken = "migrations/versions/broken.py";
     all.project.write(broken, "revision = 'x'\ndown_revision = 'gone'\n");
@@ -196,6 +218,23 @@ fn an_archive_without_usable_files_is_a_cross_and_the_list_goes_on() {
     let result = all.project.run(&all.repo, &all.live, &["verify", "--json"]).json();
     let shown = ["good", "bad", "skipped"].map(|state| checks(&result, state).len());
     assert_eq!(shown, [18, 2, 0]);
+}
+
+#[test]
+fn a_database_that_is_not_there_is_a_cross_and_the_files_are_checked() {
+    let all = Consolidated::fintrack();
+    let nowhere = all.live.server.url("nowhere_at_all", "postgres");
+    let arguments =
+        ["migrations", "verify", &all.archive, "--url", &nowhere, "--json", "--skip", "rows"];
+    let mut command = all.repo.command(&arguments);
+    let run = Run::from(command.current_dir(all.project.path()).output().unwrap());
+    let result = run.expect_code(4).json();
+    let good = ["archive", "files", "written", "revisions", "hashes"];
+    assert_eq!(checks(&result, "good"), good);
+    let bad = checks(&result, "bad");
+    assert_eq!((bad[0].as_str(), bad.len()), ("database", 14));
+    let why = result["checks"][1]["findings"][0].as_str().unwrap();
+    assert!(why.contains("nowhere_at_all"), "{why}");
 }
 
 #[test]

@@ -49,6 +49,44 @@ fn a_dry_run_shows_in_conditional_words_which_rows_would_be_replaced() {
 }
 
 #[test]
+fn large_objects_sequences_and_an_empty_version_table_are_part_of_what_is_shown() {
+    let (project, live) = applied("5f1800000001", "5f1800000002");
+    live.execute(
+        "CREATE SEQUENCE s; CREATE SEQUENCE same; SELECT setval('s', 7); SELECT lo_create(4711); SELECT lo_create(4712)",
+    );
+    let (repo, root) = (Repo::new(), project.path().to_str().unwrap());
+    let archive = repo.backup(&live, &["--migrations", root]);
+    live.execute("SELECT setval('s', 9), lo_unlink(4712); DELETE FROM alembic_version");
+    let rollback = |more: &[&str]| {
+        let arguments = [&["rollback", archive.to_str().unwrap(), "--with-data"], more].concat();
+        project.run(&repo, &live, &arguments).expect_code(0)
+    };
+    let said = rollback(&["--dry-run"]).stdout;
+    for line in [
+        "the version table is empty, and would say 5f1800000002",
+        "public.alembic_version: 0 rows now, 1 in the archive",
+        "sequence public.s would be set from 9 to 7",
+        "2 large objects would come from the archive, in the place of 1 of the same OIDs",
+    ] {
+        assert!(said.contains(line), "no {line} in {said}");
+    }
+    assert!(!said.contains("public.same") && !said.contains("would stay as it is"), "{said}");
+    let summary = rollback(&["--dry-run", "--json"]).json();
+    assert_eq!(summary["version"], json!({"filled": ["5f1800000002"]}));
+    assert_eq!(summary["large_objects_to_replace"], json!({"now": 1, "archived": 2}));
+    let (now, archived) =
+        (json!({"last_value": 9, "is_called": true}), json!({"last_value": 7, "is_called": true}));
+    let sequence = json!({"sequence": "public.s", "now": now, "archived": archived});
+    assert_eq!(summary["sequences_to_set"], json!([sequence]));
+    let said = rollback(&[]).stdout;
+    assert!(said.contains("the version table was empty, and says 5f1800000002"), "{said}");
+    assert_eq!(
+        live.one("SELECT last_value || ' ' || (SELECT version_num FROM alembic_version) FROM s"),
+        "7 5f1800000002"
+    );
+}
+
+#[test]
 fn what_stands_in_the_way_of_rows_is_named_and_rows_that_are_back_are_spoken_of() {
     let all = consolidated("5f0f00000001", "5f0f00000002");
     all.project.write(

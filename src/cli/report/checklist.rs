@@ -4,8 +4,10 @@ use super::{print_json, to_stdout, took};
 use crate::cli::exit::ExitCode;
 use crate::error::Result;
 use crate::model::name::{Printable, counted, shown};
+use crate::model::table::SequenceState;
 use crate::ops::migrations::rollback::{Summary, Version};
 use crate::ops::migrations::verify::{Check, State};
+use crate::ops::restore::preview::Replacement;
 use serde_json::{Value, json};
 
 /// How many findings of one check are shown.
@@ -71,6 +73,7 @@ pub fn rollback(summary: &Summary, code: ExitCode, as_json: bool, quiet: bool) -
     let version = match &summary.version {
         Version::NotSeen => Value::Null,
         Version::Kept(rows) => json!({"kept": rows}),
+        Version::Filled(rows) => json!({"filled": rows}),
         Version::Changed { from, to } => json!({"from": from, "to": to}),
     };
     if as_json {
@@ -85,11 +88,20 @@ pub fn rollback(summary: &Summary, code: ExitCode, as_json: bool, quiet: bool) -
             "different": summary.different,
             "parked": summary.parked,
             "version": version,
-            "rows_to_replace": summary.replaced.as_ref().map(|tables| tables.iter().map(|table| json!({
+            "rows_to_replace": summary.replaced.as_ref().map(|all| all.tables.iter().map(|table| json!({
                 "table": table.table.to_string(),
                 "now": table.now,
                 "archived": table.archived,
             })).collect::<Vec<_>>()),
+            "sequences_to_set": summary.replaced.as_ref().map(|all| all.sequences.iter().map(|(now, archived)| json!({
+                "sequence": now.name.to_string(),
+                "now": position_json(now),
+                "archived": position_json(archived),
+            })).collect::<Vec<_>>()),
+            "large_objects_to_replace": summary.replaced.as_ref().map(|all| json!({
+                "now": all.large_objects_there,
+                "archived": all.large_objects,
+            })),
             "rows_restored": summary.data.as_ref().map(|data| data.rows),
             "stale_materialized_views": summary.data.as_ref().map(|data| &data.stale),
             "seconds": summary.elapsed.as_secs_f64(),
@@ -127,6 +139,10 @@ fn done(summary: &Summary) -> Vec<String> {
             let rows = shown(rows);
             format!("the version table says {}, which the files know", Printable(&rows))
         }
+        Version::Filled(rows) => {
+            let rows = shown(rows);
+            format!("the version table was empty, and says {}", Printable(&rows))
+        }
         Version::Changed { from, to } => {
             format!("the version table's one row: {} → {}", Printable(from), Printable(to))
         }
@@ -155,20 +171,54 @@ fn foretold(summary: &Summary) -> Vec<String> {
         Version::Kept(rows) => {
             format!("the version table would stay as it is: {}", Printable(&shown(rows)))
         }
+        Version::Filled(rows) => {
+            let rows = shown(rows);
+            format!("the version table is empty, and would say {}", Printable(&rows))
+        }
         Version::Changed { from, to } => {
             let (from, to) = (Printable(from), Printable(to));
             format!("the version table's one row would change: {from} → {to}")
         }
     });
     if let Some(replaced) = &summary.replaced {
-        let tables = counted(replaced.len(), "table");
-        lines.push(format!("all rows of {tables} would be replaced by the archive's:"));
-        lines.extend(replaced.iter().map(|table| {
-            let now = counted(usize::try_from(table.now).unwrap_or(usize::MAX), "row");
-            format!("  {}: {now} now, {} in the archive", table.table, table.archived)
-        }));
+        lines.extend(to_replace(replaced));
     }
     lines
+}
+
+/// What the archive's rows would replace.
+fn to_replace(replaced: &Replacement) -> Vec<String> {
+    let tables = counted(replaced.tables.len(), "table");
+    let mut lines = vec![format!("all rows of {tables} would be replaced by the archive's:")];
+    lines.extend(replaced.tables.iter().map(|table| {
+        let now = counted(usize::try_from(table.now).unwrap_or(usize::MAX), "row");
+        format!("  {}: {now} now, {} in the archive", table.table, table.archived)
+    }));
+    lines.extend(replaced.sequences.iter().map(|(now, archived)| {
+        format!(
+            "sequence {} would be set from {} to {}",
+            now.name,
+            position(now),
+            position(archived)
+        )
+    }));
+    if replaced.large_objects > 0 {
+        lines.push(format!(
+            "{} would come from the archive, in the place of {} of the same OIDs",
+            counted(usize::try_from(replaced.large_objects).unwrap_or(usize::MAX), "large object"),
+            replaced.large_objects_there
+        ));
+    }
+    lines
+}
+
+fn position(sequence: &SequenceState) -> String {
+    let unused = if sequence.is_called { "" } else { " (not given out)" };
+    format!("{}{unused}", sequence.last_value)
+}
+
+fn position_json(sequence: &SequenceState) -> Value {
+    json!({"last_value": sequence.last_value, "is_called": sequence.is_called})
 }
 
 const NO_DATABASE: &str = "no database was looked at";

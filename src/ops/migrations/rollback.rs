@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
-use crate::ops::restore::preview::Replaced;
+use crate::ops::restore::preview::Replacement;
 use crate::ops::{restore, verify};
 use crate::pg::version_table;
 use crate::rules::alembic::graph::Graph;
@@ -56,6 +56,8 @@ pub enum Version {
     NotSeen,
     /// It says what it said.
     Kept(Vec<String>),
+    /// It was empty, and took the archive's rows with the other tables.
+    Filled(Vec<String>),
     /// Its one row was changed.
     Changed {
         /// What it said.
@@ -84,8 +86,8 @@ pub struct Summary {
     pub parked: Option<String>,
     /// The version table.
     pub version: Version,
-    /// The tables whose rows would be replaced; none unless that was to be shown.
-    pub replaced: Option<Vec<Replaced>>,
+    /// What the archive's rows would replace; none unless that was to be shown.
+    pub replaced: Option<Replacement>,
     /// The restore of rows.
     pub data: Option<restore::Summary>,
     /// How long it took.
@@ -318,7 +320,8 @@ impl Prepared {
     /// Files and version table must be what was decided upon: the rows may have taken hours.
     fn look_again(&mut self) -> Result<()> {
         let Plan { summary, held, old, now, .. } = &mut self.plan;
-        if let (Some(_), Some(held), Version::Kept(rows)) = (&summary.data, held, &summary.version)
+        if let (Some(_), Some(held)) = (&summary.data, held)
+            && let Version::Kept(rows) | Version::Filled(rows) = &summary.version
         {
             database::hold_again(held, rows)?;
         }

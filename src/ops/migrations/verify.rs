@@ -256,7 +256,8 @@ fn check_database(
     };
     // Now, because a session that waits for the comparison may be gone then.
     let lagging = catalog::sequences(&mut session.client)
-        .and_then(|sequences| positions::behind_their_columns(session, &sequences));
+        .and_then(|sequences| positions::behind_their_columns(session, &sequences))
+        .unwrap_or_else(|error| vec![error.in_full()]);
     let with_rows = !(list.skipped("rows") && list.skipped("digests"));
     let compared = compare::run(
         &compare::Options {
@@ -275,16 +276,14 @@ fn check_database(
         Ok(compared) => compared,
         Err(error) if matches!(error.kind(), Kind::Interrupted(_)) => return Err(error),
         Err(error) => {
-            for name in of_database() {
-                list.add(name, vec![list.told(&error)]);
-            }
+            add_not_compared(list, &error, &lagging);
             return Ok(());
         }
     };
     if let Some(schema) = &compared.schema {
         add_schema(list, schema);
     }
-    list.add("positions", lagging.unwrap_or_else(|error| vec![error.in_full()]));
+    list.add("positions", lagging);
     let (mut counts, mut contents) = (Vec::new(), Vec::new());
     for difference in compared.rows.iter().flat_map(|rows| &rows.differences) {
         let line = format!("{}: {}", difference.object, difference.what);
@@ -300,6 +299,21 @@ fn check_database(
 /// The checks of [`check_database`].
 fn of_database() -> impl Iterator<Item = &'static str> {
     CHECKS.iter().map(|(name, _)| *name).skip_while(|name| *name != "tables")
+}
+
+/// The same where archive and database could not be compared: why is said once.
+fn add_not_compared(list: &mut List<'_>, error: &Error, lagging: &[String]) {
+    let told = list.told(error);
+    let needs_it = |name: &&str| *name != "positions" && !list.skipped(name);
+    let first = of_database().find(needs_it).unwrap_or_default();
+    for name in of_database() {
+        let findings = match name {
+            "positions" => lagging.to_vec(),
+            _ if name == first => vec![told.clone()],
+            _ => vec![format!("not compared, see {first}")],
+        };
+        list.add(name, findings);
+    }
 }
 
 fn add_schema(list: &mut List<'_>, schema: &Comparison) {

@@ -152,7 +152,7 @@ fn loaded_names<'a>(targets: &'a [Target<'_>]) -> BTreeSet<&'a QualifiedName> {
 
 /// The archive's sequences that go with the loaded tables: those that they own, that their
 /// defaults use, and all where everything is restored.
-fn sequences_of<'a>(
+pub fn sequences_of<'a>(
     manifest: &'a Manifest,
     objects: &[SchemaObject],
     targets: &[Target<'_>],
@@ -167,8 +167,27 @@ fn sequences_of<'a>(
     manifest.sequences.iter().filter(goes_along).collect()
 }
 
-/// Sets sequences: found by the column that owns them, or by name. Those that can only be set
-/// beside the transaction come after all others.
+/// The archive's sequences, each with the one there that is its own: of the same column, or name.
+pub fn with_their_own<'a>(
+    sequences: &[&'a SequenceState],
+    there: &'a [SequenceState],
+    observer: &dyn Observer,
+) -> Vec<(&'a SequenceState, &'a SequenceState)> {
+    let mut pairs = Vec::new();
+    for &archived in sequences {
+        let same_column = |other: &&SequenceState| {
+            archived.owned_by.is_some() && other.owned_by == archived.owned_by
+        };
+        let same_name = |other: &&SequenceState| other.name == archived.name;
+        match there.iter().find(same_column).or(there.iter().find(same_name)) {
+            Some(own) => pairs.push((archived, own)),
+            None => observer.warn(&format!("there is no sequence {} to set", archived.name)),
+        }
+    }
+    pairs
+}
+
+/// Sets sequences. Those that can only be set beside the transaction come after all others.
 fn set_sequences(
     session: &mut Session,
     sequences: &[&SequenceState],
@@ -179,15 +198,7 @@ fn set_sequences(
     let there = catalog::sequences(&mut session.client)?;
     let mut set = 0;
     let mut at_once = Vec::new();
-    for archived in sequences {
-        let same_column = |other: &&SequenceState| {
-            archived.owned_by.is_some() && other.owned_by == archived.owned_by
-        };
-        let same_name = |other: &&SequenceState| other.name == archived.name;
-        let Some(sequence) = there.iter().find(same_column).or(there.iter().find(same_name)) else {
-            observer.warn(&format!("there is no sequence {} to set", archived.name));
-            continue;
-        };
+    for (archived, sequence) in with_their_own(sequences, &there, observer) {
         let position = match on_existing {
             OnExisting::Error | OnExisting::Truncate => (archived.last_value, archived.is_called),
             OnExisting::Append | OnExisting::Skip | OnExisting::Upsert => {

@@ -243,13 +243,15 @@ fn restore(
     };
     if !failed.is_empty() {
         // They would act on whatever is done to mend the rest.
-        let waiting: Vec<String> =
-            event_triggers.iter().map(|object| format!("{object}: waits for the others")).collect();
-        return Err(Failure::Late(late::report(session, &failed, &waiting)));
+        let waiting: Vec<String> = event_triggers
+            .iter()
+            .map(|(_, object)| format!("{object}: waits for the others"))
+            .collect();
+        return Err(Failure::Late(late::report(session, objects, &failed, &waiting)));
     }
     let last = |session: &mut Session| {
         finish::drop_public(session, manifest, objects, options, observer)?;
-        event_triggers.iter().try_for_each(|object| create(session, object, options))
+        event_triggers.iter().try_for_each(|(_, object)| create(session, object, options))
     };
     if let Err(error) = target::unmark(session, last) {
         if session.client.is_closed() || !target::is_marked(&mut session.client)? {
@@ -257,7 +259,7 @@ fn restore(
         }
         interrupt.check()?;
         let failed = late::Failed::of(error.to_string(), &error);
-        return Err(Failure::Late(late::report(session, &[failed], &[])));
+        return Err(Failure::Late(late::report(session, objects, &[failed], &[])));
     }
     for object in objects.iter().filter(|object| object.class == ObjectClass::Subscription) {
         observer.warn(&format!(

@@ -8,30 +8,31 @@ use crate::ops::interrupt::Interrupt;
 use crate::pg::session::Session;
 use std::collections::BTreeSet;
 
+/// An object and its position among all.
+type Placed<'a> = (usize, &'a SchemaObject);
+
 /// What comes after the rows, in the order of its parts.
 pub struct Late<'a> {
-    pub definitions: Vec<&'a SchemaObject>,
-    pub row_security: Vec<&'a SchemaObject>,
-    pub refreshes: Vec<&'a SchemaObject>,
-    pub event_triggers: Vec<&'a SchemaObject>,
+    pub definitions: Vec<Placed<'a>>,
+    pub row_security: Vec<Placed<'a>>,
+    pub refreshes: Vec<Placed<'a>>,
+    pub event_triggers: Vec<Placed<'a>>,
 }
 
 impl<'a> Late<'a> {
     /// Privileges are reconciled, not created; those at the positions `made` are there.
     pub fn of(objects: &'a [SchemaObject], made: &BTreeSet<usize>) -> Self {
+        let placed = || objects.iter().enumerate();
         let of_class = |class: ObjectClass| {
-            objects.iter().filter(|object| object.class == class).collect::<Vec<_>>()
+            placed().filter(|(_, object)| object.class == class).collect::<Vec<_>>()
         };
         use ObjectClass::{EventTrigger, MaterializedViewData, RowSecurity};
         let apart = [RowSecurity, MaterializedViewData, EventTrigger];
         Self {
-            definitions: objects
-                .iter()
-                .enumerate()
+            definitions: placed()
                 .filter(|(position, _)| !made.contains(position))
-                .map(|(_, object)| object)
-                .filter(|object| object.section == Section::PostData)
-                .filter(|object| !apart.contains(&object.class) && !finish::comes_last(object))
+                .filter(|(_, object)| object.section == Section::PostData)
+                .filter(|(_, object)| !apart.contains(&object.class) && !finish::comes_last(object))
                 .collect(),
             row_security: of_class(RowSecurity),
             refreshes: of_class(MaterializedViewData),
@@ -53,18 +54,18 @@ pub enum Retry {
 /// again. What fails for good is told with its cause.
 pub fn create(
     session: &mut Session,
-    objects: &[&SchemaObject],
+    objects: &[Placed<'_>],
     options: &Options,
     interrupt: &Interrupt,
     retry: Retry,
     failed: &mut Vec<Failed>,
 ) -> Result<()> {
-    let mut open: Vec<&SchemaObject> = objects.to_vec();
+    let mut open = objects.to_vec();
     let mut rounds = 0;
     loop {
         let mut again = Vec::new();
         let mut reasons = Vec::new();
-        for object in &open {
+        for (position, object) in &open {
             interrupt.check()?;
             match full::create_whole(session, object, options) {
                 Ok(()) => {}
@@ -73,8 +74,9 @@ pub fn create(
                 Err(error) if session.client.is_closed() => return Err(error),
                 Err(error) => {
                     interrupt.check()?;
-                    again.push(*object);
-                    reasons.push(Failed::of(object, &error));
+                    again.push((*position, *object));
+                    let failed = Failed::of(object, &error);
+                    reasons.push(Failed { position: Some(*position), ..failed });
                 }
             }
         }
@@ -106,19 +108,40 @@ pub fn reason(error: &Error) -> String {
 pub struct Failed {
     /// The object, and why.
     what: String,
-    /// Whether a lock of somebody else's was all that was in the way.
+    /// Where it stands among all objects, if it is one.
+    position: Option<usize>,
+    /// Whether a lock of somebody else's was in the way.
     locked: bool,
 }
 
 impl Failed {
     pub fn of(object: impl std::fmt::Display, error: &Error) -> Self {
         let what = format!("{object}: {}", reason(error));
-        Self { what, locked: error.kind() == Kind::Locked }
+        Self { what, position: None, locked: error.kind() == Kind::Locked }
     }
 }
 
+/// Whether nothing but locks was in the way: of what failed itself, or of what that needs.
+fn by_locks_alone(objects: &[SchemaObject], failed: &[Failed]) -> bool {
+    let mut locked: BTreeSet<usize> =
+        failed.iter().filter(|failed| failed.locked).filter_map(|failed| failed.position).collect();
+    let others: BTreeSet<Option<usize>> =
+        failed.iter().filter(|failed| !failed.locked).map(|failed| failed.position).collect();
+    // Each object stands after what it needs.
+    others.into_iter().all(|position| {
+        let Some(position) = position else { return false };
+        let needed = objects.get(position).map_or(&[][..], |object| &object.depends_on);
+        needed.iter().any(|needed| locked.contains(needed)) && locked.insert(position)
+    })
+}
+
 /// What failed for good, and what waits for that.
-pub fn report(session: &Session, failed: &[Failed], waiting: &[String]) -> Error {
+pub fn report(
+    session: &Session,
+    objects: &[SchemaObject],
+    failed: &[Failed],
+    waiting: &[String],
+) -> Error {
     const BY_HAND: &str = "create them by hand, then DROP SCHEMA pgark_restore_unfinished CASCADE to take the database as it is";
     let whats: Vec<&str> = failed
         .iter()
@@ -131,9 +154,9 @@ pub fn report(session: &Session, failed: &[Failed], waiting: &[String]) -> Error
         counted(whats.len(), "object"),
         whats.join("; ")
     ));
-    match failed.iter().all(|failed| failed.locked) {
+    match by_locks_alone(objects, failed) {
         true => error.of_kind(Kind::Locked).hint(format!(
-            "only locks were in the way: restore again when nobody else is in the database, or with a longer --lock-timeout, which empties it first; or {BY_HAND}"
+            "only locks were in the way: restore again, which empties it first, when nobody else is in the database or with a longer --lock-timeout; or {BY_HAND}"
         )),
         false => error.hint(format!("mend and {BY_HAND}")),
     }

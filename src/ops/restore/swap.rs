@@ -58,7 +58,7 @@ pub fn run(
     let beginning = format!("{target}_pgark_");
     for left_over in database::beginning_with(&mut session, &beginning).map_err(before)? {
         observer.warn(&format!(
-            "database \"{left_over}\" is left over from a restore that was killed; drop it when no restore runs"
+            "database \"{left_over}\" is left over from a restore that was killed or is to be ended by hand; drop it when no restore runs"
         ));
     }
     let (staged, kept) = free_names(&mut session, &target).map_err(before)?;
@@ -85,10 +85,14 @@ pub fn run(
         Ok(summary) => summary,
         // The rows are there and proved: they are worth more than a clean table of databases.
         Err(Failure::Late(error)) => {
-            return Err(interrupt.reason(error).hint(format!(
-                "the restored database is \"{staged}\"; mend it there, DROP SCHEMA pgark_restore_unfinished CASCADE in it, and then {}",
-                rename_by_hand(&target, &staged, &kept, replaced.is_some())
-            )));
+            return Err(beside(
+                interrupt.reason(error),
+                &staged,
+                format!(
+                    "the restored database is \"{staged}\"; create there what is missing, DROP SCHEMA pgark_restore_unfinished CASCADE in it, and then {}",
+                    rename_by_hand(&target, &staged, &kept, replaced.is_some())
+                ),
+            ));
         }
         Err(Failure::Early(error)) => {
             // The session that is registered for interruption may go on being cancelled.
@@ -132,10 +136,14 @@ pub fn run(
         rename(&mut session, &renames, &target, how)
     });
     renamed.map_err(|error| {
-        interrupt.reason(error).hint(format!(
-            "the restored and proved database is \"{staged}\"; when nobody is connected, {}",
-            rename_by_hand(&target, &staged, &kept, replaced.is_some())
-        ))
+        beside(
+            interrupt.reason(error),
+            &staged,
+            format!(
+                "the restored and proved database is \"{staged}\"; when nobody is connected, {}",
+                rename_by_hand(&target, &staged, &kept, replaced.is_some())
+            ),
+        )
     })?;
     summary.kept_as = replaced.map(|_| kept);
     summary.database = target;
@@ -215,6 +223,19 @@ fn rename_by_hand(target: &str, staged: &str, kept: &str, exists: bool) -> Strin
         false => String::new(),
     };
     format!("{first}ALTER DATABASE {staged} RENAME TO {target}")
+}
+
+/// The failure of a restore that leaves the new database. It is never one that passes by itself: each
+/// further try would leave one more.
+fn beside(error: Error, staged: &str, mended: String) -> Error {
+    let error = match error.kind() {
+        Kind::Locked => error.of_kind(Kind::Failed),
+        _ => error,
+    };
+    let staged = quote(staged);
+    error.hint(format!(
+        "{mended}; or DROP DATABASE {staged} before another try, which makes a new one"
+    ))
 }
 
 /// What would make the swap fail in the end is said at the beginning.

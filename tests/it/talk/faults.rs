@@ -379,7 +379,9 @@ fn a_server_that_takes_no_rows_any_more_is_given_up_and_the_target_is_marked() {
 #[test]
 fn a_restore_waits_for_a_lock_no_longer_than_it_may() {
     let (source, target, repo) = (source(), Database::empty(), Repo::new());
-    source.execute("ALTER TABLE rows ADD PRIMARY KEY (i)");
+    // Without the key that could not be had, the foreign key fails for another reason.
+    source
+        .execute("ALTER TABLE rows ADD PRIMARY KEY (i); CREATE TABLE more (i int REFERENCES rows)");
     repo.backup(&source, &["--name", "a", "--no-migrations"]);
     let mut command = repo.command(&["restore", "a", "--url", &target.url()]);
     command.args(["--rate-limit", "6MB", "--jobs", "1", "--lock-timeout", "1"]);
@@ -390,7 +392,47 @@ fn a_restore_waits_for_a_lock_no_longer_than_it_may() {
     reader.batch_execute("BEGIN; LOCK TABLE rows IN ACCESS SHARE MODE").unwrap();
     let run = end(restore).expect_code(11);
     run.says(&["waiting for a lock: ", "LOCK TABLE rows", "rows_pkey", "lock timeout"])
-        .says(&["restore again when nobody else is in the database", "--lock-timeout"]);
+        .says(&["more_i_fkey", "no unique constraint"])
+        .says(&["restore again, which empties it first, when nobody else", "--lock-timeout"]);
     drop(reader);
     repo.ok(&["restore", "a", "--url", &target.url()]);
+}
+
+/// Another try would make another copy: nothing that is to be tried again by itself.
+#[test]
+fn a_copy_that_is_left_beside_the_target_for_a_lock_or_a_session_is_named() {
+    let (source, target, repo) = (source(), Database::empty(), Repo::new());
+    source.execute("ALTER TABLE rows ADD PRIMARY KEY (i)");
+    repo.backup(&source, &["--name", "a", "--no-migrations"]);
+    let mut server = target.server.connect("postgres", "postgres");
+    let of_name = format!(
+        "SELECT datname::text FROM pg_database WHERE datname LIKE '{}_pgark_%'",
+        target.name
+    );
+    for (locks, says) in [
+        (true, ["rows_pkey", "lock timeout", "create there what is missing"]),
+        (
+            false,
+            ["somebody is connected", "cannot rename the databases", "when nobody is connected"],
+        ),
+    ] {
+        let arguments = ["restore", "a", "--url", &target.url(), "--create", "--swap"];
+        let mut command = repo.command(&arguments);
+        command.args(["--rate-limit", "6MB", "--jobs", "1", "--lock-timeout", "1"]);
+        let restore = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_for(&target, &COPYING.replace("= 'DATABASE'", "LIKE 'DATABASE_pgark_%'"));
+        let copy: String = server.query_one(&of_name, &[]).unwrap().get(0);
+        let mut somebody =
+            target.server.connect(if locks { &copy } else { &target.name }, "postgres");
+        if locks {
+            somebody.batch_execute("BEGIN; LOCK TABLE rows IN ACCESS SHARE MODE").unwrap();
+        }
+        let drop_copy = format!("DROP DATABASE \"{copy}\"");
+        end(restore)
+            .expect_code(1)
+            .says(&says)
+            .says(&[&drop_copy, "another try, which makes a new one"]);
+        drop(somebody);
+        server.batch_execute(&format!("{drop_copy} WITH (FORCE)")).unwrap();
+    }
 }

@@ -13,7 +13,7 @@ use crate::ops::migrations::gate::Held;
 use crate::ops::migrations::project::{Place, Sought};
 use crate::ops::migrations::{archived, proof};
 use crate::ops::observer::Observer;
-use crate::ops::restore::preview::{self, Replaced};
+use crate::ops::restore::preview::{self, Replacement};
 use crate::ops::restore::{self, OnExisting};
 use crate::pg::version_table::Hold;
 use crate::rules::alembic::graph::Graph;
@@ -71,10 +71,10 @@ pub fn decide(
     }
     if options.with_data {
         let same = rows.iter().collect::<BTreeSet<_>>() == before.iter().collect();
-        return match same || rows.is_empty() {
-            // One that is empty takes the archive's rows with the other tables.
-            true => Ok(Version::Kept(before.to_vec())),
-            false => Err(Error::refused(format!(
+        return match (same, rows.is_empty()) {
+            (true, _) => Ok(Version::Kept(rows)),
+            (false, true) => Ok(Version::Filled(before.to_vec())),
+            (false, false) => Err(Error::refused(format!(
                 "the version table of \"{database}\" says {}, and {} in the archive, whose rows fit only that",
                 shown(&rows),
                 shown(before)
@@ -171,7 +171,7 @@ pub fn hold_again(held: &mut Held, expected: &[String]) -> Result<()> {
     }
 }
 
-/// The tables whose rows would be replaced.
+/// What the archive's rows would replace.
 ///
 /// # Errors
 /// What would keep them from coming back.
@@ -182,7 +182,7 @@ pub fn would_replace(
     held: &mut Held,
     observer: &dyn Observer,
     interrupt: &Interrupt,
-) -> Result<Vec<Replaced>> {
+) -> Result<Replacement> {
     let options = rows_alone(options, connection)?;
     preview::replaced(&mut held.session, reader, &options, observer, interrupt)
 }
