@@ -53,7 +53,7 @@ pub fn hold(
         Hold::AgainstWriters => "EXCLUSIVE",
         Hold::Alone => "ACCESS EXCLUSIVE",
     };
-    wait_no_longer(session, patience)?;
+    session.execute(&format!("SET LOCAL lock_timeout = {}", milliseconds(patience)))?;
     let sql = format!("LOCK TABLE ONLY {} IN {mode} MODE", quote_qualified(table));
     session.client.batch_execute(&sql).map_err(|error| {
         server(format!("cannot lock {table}"), error)
@@ -61,10 +61,16 @@ pub fn hold(
     })
 }
 
-/// Waits for locks no longer than `patience` until the transaction ends.
-pub fn wait_no_longer(session: &mut Session, patience: Duration) -> Result<()> {
-    let patience = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX).max(1);
-    session.execute(&format!("SET LOCAL lock_timeout = {patience}"))
+/// Lets a session write nothing, and wait for locks no longer than `patience`.
+pub fn only_look(session: &mut Session, patience: Duration) -> Result<()> {
+    session.execute(&format!(
+        "SET default_transaction_read_only = on; SET lock_timeout = {}",
+        milliseconds(patience)
+    ))
+}
+
+fn milliseconds(patience: Duration) -> i32 {
+    i32::try_from(patience.as_millis()).unwrap_or(i32::MAX).max(1)
 }
 
 /// Makes `id` the only row of a version table, which it makes where there is none. The answer is for

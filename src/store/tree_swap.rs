@@ -50,17 +50,10 @@ pub struct NewTree {
 pub struct Staged {
     root: PathBuf,
     trees: Vec<NewTree>,
-    /// Folders that were in their way.
-    set_aside: Vec<PathBuf>,
     armed: bool,
 }
 
 impl Staged {
-    /// Where folders are now that may be old ones: they waited to be parked, and no journal spoke of them.
-    pub fn set_aside(&self) -> &[PathBuf] {
-        &self.set_aside
-    }
-
     fn place(&self, tree: &NewTree) -> PathBuf {
         part_path(&self.root.join(&tree.folder))
     }
@@ -306,6 +299,10 @@ mod tests {
         }]
     }
 
+    fn stage(lock: &ProjectLock, trees: Vec<NewTree>) -> Result<Staged> {
+        lock.stage(trees, &mut |kept| panic!("{} was in the way", kept.display()))
+    }
+
     fn paths(root: &Path) -> Vec<String> {
         project_files::list(root, "", true).unwrap()
     }
@@ -314,7 +311,7 @@ mod tests {
     fn the_old_folder_is_parked_and_the_new_one_has_its_name() {
         let (_folder, root) = project();
         let lock = ProjectLock::take(&root, false).unwrap();
-        let staged = lock.stage(new_tree()).unwrap();
+        let staged = stage(&lock, new_tree()).unwrap();
         // What is not whole yet is no part of the project.
         assert_eq!(paths(&root), ["m/versions/a.py"]);
         assert!(root.join("m/.versions.pgark-part/b.py").exists());
@@ -332,10 +329,10 @@ mod tests {
     fn what_is_undone_or_never_exchanged_leaves_no_trace() {
         let (_folder, root) = project();
         let lock = ProjectLock::take(&root, false).unwrap();
-        drop(lock.stage(new_tree()).unwrap());
+        drop(stage(&lock, new_tree()).unwrap());
         assert_eq!(paths(&root), ["m/versions/a.py"]);
         assert!(!root.join("m/.versions.pgark-part").exists());
-        lock.stage(new_tree()).unwrap().exchange("a").unwrap().undo().unwrap();
+        stage(&lock, new_tree()).unwrap().exchange("a").unwrap().undo().unwrap();
         assert_eq!(paths(&root), ["m/versions/a.py"]);
         assert_eq!(lock.recover().unwrap(), None);
     }
@@ -345,13 +342,13 @@ mod tests {
         let (_folder, root) = project();
         let lock = ProjectLock::take(&root, false).unwrap();
         // Killed after the exchange.
-        drop(lock.stage(new_tree()).unwrap().exchange("a").unwrap());
+        drop(stage(&lock, new_tree()).unwrap().exchange("a").unwrap());
         assert_eq!(lock.recover().unwrap(), Some(Recovered::Finished));
         assert_eq!(paths(&root), ["m/legacy/a.py", "m/legacy/alembic.ini", "m/versions/b.py"]);
         // Killed between two renames that stand for an exchange.
         let mut again = new_tree();
         again[0].parked = String::from("m/again");
-        drop(lock.stage(again).unwrap().exchange("a").unwrap());
+        drop(stage(&lock, again).unwrap().exchange("a").unwrap());
         let folder = root.join("m/versions");
         exchange_names(&folder, &staged_path(&folder)).unwrap();
         rustix::fs::rename(&folder, aside_path(&folder)).unwrap();
@@ -365,7 +362,7 @@ mod tests {
         let lock = ProjectLock::take(&root, false).unwrap();
         let write = |path: &str, text: &str| write_anew(&root.join(path), text.as_bytes()).unwrap();
         make_folder(&root.join("m/versions-undone"), &root).unwrap();
-        let exchange = lock.stage(new_tree()).unwrap().exchange("a").unwrap();
+        let exchange = stage(&lock, new_tree()).unwrap().exchange("a").unwrap();
         write("m/versions/mine.py", "mine");
         make_folder(&root.join("m/versions/__pycache__"), &root).unwrap();
         write("m/versions/__pycache__/b.pyc", "compiled");
@@ -376,7 +373,7 @@ mod tests {
         let kept = ["m/versions-undone-2/b.py", "m/versions-undone-2/mine.py", "m/versions/a.py"];
         assert_eq!(paths(&root), kept);
         // One of those that were written, changed; and the run that undoes it is killed at the end.
-        drop(lock.stage(new_tree()).unwrap().exchange("a").unwrap());
+        drop(stage(&lock, new_tree()).unwrap().exchange("a").unwrap());
         std::fs::remove_file(root.join("m/versions/b.py")).unwrap();
         write("m/versions/b.py", "better");
         exchange_names(&root.join("m/versions"), &root.join("m/.versions.pgark-new")).unwrap();
@@ -395,19 +392,27 @@ mod tests {
     fn an_old_folder_that_no_journal_speaks_of_is_never_removed() {
         let (_folder, root) = project();
         let lock = ProjectLock::take(&root, false).unwrap();
-        drop(lock.stage(new_tree()).unwrap().exchange("a").unwrap());
+        drop(stage(&lock, new_tree()).unwrap().exchange("a").unwrap());
         std::fs::remove_file(root.join(".pgark-swap.json")).unwrap();
         // What a run was writing that was killed is of no use to anybody.
         make_folder(&root.join("m/.versions.pgark-part"), &root).unwrap();
         write_anew(&root.join("m/.versions.pgark-part/c.py"), b"half").unwrap();
-        let staged = lock.stage(new_tree()).unwrap();
-        assert_eq!(staged.set_aside(), [root.join("m/versions-left")]);
-        let exchange = staged.exchange("a").unwrap();
-        exchange.undo().unwrap();
-        assert_eq!(paths(&root), ["m/versions-left/a.py", "m/versions/b.py"]);
+        // The other name under which an old one may wait.
+        make_folder(&root.join("m/.versions.pgark-old"), &root).unwrap();
+        write_anew(&root.join("m/.versions.pgark-old/d.py"), b"older").unwrap();
+        // Told although the new folder cannot be written.
+        let mut broken = new_tree();
+        let path = String::from("m/versions/b.py/c.py");
+        broken[0].files.push(ProjectFile { path, mode: 0o640, content: Vec::new() });
+        let mut kept = Vec::new();
+        assert!(lock.stage(broken, &mut |place| kept.push(place.to_owned())).is_err());
+        assert_eq!(kept, [root.join("m/versions-left"), root.join("m/versions-left-2")]);
+        stage(&lock, new_tree()).unwrap().exchange("a").unwrap().undo().unwrap();
+        let all = ["m/versions-left-2/d.py", "m/versions-left/a.py", "m/versions/b.py"];
+        assert_eq!(paths(&root), all);
         // Nothing is in an empty one.
         make_folder(&root.join("m/.versions.pgark-new"), &root).unwrap();
-        assert!(lock.stage(new_tree()).unwrap().set_aside().is_empty());
+        drop(stage(&lock, new_tree()).unwrap());
         assert!(!root.join("m/.versions.pgark-new").exists());
     }
 
@@ -415,7 +420,7 @@ mod tests {
     fn folders_that_are_no_longer_there_are_left_to_a_person() {
         let (_folder, root) = project();
         let lock = ProjectLock::take(&root, false).unwrap();
-        drop(lock.stage(new_tree()).unwrap().exchange("a").unwrap());
+        drop(stage(&lock, new_tree()).unwrap().exchange("a").unwrap());
         remove_tree(&root.join("m/.versions.pgark-new")).unwrap();
         assert_eq!(lock.recover().unwrap_err().kind(), Kind::Refused);
         assert_eq!(paths(&root), [".pgark-swap.json", "m/versions/b.py"]);

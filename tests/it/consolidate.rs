@@ -3,7 +3,7 @@
 //! everything as it was.
 
 use crate::harness::alembic::Project;
-use crate::harness::{Database, Repo, pg_dump_schema};
+use crate::harness::{Database, Repo, Run, pg_dump_schema};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -133,7 +133,28 @@ fn a_dry_run_shows_the_new_revision_and_writes_nothing() {
     let lock = std::fs::File::open(project.path()).unwrap();
     lock.lock().unwrap();
     project.run(&repo, &live, &["consolidate"]).expect_code(11).says(&["another pgark"]);
-    let run = project.run(&repo, &live, &["consolidate", "--dry-run"]).expect_code(0);
+    let (there, go_on) = (repo.path().join("there"), repo.path().join("go-on"));
+    let waits = format!(
+        "case \"$*\" in *upgrade*) mkdir -p {}; while [ ! -e {} ]; do sleep .1; done;; esac; \"$VIRTUAL_ENV/bin/alembic\"",
+        there.display(),
+        go_on.display()
+    );
+    let mut command =
+        project.command(&repo, &live, &["consolidate", "--dry-run", "--alembic", &waits]);
+    command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    let begun = std::time::Instant::now();
+    while !there.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no Alembic");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let locked = live.client().batch_execute("BEGIN; LOCK TABLE alembic_version NOWAIT");
+    std::fs::create_dir(&go_on).unwrap();
+    let run = Run::from(child.wait_with_output().unwrap()).expect_code(0);
+    locked.unwrap();
+    for path in [&there, &go_on] {
+        std::fs::remove_dir(path).unwrap();
+    }
     for said in [
         "a dry run: nothing was written",
         "op.execute(sa.text(",
@@ -320,6 +341,10 @@ fn an_env_that_goes_to_another_database_is_found_out() {
     project.write("migrations/env.py", &env.replace(named, &there));
     let schema = pg_dump_schema(&live);
     project
+        .run(&repo, &live, &["consolidate", "--dry-run"])
+        .expect_code(15)
+        .says(&["ended well, but not on the scratch database"]);
+    project
         .run(&repo, &live, &["consolidate"])
         .expect_code(15)
         .says(&["began to wait for the live one's version table"]);
@@ -377,7 +402,7 @@ fn a_signal_in_the_middle_leaves_everything_as_it_was() {
     let status =
         std::process::Command::new("kill").arg("-INT").arg(child.id().to_string()).status();
     assert!(status.unwrap().success());
-    let run = crate::harness::Run::from(child.wait_with_output().unwrap()).expect_code(130);
+    let run = Run::from(child.wait_with_output().unwrap()).expect_code(130);
     assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
     assert_eq!(project.files(), before);
     // Nothing is held any more.

@@ -39,6 +39,19 @@ fn a_dry_run_shows_in_conditional_words_which_rows_would_be_replaced() {
         ])
     );
     assert_eq!(dry(&["--json"]).json()["rows_to_replace"], json!(null));
+    // Whoever alters one table waits for no other one's rows to be counted.
+    let mut holder = all.live.client();
+    holder.batch_execute("BEGIN; LOCK TABLE b").unwrap();
+    let whole = all.project.path().to_str().unwrap();
+    let arguments = ["rollback", "--dry-run", "--with-data", "--migrations", whole];
+    let mut command = all.project.command(&all.repo, &all.live, &arguments);
+    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let counts = "SELECT count(*) > 0 FROM pg_stat_activity
+        WHERE datname = 'DATABASE' AND wait_event_type = 'Lock' AND query LIKE '%count(*)%\"b\"%'";
+    wait_for(&all.live, counts, "true", Duration::from_secs(30));
+    let free = holder.batch_execute("LOCK TABLE a, alembic_version NOWAIT; ROLLBACK");
+    Run::from(run.wait_with_output().unwrap()).expect_code(0);
+    free.unwrap();
     // What would keep them from coming back is said as well.
     all.live.execute("ALTER TABLE a RENAME x TO y");
     all.run(&["rollback", "--dry-run", "--with-data"])

@@ -211,9 +211,9 @@ fn consolidate(
     let mut swap = Swap { options, admitted, archived, proved, ignored };
     if !options.dry_run {
         swap.run(observer, interrupt)?;
+        // Nothing was written, and the locks go with it; or with the session, where it is lost.
+        drop(swap.admitted.held.session.execute("ROLLBACK"));
     }
-    // Nothing was written; the locks go with it.
-    swap.admitted.held.session.execute("ROLLBACK")?;
     Ok(swap.summary(begun.elapsed()))
 }
 

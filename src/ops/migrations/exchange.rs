@@ -33,12 +33,10 @@ pub fn recover(lock: &ProjectLock, look_only: bool, observer: &dyn Observer) -> 
 
 /// Writes the new folders beside the old ones, and says what was in their way.
 pub fn stage(lock: &ProjectLock, trees: Vec<NewTree>, observer: &dyn Observer) -> Result<Staged> {
-    let staged = lock.stage(trees)?;
-    for place in staged.set_aside() {
+    lock.stage(trees, &mut |place| {
         observer.warn(&format!(
             "{} is what a run that was killed has left, the old revisions perhaps, and its journal is gone: look at it before it is removed",
             place.display()
         ));
-    }
-    Ok(staged)
+    })
 }

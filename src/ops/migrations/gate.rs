@@ -81,7 +81,8 @@ pub fn version_table(session: &mut Session, named: Option<&str>) -> Result<Quali
 }
 
 /// The live database while its migrations are changed: a session with an open transaction that
-/// holds the version table.
+/// holds the version table; or one that only looks, and is in no transaction, which would hold on to
+/// whatever it has read.
 pub struct Held {
     /// The session.
     pub session: Session,
@@ -109,9 +110,8 @@ impl Held {
         let tables = catalog::alembic_ledgers(&mut session.client)?;
         let mut held = Self { session, table, tables, patience };
         if look_only {
-            held.session.execute("BEGIN READ ONLY")?;
             // A run that is at its proof holds the table alone.
-            version_table::wait_no_longer(&mut held.session, patience)?;
+            version_table::only_look(&mut held.session, patience)?;
         } else {
             version_table::lock_out_others(&mut held.session)?;
             held.session.execute("BEGIN")?;

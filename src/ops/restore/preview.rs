@@ -35,8 +35,8 @@ pub struct Replaced {
     pub archived: u64,
 }
 
-/// What `--data-only --on-existing truncate` of everything would replace. The session is in a
-/// transaction, which is of no other use afterwards.
+/// What `--data-only --on-existing truncate` of everything would replace. The session is in no
+/// transaction: whoever alters a table waits for no other table's rows to be counted.
 ///
 /// # Errors
 /// What would keep the rows from coming back, as far as that shows without a write.
@@ -50,8 +50,10 @@ pub fn replaced(
     observer.phase("counting the rows", None);
     full::bound(session, options)?;
     preflight::check_roles(session, reader.manifest(), &[], options)?;
+    session.execute("BEGIN READ ONLY")?;
     let targets = targets::find(session, reader.manifest(), options, observer)?;
     Arrangement::choose(session, &targets)?;
+    session.execute("COMMIT")?;
     let mut tables = Vec::new();
     for entry in targets.iter().map(|target| target.entry) {
         interrupt.check()?;

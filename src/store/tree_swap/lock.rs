@@ -1,6 +1,6 @@
 //! Whose turn it is to exchange folders of a project, and what it begins with.
 
-use super::files::{failed, free_name, make_folders, staged_path};
+use super::files::{aside_path, failed, free_name, make_folders, staged_path};
 use super::journal::{self, Journal};
 use super::{Exchange, NewTree, Staged};
 use crate::error::{Error, Kind, Result};
@@ -70,11 +70,12 @@ impl ProjectLock {
         make_folders(&self.root.join(folder), &self.root, &self.root)
     }
 
-    /// Writes the new folders beside the old ones.
+    /// Writes the new folders beside the old ones. `kept` hears, whatever fails later, where folders are
+    /// now that may be old ones: they waited to be parked, and no journal spoke of them.
     ///
     /// # Errors
     /// Whatever fails, the project is as it was.
-    pub fn stage(&self, trees: Vec<NewTree>) -> Result<Staged> {
+    pub fn stage(&self, trees: Vec<NewTree>, kept: &mut dyn FnMut(&Path)) -> Result<Staged> {
         for tree in &trees {
             let place = self.root.join(&tree.parked);
             if place.exists() {
@@ -82,10 +83,12 @@ impl ProjectLock {
                     .hint("name another place for the old migrations with --park DIR"));
             }
         }
-        let folders = trees.iter().map(|tree| set_aside(&self.root.join(&tree.folder)));
-        let set_aside: Vec<Option<PathBuf>> = folders.collect::<Result<_>>()?;
-        let set_aside = set_aside.into_iter().flatten().collect();
-        let mut staged = Staged { root: self.root.clone(), trees, set_aside, armed: true };
+        for folder in trees.iter().map(|tree| self.root.join(&tree.folder)) {
+            for waiting in [staged_path(&folder), aside_path(&folder)] {
+                set_aside(&waiting, &folder, kept)?;
+            }
+        }
+        let mut staged = Staged { root: self.root.clone(), trees, armed: true };
         match staged.write() {
             Ok(()) => Ok(staged),
             Err(error) => {
@@ -113,15 +116,14 @@ fn lock(root: &Path) -> Result<File> {
 }
 
 /// Makes way for what is to wait beside a folder. What waits there may be an old one whose journal
-/// somebody has removed: it gets a name under which nobody removes it unseen, which is the answer.
-fn set_aside(folder: &Path) -> Result<Option<PathBuf>> {
-    let waiting = staged_path(folder);
-    if waiting.symlink_metadata().is_err() || std::fs::remove_dir(&waiting).is_ok() {
-        return Ok(None);
+/// somebody has removed: it gets a name under which nobody removes it unseen, which `kept` hears.
+fn set_aside(waiting: &Path, folder: &Path, kept: &mut dyn FnMut(&Path)) -> Result<()> {
+    if waiting.symlink_metadata().is_err() || std::fs::remove_dir(waiting).is_ok() {
+        return Ok(());
     }
-    let kept = free_name(folder, "left", |_| false);
-    durable::rename_without_replacing_folder(&waiting, &kept)
-        .map_err(|error| failed("keep", &waiting, error))?;
-    durable::sync_folder_of(&kept)?;
-    Ok(Some(kept))
+    let place = free_name(folder, "left", |_| false);
+    durable::rename_without_replacing_folder(waiting, &place)
+        .map_err(|error| failed("keep", waiting, error))?;
+    kept(&place);
+    durable::sync_folder_of(&place)
 }
