@@ -13,6 +13,7 @@ pub mod model {
     pub mod connection;
     pub mod content;
     pub mod ledger;
+    pub mod lexing;
     pub mod name;
     pub mod role;
     pub mod schema;

@@ -26,7 +26,6 @@ pub(crate) mod foreign;
 pub(crate) mod functions;
 mod indexes;
 mod languages;
-mod lexing;
 mod merged_columns;
 mod operator_classes;
 mod operators;

@@ -316,7 +316,7 @@ fn owners_that_migrations_name_come_along_and_whoever_runs_them_is_not_named() {
             &revision(
                 "aaaa",
                 "None",
-                "op.execute('CREATE TABLE a (x int, made_by text DEFAULT current_user)')
+                "op.execute('CREATE TABLE a (x int, made_by varchar(14) DEFAULT current_user)')
 op.execute('ALTER TABLE a OWNER TO postgres')
 op.execute('ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO squash_reader')
 op.execute('CREATE POLICY p ON a TO CURRENT_USER')
@@ -339,4 +339,31 @@ op.execute('INSERT INTO a VALUES (1)')",
     assert!(text.contains("ALTER DEFAULT PRIVILEGES FOR ROLE CURRENT_USER GRANT SELECT"), "{text}");
     assert_eq!(fresh.one("SELECT made_by FROM a"), "postgres");
     assert_eq!(summary["notes"], json!([]));
+}
+
+#[test]
+fn the_name_of_whoever_runs_the_migrations_is_refused_where_it_cannot_be_generalized() {
+    for (sql, about) in [
+        (
+            "EXECUTE format('CREATE TABLE a (made_by text DEFAULT %L)', current_user)",
+            "table public.a",
+        ),
+        (
+            "CREATE TABLE a (made jsonb); INSERT INTO a VALUES (jsonb_build_object('by', current_user))",
+            "public.a",
+        ),
+        ("EXECUTE format('CREATE SCHEMA %I', current_user)", "schema CURRENT_USER"),
+    ] {
+        let step = format!("op.execute(\"DO $$BEGIN {sql}; END$$\")");
+        let project = Project::of(&[
+            (&path("a"), &revision("aaaa", "None", &step)),
+            (&path("b"), &revision("bbbb", "'aaaa'", "pass")),
+        ]);
+        let (repo, live) = (Repo::new(), Database::empty());
+        project.alembic(&live, &["upgrade", "head"]);
+        let run = project.run(&repo, &live, &["consolidate", "--dry-run"]).expect_code(15);
+        let named = "write the name of the role that runs them into";
+        let run = run.says(&[named, about, "--scratch URL"]);
+        assert!(!run.stderr.contains("pgark_"), "{run:?}");
+    }
 }

@@ -265,8 +265,9 @@ fn start(binaries: &throwaway::Binaries, interrupt: &Interrupt) -> Result<(Conne
         ..Connection::default()
     };
     let mut session = first_session(&connection("postgres"), &mut server, interrupt)?;
-    // Revisions may name postgres, as an owner for instance, and mean that role and nobody else.
-    let runner = format!("pgark_{}", hex::encode(rand::random::<[u8; 8]>()));
+    // Revisions may name postgres, as an owner for instance, and mean that role and nobody else. Short,
+    // since they may put it into a narrow column.
+    let runner = format!("pgark_{}", hex::encode(rand::random::<[u8; 4]>()));
     session.execute(&format!(
         "CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}",
         quote(&runner),

@@ -7,7 +7,7 @@
 //! type in between, which does nothing, keeps the outer cast whole; where the text does not say that
 //! type, `anyarray` does: it leaves its argument as it is.
 
-use super::lexing::{closing, find, string, unquoted};
+use crate::model::lexing::{closing, find, string, unquoted};
 
 /// `sql` with that cast put in wherever an array is cast to another type as a whole.
 pub(super) fn keep(sql: &str) -> String {

@@ -4,7 +4,7 @@
 //! `year`: another tree, and another text the next time. A field with a space in it cannot be read
 //! back at all. (Servers with the mend of CVE-2026-15741 quote it themselves.)
 
-use super::lexing::find;
+use crate::model::lexing::find;
 use crate::pg::ident;
 
 /// `sql` with quotes around every field of an `EXTRACT` that is not in small letters.

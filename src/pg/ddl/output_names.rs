@@ -5,7 +5,7 @@
 //! tree, and another text the next time. (pg_dump's own output changes so after one restore.) What no
 //! name is said for is a column of a table, or has the name of what has none, which can be said.
 
-use super::lexing::{closing, find, string, unquoted};
+use crate::model::lexing::{closing, find, string, unquoted};
 
 const UNNAMED: &str = " AS \"?column?\"";
 

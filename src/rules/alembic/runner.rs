@@ -3,19 +3,28 @@
 
 use super::written::Step;
 use crate::model::catalog::{Properties, Value};
+use crate::model::lexing;
+use crate::model::schema::{ObjectClass, SchemaObject};
 use crate::rules::schema_diff::Schema;
 
 /// What PostgreSQL calls whoever runs a statement.
 const WHOEVER_RUNS_IT: &str = "CURRENT_USER";
 
-/// Lets statements name whoever runs them, where they name the runner as a role or as a whole value.
+/// How statements begin in which roles are named.
+const OF_ROLES: [&str; 5] =
+    ["ALTER ", "CREATE POLICY ", "CREATE USER MAPPING ", "GRANT ", "REVOKE "];
+
+/// Lets statements name whoever runs them, where they name the runner as a role or as a whole value
+/// of a row.
 ///
 /// # Errors
-/// What a statement is about that holds the name within something else.
+/// What a statement is about that holds the name in any other place.
 pub fn generalize(steps: &mut [Step], runner: &str) -> Result<(), String> {
-    for step in steps {
-        for quote in ['"', '\''] {
-            step.sql = step.sql.replace(&format!("{quote}{runner}{quote}"), WHOEVER_RUNS_IT);
+    for step in steps.iter_mut().filter(|step| step.sql.contains(runner)) {
+        if OF_ROLES.iter().any(|beginning| step.sql.starts_with(beginning)) {
+            step.sql = with_roles(&step.sql, &format!("\"{runner}\""));
+        } else if step.sql.starts_with("INSERT ") {
+            step.sql = with_values(&step.sql, &format!("'{runner}'"));
         }
         step.about = step.about.replace(runner, WHOEVER_RUNS_IT);
         if step.sql.contains(runner) {
@@ -23,6 +32,62 @@ pub fn generalize(steps: &mut [Step], runner: &str) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether a role may stand in a place of a statement.
+enum Place {
+    Role,
+    AfterRole,
+    Other,
+}
+
+fn with_roles(sql: &str, runner: &str) -> String {
+    let mut place = Place::Other;
+    let mut tokens = lexing::tokens(sql).peekable();
+    let mut out = String::with_capacity(sql.len());
+    while let Some(token) = tokens.next() {
+        let is_role = matches!(place, Place::Role) && tokens.peek() != Some(&".");
+        out.push_str(if is_role && token == runner { WHOEVER_RUNS_IT } else { token });
+        place = match token {
+            _ if token.trim().is_empty() => continue,
+            "TO" | "FROM" | "FOR" | "ROLE" => Place::Role,
+            "," if matches!(place, Place::AfterRole) => Place::Role,
+            _ if is_role => Place::AfterRole,
+            _ => Place::Other,
+        };
+    }
+    out
+}
+
+fn with_values(sql: &str, runner: &str) -> String {
+    let tokens: Vec<&str> = lexing::tokens(sql).collect();
+    let is_blank = |token: &&&str| token.trim().is_empty();
+    let is_whole = |at: usize| {
+        let before = tokens[..at].iter().rev().find(|token| !is_blank(token));
+        let after = tokens[at + 1..].iter().find(|token| !is_blank(token));
+        matches!((before, after), (Some(&("(" | ",")), Some(&("," | ")"))))
+    };
+    let of_all = tokens.iter().enumerate().map(|(at, token)| match *token {
+        value if value == runner && is_whole(at) => WHOEVER_RUNS_IT,
+        other => other,
+    });
+    of_all.collect()
+}
+
+/// Fails where a schema is called like the runner, or something is in one that is: no other role makes
+/// that one.
+///
+/// # Errors
+/// What bears the name.
+pub fn check_schemas(schema: &Schema, runner: &str) -> Result<(), String> {
+    let bears = |object: &&SchemaObject| {
+        let schema = object.schema.as_ref();
+        schema
+            .or((object.class == ObjectClass::Schema).then_some(&object.name))
+            .is_some_and(|name| name.contains(runner))
+    };
+    let found = schema.objects.iter().find(bears);
+    found.map_or(Ok(()), |object| Err(object.to_string().replace(runner, WHOEVER_RUNS_IT)))
 }
 
 /// A schema as it would be if another role had run the revisions.
@@ -77,7 +142,33 @@ mod tests {
         assert_eq!(steps[0].sql, "CREATE POLICY \"p\" ON \"r\" TO CURRENT_USER, \"other\"");
         assert_eq!(steps[1].sql, "INSERT INTO \"t\" VALUES\n('1', CURRENT_USER),\n('2', 'r')");
         assert_eq!(steps[0].about, "policy of CURRENT_USER");
-        let within = &mut [step("INSERT INTO \"t\" VALUES ('by r7')")];
-        assert_eq!(generalize(within, "r7").unwrap_err(), "policy of CURRENT_USER");
+    }
+
+    #[test]
+    fn in_no_other_place() {
+        for sql in [
+            "INSERT INTO \"t\" VALUES ('by r7')",
+            "INSERT INTO \"t\" VALUES ('{\"by\": \"r7\"}', E'\\'r7\\'', 'say ''r7'', too')",
+            "CREATE TABLE \"t\" (\"x\" text DEFAULT 'r7')",
+            "ALTER TABLE \"t\" ADD CHECK (\"x\" <> 'r7'::text)",
+            "ALTER TABLE \"r7\".\"t\" ADD FOREIGN KEY (x) REFERENCES \"r7\".\"u\"",
+            "GRANT USAGE ON SCHEMA \"r7\" TO \"other\"",
+            "COMMENT ON TABLE \"t\" IS 'r7'",
+            "CREATE SCHEMA IF NOT EXISTS \"r7\"",
+            "CREATE VIEW \"v\" AS SELECT 'r7' FROM \"r7\"",
+            "CREATE FUNCTION f() AS $$ GRANT a TO \"r7\" $$",
+            "SET ROLE \"r7\"",
+            "GRANT SELECT ON \"t\" TO \"a\"\"b\", \"r7\"\"\"",
+        ] {
+            let mut steps = [Step { about: String::from("t of r7"), sql: sql.to_owned() }];
+            let error = generalize(&mut steps, "r7").unwrap_err();
+            assert_eq!((steps[0].sql.as_str(), error.as_str()), (sql, "t of CURRENT_USER"));
+        }
+        let mut steps = [Step {
+            about: String::new(),
+            sql: String::from("REVOKE ALL ON \"t\" FROM PUBLIC, \"r7\""),
+        }];
+        generalize(&mut steps, "r7").unwrap();
+        assert_eq!(steps[0].sql, "REVOKE ALL ON \"t\" FROM PUBLIC, CURRENT_USER");
     }
 }

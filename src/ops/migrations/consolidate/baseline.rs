@@ -79,6 +79,10 @@ fn chain(
     };
     let chain = match replayed {
         Ok(built) => {
+            if let Some(name) = bench.scratch.runner().filter(|_| by_chain) {
+                runner::check_schemas(&built.state.schema, name)
+                    .map_err(|about| names_runner(&about))?;
+            }
             let schema = work.as_run_live(&built.state.schema, bench.scratch.runner());
             let sides = (("old revisions", &schema), ("live", live));
             let found = Compared::schemas(sides.0, sides.1, &work.ignored_beside_rights());

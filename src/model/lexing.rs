@@ -3,7 +3,7 @@
 
 /// What stands in `text` outside of strings, quoted names, dollar quotes and comments: positions
 /// and characters, with the depth of parentheses and brackets before and after each.
-pub(super) fn unquoted(text: &str) -> impl Iterator<Item = Unquoted> {
+pub fn unquoted(text: &str) -> impl Iterator<Item = Unquoted> {
     let (mut position, mut depth) = (0, 0_i32);
     std::iter::from_fn(move || {
         while let Some(length) = quoted(&text[position..]) {
@@ -23,30 +23,56 @@ pub(super) fn unquoted(text: &str) -> impl Iterator<Item = Unquoted> {
 }
 
 /// A character, with the depth of parentheses and brackets before and after it.
-pub(super) struct Unquoted {
+pub struct Unquoted {
+    /// Where it begins.
     pub position: usize,
+    /// The character.
     pub character: char,
+    /// The depth before it.
     pub before: i32,
+    /// The depth after it.
     pub after: i32,
 }
 
+/// All of `text` in pieces: what is quoted whole, words, and other characters one by one.
+pub fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let is_of_word = |c: char| c.is_alphanumeric() || c == '_';
+        let word = || rest.find(|c| !is_of_word(c)).unwrap_or(rest.len());
+        let length = whole(rest).unwrap_or_else(word);
+        let (token, after) = rest.split_at(length.max(first.len_utf8()));
+        rest = after;
+        Some(token)
+    })
+}
+
 /// Position of `wanted` outside of quotes.
-pub(super) fn find(text: &str, wanted: &str) -> Option<usize> {
+pub fn find(text: &str, wanted: &str) -> Option<usize> {
     unquoted(text).map(|at| at.position).find(|position| text[*position..].starts_with(wanted))
 }
 
 /// Length of the parenthesis at the beginning of `text`.
-pub(super) fn closing(text: &str) -> Option<usize> {
+pub fn closing(text: &str) -> Option<usize> {
     unquoted(text).find(|at| at.after == 0).map(|at| at.position + at.character.len_utf8())
 }
 
 /// Length of the string at the beginning of `text`, in which two quotes stand for one.
-pub(super) fn string(text: &str) -> Option<usize> {
+pub fn string(text: &str) -> Option<usize> {
     if !text.starts_with(['\'', 'E']) {
         return None;
     }
+    whole(text)
+}
+
+/// Length of the quoted thing at the beginning of `text`, in which two quotes stand for one.
+fn whole(text: &str) -> Option<usize> {
     let mut length = quoted(text)?;
-    while text[length..].starts_with('\'') {
+    let Some(quote) = text[..length].chars().last().filter(|end| matches!(end, '\'' | '"')) else {
+        return Some(length);
+    };
+    while text[length..].starts_with(quote) {
         length += quoted(&text[length..])?;
     }
     Some(length)
