@@ -72,6 +72,7 @@ pub mod rules {
     pub mod copy_csv;
     pub mod copy_text;
     pub mod filter_file;
+    pub mod key_by_index;
     pub mod large_object_digest;
     pub mod ledgers;
     pub mod load_order;

@@ -2,6 +2,7 @@
 //! take on relations. Two pieces that would wait for each other's locks are never started together.
 
 use crate::model::name::QualifiedName;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a piece of work does to a relation.
@@ -43,14 +44,18 @@ impl LockPlan {
         Self { work, waiting, running: BTreeSet::new(), held: BTreeMap::new() }
     }
 
-    /// Starts the heaviest piece that may run now; pieces of one weight come in their order.
+    /// Starts the heaviest piece that may run now, but those without weight before: they are done in a
+    /// moment, and others may wait for them. Pieces of one weight come in their order.
     ///
     /// Where nothing runs and everything waits for something (a circle), the first piece is
     /// started: it fails, and is told so.
     pub fn start(&mut self) -> Option<usize> {
         let free = |piece: &&usize| self.is_free(**piece);
-        let heaviest = |piece: &&usize| (self.work[**piece].weight, std::cmp::Reverse(**piece));
-        let chosen = match self.waiting.iter().filter(free).max_by_key(heaviest) {
+        let first = |piece: &&usize| {
+            let weight = self.work[**piece].weight;
+            (weight == 0, weight, Reverse(**piece))
+        };
+        let chosen = match self.waiting.iter().filter(free).max_by_key(first) {
             Some(chosen) => *chosen,
             None if self.running.is_empty() => *self.waiting.first()?,
             None => return None,
@@ -131,6 +136,21 @@ mod tests {
         plan.end(2);
         assert_eq!(plan.start(), Some(3));
         assert!(plan.is_spent());
+    }
+
+    #[test]
+    fn what_weighs_nothing_comes_first() {
+        let mut plan = LockPlan::new(vec![
+            work(&[], &[("t", Hold::Shared)], 5),
+            work(&[0], &[("t", Hold::Alone)], 0),
+            work(&[], &[("u", Hold::Shared)], 9),
+            work(&[1], &[("v", Hold::Alone), ("t", Hold::Briefly)], 7),
+        ]);
+        assert_eq!((plan.start(), plan.start(), plan.start()), (Some(2), Some(0), None));
+        plan.end(0);
+        assert_eq!((plan.start(), plan.start()), (Some(1), None));
+        plan.end(1);
+        assert_eq!(plan.start(), Some(3));
     }
 
     #[test]

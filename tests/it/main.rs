@@ -66,6 +66,8 @@ mod full_disk;
 mod generated;
 /// Archives of every released format.
 mod golden;
+/// Keys and their indexes.
+mod keys;
 /// The ledgers of every migration tool, by its own DDL.
 mod ledgers;
 /// What a restore lends to owners, and a kill meanwhile.

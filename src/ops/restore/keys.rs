@@ -5,10 +5,11 @@ use super::{Options, full};
 use crate::archive::manifest::Manifest;
 use crate::error::{Error, Result};
 use crate::model::name::QualifiedName;
-use crate::model::schema::{ObjectClass, SchemaObject, Section, Statement};
+use crate::model::schema::{ObjectClass, SchemaObject, Section};
 use crate::ops::interrupt::Interrupt;
 use crate::pg::ident::{quote, quote_qualified};
 use crate::pg::session::{Purpose, Session};
+use crate::rules::key_by_index::{self, KeyByIndex};
 use crate::rules::lock_plan::{Hold, LockPlan, Work};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,19 +27,17 @@ pub fn create(
     database: Option<&str>,
     interrupt: &Interrupt,
 ) -> Result<BTreeSet<usize>> {
-    let chosen = independent(objects);
-    let positions: BTreeMap<usize, usize> =
-        chosen.iter().enumerate().map(|(piece, object)| (*object, piece)).collect();
     let sizes: BTreeMap<&QualifiedName, u64> =
         manifest.tables.iter().map(|table| (&table.name, table.content.bytes)).collect();
-    let work = chosen
-        .iter()
-        .map(|object| work(objects, &objects[*object], &positions, &sizes))
-        .collect::<Vec<Work>>();
+    let pieces = pieces(objects, &independent(objects), &sizes);
+    let last: BTreeMap<usize, usize> =
+        pieces.iter().enumerate().map(|(position, piece)| (piece.object, position)).collect();
+    let work =
+        pieces.iter().map(|piece| work(objects, piece, &last, &sizes)).collect::<Vec<Work>>();
     let heavy = work.iter().filter(|work| work.weight > 0).count();
     let team = Team {
         objects,
-        chosen: &chosen,
+        pieces: &pieces,
         options,
         interrupt,
         jobs: options.jobs.min(heavy).max(1),
@@ -61,7 +60,13 @@ pub fn create(
     let state = team.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     match state.failure {
         Some(error) => Err(error),
-        None => Ok(state.made),
+        None => Ok(state
+            .made
+            .into_iter()
+            .map(|piece| &pieces[piece])
+            .filter(|piece| !matches!(piece.step, Step::Index { .. }))
+            .map(|piece| piece.object)
+            .collect()),
     }
 }
 
@@ -88,15 +93,78 @@ fn independent(objects: &[SchemaObject]) -> Vec<usize> {
     chosen.into_iter().collect()
 }
 
+/// What one session makes without a pause.
+struct Piece {
+    /// Position of the object.
+    object: usize,
+    step: Step,
+}
+
+enum Step {
+    Whole,
+    /// The index of a key.
+    Index {
+        sql: String,
+    },
+    /// The key that takes over an index.
+    Key {
+        sql: String,
+        index: usize,
+    },
+}
+
+/// The pieces of these objects: of a key two, where its table has other indexes to be made meanwhile.
+fn pieces(
+    objects: &[SchemaObject],
+    chosen: &[usize],
+    sizes: &BTreeMap<&QualifiedName, u64>,
+) -> Vec<Piece> {
+    let mut indexes: BTreeMap<&QualifiedName, usize> = BTreeMap::new();
+    for object in chosen {
+        let object = &objects[*object];
+        use ObjectClass::{Exclusion, Index, PrimaryKey, Unique};
+        if let Some(table) = &object.part_of
+            && matches!(object.class, Index | PrimaryKey | Unique | Exclusion)
+        {
+            *indexes.entry(table).or_default() += 1;
+        }
+    }
+    let mut pieces = Vec::new();
+    for position in chosen {
+        let object = &objects[*position];
+        let divided = object
+            .part_of
+            .as_ref()
+            .filter(|table| {
+                sizes.get(table).is_some_and(|size| *size > 0) && indexes.get(table) > Some(&1)
+            })
+            .and_then(|table| {
+                let sql = &object.statements.first()?.sql;
+                key_by_index::split(sql, &quote_qualified(table), &quote(&object.name))
+            });
+        match divided {
+            None => pieces.push(Piece { object: *position, step: Step::Whole }),
+            Some(KeyByIndex { index, key }) => {
+                pieces.push(Piece { object: *position, step: Step::Index { sql: index } });
+                let index = pieces.len() - 1;
+                pieces.push(Piece { object: *position, step: Step::Key { sql: key, index } });
+            }
+        }
+    }
+    pieces
+}
+
+/// What a piece needs and holds; `last` is the last piece of each object.
 fn work(
     objects: &[SchemaObject],
-    object: &SchemaObject,
-    positions: &BTreeMap<usize, usize>,
+    piece: &Piece,
+    last: &BTreeMap<usize, usize>,
     sizes: &BTreeMap<&QualifiedName, u64>,
 ) -> Work {
+    let object = &objects[piece.object];
     let table = object.part_of.as_ref();
-    let own = match object.class {
-        ObjectClass::Index => Hold::Shared,
+    let own = match (&piece.step, object.class) {
+        (Step::Index { .. }, _) | (_, ObjectClass::Index) => Hold::Shared,
         _ => Hold::Alone,
     };
     let mut locks: Vec<(QualifiedName, Hold)> =
@@ -110,22 +178,20 @@ fn work(
             .collect();
         locks.extend(others.into_iter().map(|other| (other.clone(), Hold::Briefly)));
     }
-    Work {
-        after: object
-            .depends_on
-            .iter()
-            .filter_map(|needed| positions.get(needed).copied())
-            .collect(),
-        locks,
-        weight: table.and_then(|table| sizes.get(table).copied()).unwrap_or_default(),
+    let mut after: BTreeSet<usize> =
+        object.depends_on.iter().filter_map(|needed| last.get(needed).copied()).collect();
+    let mut weight = table.and_then(|table| sizes.get(table).copied()).unwrap_or_default();
+    if let Step::Key { index, .. } = &piece.step {
+        after.insert(*index);
+        weight = 0;
     }
+    Work { after, locks, weight }
 }
 
 /// What the sessions share.
 struct Team<'a> {
     objects: &'a [SchemaObject],
-    /// The objects of the pieces.
-    chosen: &'a [usize],
+    pieces: &'a [Piece],
     options: &'a Options,
     interrupt: &'a Interrupt,
     jobs: usize,
@@ -135,6 +201,7 @@ struct Team<'a> {
 
 struct State {
     plan: LockPlan,
+    /// Positions of pieces.
     made: BTreeSet<usize>,
     failure: Option<Error>,
 }
@@ -150,8 +217,7 @@ impl Team<'_> {
             return self.fail(error);
         }
         while let Some((piece, alone)) = self.next() {
-            let object = &self.objects[self.chosen[piece]];
-            match self.make(session, object, alone) {
+            match self.make(session, &self.pieces[piece], alone) {
                 Ok(()) => self.end(piece, true),
                 // A lost connection is no fault of the object.
                 Err(error) if session.client.is_closed() => return self.fail(error),
@@ -183,7 +249,7 @@ impl Team<'_> {
         let mut state = self.state();
         state.plan.end(piece);
         if made {
-            state.made.insert(self.chosen[piece]);
+            state.made.insert(piece);
         }
         self.changed.notify_all();
     }
@@ -197,15 +263,53 @@ impl Team<'_> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn make(&self, session: &mut Session, object: &SchemaObject, alone: bool) -> Result<()> {
+    fn make(&self, session: &mut Session, piece: &Piece, alone: bool) -> Result<()> {
         // Several sessions at once keep the processors busy; more processes would only wait.
         let helpers = if alone || self.jobs < 2 { "DEFAULT" } else { "0" };
         session.execute(&format!("SET max_parallel_maintenance_workers = {helpers}"))?;
-        match checked_later(object) {
-            Some(object) => make_then_check(session, &object, self.options),
-            None => full::create_whole(session, object, self.options),
+        let object = &self.objects[piece.object];
+        match &piece.step {
+            Step::Whole => match checked_later(object) {
+                Some(object) => make_then_check(session, &object, self.options),
+                None => full::create_whole(session, object, self.options),
+            },
+            Step::Index { sql } => full::create(session, &index_alone(object, sql), self.options),
+            Step::Key { index, .. } if !self.state().made.contains(index) => {
+                Err(Error::failed(format!("the index of {object} was not made")))
+            }
+            Step::Key { sql, .. } => take_over(session, &begun_by(object, sql), self.options),
         }
     }
+}
+
+/// The object with another first statement, the one that makes it.
+fn begun_by(object: &SchemaObject, sql: &str) -> SchemaObject {
+    let mut other = object.clone();
+    if let Some(first) = other.statements.first_mut() {
+        sql.clone_into(&mut first.sql);
+    }
+    other
+}
+
+/// The object's index, without what is said about the object afterwards.
+fn index_alone(object: &SchemaObject, sql: &str) -> SchemaObject {
+    let mut index = begun_by(object, sql);
+    index.statements.truncate(1);
+    index
+}
+
+/// Makes a key of the index that has its name. An index that cannot become one is dropped: it would be
+/// in the way when the key is made again, as a whole.
+fn take_over(session: &mut Session, key: &SchemaObject, options: &Options) -> Result<()> {
+    full::create_whole(session, key, options).or_else(|error| {
+        if let Some(table) = &key.part_of
+            && !session.client.is_closed()
+        {
+            let index = quote_qualified(&QualifiedName::new(&table.schema, &key.name));
+            session.execute(&format!("DROP INDEX {index}"))?;
+        }
+        Err(error)
+    })
 }
 
 /// A foreign key whose rows are to be checked in a statement of its own, which locks neither table
@@ -217,11 +321,7 @@ fn checked_later(object: &SchemaObject) -> Option<SchemaObject> {
         && sql.starts_with("ALTER TABLE ONLY ")
         && !sql.ends_with("NOT VALID")
         && !sql.ends_with("NOT ENFORCED");
-    splits.then(|| {
-        let mut later = object.clone();
-        later.statements[0] = Statement { sql: format!("{sql} NOT VALID"), ..first.clone() };
-        later
-    })
+    splits.then(|| begun_by(object, &format!("{sql} NOT VALID")))
 }
 
 fn make_then_check(session: &mut Session, object: &SchemaObject, options: &Options) -> Result<()> {
