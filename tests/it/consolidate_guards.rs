@@ -99,21 +99,31 @@ fn scratch_databases_that_cannot_be_dropped_are_named() {
 #[test]
 fn a_database_that_is_dropped_while_it_is_looked_into_is_not_missed() {
     let project = two("gx", "op.execute('CREATE TABLE a (x int)')");
-    let (repo, live, other) = (Repo::new(), Database::empty(), Database::empty());
+    let (repo, live) = (Repo::new(), Database::empty());
     project.alembic(&live, &["upgrade", "head"]);
-    project.alembic(&other, &["upgrade", "gx1"]);
-    let mut holder = other.client();
-    holder.batch_execute("BEGIN; LOCK TABLE alembic_version").unwrap();
-    let mut command = project.command(&repo, &live, &["consolidate", "--dry-run", "--json"]);
-    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let waits = format!(
-        "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = '{}' AND wait_event_type = 'Lock'",
-        other.name
-    );
-    wait_for(&live, &waits, "true", Duration::from_secs(30));
-    admin(&format!("DROP DATABASE {} WITH (FORCE)", other.name));
-    let run = Run::from(run.wait_with_output().unwrap()).expect_code(0);
-    assert!(!run.stdout.contains(&other.name) && !run.stderr.contains(&other.name), "{run:?}");
+    let looked_into = || {
+        let other = Database::empty();
+        project.alembic(&other, &["upgrade", "gx1"]);
+        let mut holder = other.client();
+        holder.batch_execute("BEGIN; LOCK TABLE alembic_version").unwrap();
+        let mut command = project.command(&repo, &live, &["consolidate", "--dry-run", "--json"]);
+        let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let waits = format!(
+            "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = '{}' AND wait_event_type = 'Lock'",
+            other.name
+        );
+        wait_for(&live, &waits, "true", Duration::from_secs(30));
+        admin(&format!("DROP DATABASE {} WITH (FORCE)", other.name));
+        let run = Run::from(run.wait_with_output().unwrap()).expect_code(0);
+        // It waits two seconds, which a busy machine may need for the DROP: then it was not there yet.
+        let too_late = run.stderr.contains("lock timeout");
+        assert!(
+            too_late || !(run.stdout.contains(&other.name) || run.stderr.contains(&other.name)),
+            "{run:?}"
+        );
+        !too_late
+    };
+    assert!((0..5).any(|_| looked_into()), "the machine is too slow to see it");
 }
 
 #[test]
