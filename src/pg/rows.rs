@@ -8,6 +8,7 @@ use crate::model::condition::Condition;
 use crate::model::name::QualifiedName;
 use crate::model::table::{Column, SequenceState};
 use crate::pg::client::Client;
+use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
 /// The temporary table that rows pass through where they must be matched with others.
@@ -19,16 +20,8 @@ pub fn has_rows(
     table: &QualifiedName,
     condition: Option<&Condition>,
 ) -> Result<bool> {
-    let sql = format!(
-        "SELECT EXISTS (SELECT FROM ONLY {} {})",
-        quote_qualified(table),
-        condition.map(Condition::clause).unwrap_or_default()
-    );
-    session
-        .client
-        .query_one(&sql, &[])
-        .map(|row| row.get(0))
-        .map_err(|error| server(format!("cannot read table {table}"), error))
+    let found = rows_of(table, condition);
+    ask(session, table, &format!("SELECT EXISTS (SELECT {found})")).map(|row| row.get(0))
 }
 
 /// How many rows of a table meet `WHERE …`.
@@ -37,16 +30,19 @@ pub fn count(
     table: &QualifiedName,
     condition: Option<&Condition>,
 ) -> Result<u64> {
-    let sql = format!(
-        "SELECT pg_catalog.count(*) FROM ONLY {} {}",
-        quote_qualified(table),
-        condition.map(Condition::clause).unwrap_or_default()
-    );
-    session
-        .client
-        .query_one(&sql, &[])
-        .map(|row| row.get::<_, i64>(0).unsigned_abs())
-        .map_err(|error| server(format!("cannot read table {table}"), error))
+    let found = rows_of(table, condition);
+    let row = ask(session, table, &format!("SELECT pg_catalog.count(*) {found}"))?;
+    Ok(row.get::<_, i64>(0).unsigned_abs())
+}
+
+fn rows_of(table: &QualifiedName, condition: Option<&Condition>) -> String {
+    let condition = condition.map(Condition::clause).unwrap_or_default();
+    format!("FROM ONLY {} {condition}", quote_qualified(table))
+}
+
+fn ask(session: &mut Session, table: &QualifiedName, sql: &str) -> Result<Row> {
+    let asked = session.client.query_one(sql, &[]);
+    asked.map_err(|error| server(format!("cannot read table {table}"), error))
 }
 
 /// Columns that a row must give a value: NOT NULL, and neither default nor identity nor

@@ -33,6 +33,11 @@ impl Renames {
         Ok(Self { pairs })
     }
 
+    /// Another name for one.
+    pub fn one(old: impl Into<String>, new: impl Into<String>) -> Self {
+        Self { pairs: vec![(old.into(), new.into())] }
+    }
+
     /// The new name, or the same where there is none.
     pub fn of<'a>(&'a self, name: &'a str) -> &'a str {
         self.pairs.iter().find(|(old, _)| old == name).map_or(name, |(_, new)| new)

@@ -148,7 +148,7 @@ impl List<'_> {
 /// Goes through the list. What is not as it should be is in it, and is no error.
 ///
 /// # Errors
-/// An archive that cannot be opened at all, an unknown check, an interruption.
+/// An archive that cannot be opened at all, an interruption.
 pub fn run(
     options: &Options,
     observer: &dyn Observer,
@@ -162,7 +162,6 @@ fn check_all(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Vec<Check>> {
-    check_names(&options.skip)?;
     let reader = ArchiveReader::open(&options.archive)?;
     let section = &options.sought.section;
     let mut list = List { checks: Vec::new(), skip: &options.skip, section };
@@ -193,14 +192,6 @@ fn check_all(
         });
     }
     Ok(list.checks)
-}
-
-fn check_names(skip: &[String]) -> Result<()> {
-    let unknown = |name: &&String| !CHECKS.iter().any(|(known, _)| known == name);
-    let Some(name) = skip.iter().find(unknown) else { return Ok(()) };
-    let names: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
-    Err(Error::new(Kind::Usage, format!("there is no check \"{name}\""))
-        .hint(format!("the checks are {}", names.join(", "))))
 }
 
 /// Whether the archive is whole, and of before; and its project, where that can be read.

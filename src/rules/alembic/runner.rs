@@ -5,6 +5,8 @@ use super::written::Step;
 use crate::model::catalog::{Properties, Value};
 use crate::model::lexing;
 use crate::model::schema::{ObjectClass, SchemaObject};
+use crate::rules::renames::Renames;
+use crate::rules::role_names::rename_access;
 use crate::rules::schema_diff::Schema;
 
 /// What PostgreSQL calls whoever runs a statement.
@@ -93,6 +95,7 @@ pub fn check_schemas(schema: &Schema, runner: &str) -> Result<(), String> {
 /// A schema as it would be if another role had run the revisions.
 pub fn as_run_by(schema: &Schema, runner: &str, role: &str) -> Schema {
     let mut schema = schema.clone();
+    let renames = Renames::one(runner, role);
     let rename = |text: &mut String| {
         if text.contains(runner) {
             *text = text.replace(runner, role);
@@ -110,11 +113,7 @@ pub fn as_run_by(schema: &Schema, runner: &str, role: &str) -> Schema {
             }
         }
         if let Some(list) = &mut object.access {
-            rename(&mut list.owner);
-            for grant in &mut list.grants {
-                rename(&mut grant.grantor);
-                grant.grantee.iter_mut().for_each(rename);
-            }
+            rename_access(list, &renames);
         }
     }
     schema
@@ -130,6 +129,7 @@ fn values(properties: &mut Properties) -> impl Iterator<Item = &mut String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::schema::{AccessList, Grant, Section};
 
     #[test]
     fn whoever_runs_it_is_named_in_the_place_of_the_runner() {
@@ -170,5 +170,50 @@ mod tests {
         }];
         generalize(&mut steps, "r7").unwrap();
         assert_eq!(steps[0].sql, "REVOKE ALL ON \"t\" FROM PUBLIC, CURRENT_USER");
+    }
+    #[test]
+    fn what_the_runner_and_the_role_have_is_one_roles() {
+        let grant = |grantee: &str, grantable| Grant {
+            grantee: Some(grantee.to_owned()),
+            grantor: String::from("r7"),
+            privilege: String::from("SELECT"),
+            grantable,
+        };
+        let access = AccessList {
+            target: String::from("TABLE \"t\""),
+            in_schema: None,
+            column: None,
+            kind: 'r',
+            owner: String::from("r7"),
+            grants: vec![grant("r7", true), grant("app", false), grant("reader", false)],
+        };
+        let object = SchemaObject {
+            class: ObjectClass::Privileges,
+            schema: None,
+            name: String::from("t"),
+            part_of: None,
+            owner: None,
+            tablespace: None,
+            section: Section::PostData,
+            statements: Vec::new(),
+            depends_on: Vec::new(),
+            placeholder: None,
+            access: Some(access),
+            descriptions: Vec::new(),
+        };
+        let schema = Schema {
+            major: 15,
+            objects: vec![object],
+            described: true,
+            not_carried: Vec::new(),
+            whole: true,
+        };
+        let list = as_run_by(&schema, "r7", "app").objects[0].access.clone().unwrap();
+        let found: Vec<_> =
+            list.grants.iter().map(|grant| (grant.grantee.as_deref(), grant.grantable)).collect();
+        assert_eq!(
+            (list.owner.as_str(), found),
+            ("app", vec![(Some("app"), true), (Some("reader"), false)])
+        );
     }
 }

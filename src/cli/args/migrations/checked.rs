@@ -2,8 +2,10 @@
 
 use crate::cli::args::project::Project;
 use crate::cli::args::{Common, Jobs, Locks, Server, aspects};
+use crate::ops::migrations::verify::CHECKS;
 use crate::rules::schema_diff::Aspect;
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 
 /// Go through a checklist against the archive of before a consolidation.
 ///
@@ -34,7 +36,7 @@ pub struct MigrationsVerify {
     #[arg(long, value_name = "TABLE")]
     pub version_table: Option<String>,
     /// Leave a check out; can be given several times.
-    #[arg(long, value_name = "CHECK", value_delimiter = ',')]
+    #[arg(long, value_name = "CHECK", value_delimiter = ',', value_parser = checks())]
     pub skip: Vec<String>,
     /// Let the schema differ in these aspects; can be given several times.
     #[arg(long, value_name = "ASPECT", value_delimiter = ',', value_parser = aspects())]
@@ -102,4 +104,9 @@ pub struct Rollback {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub locks: Locks,
+}
+
+/// The checks of `verify`, with what each is about.
+fn checks() -> PossibleValuesParser {
+    CHECKS.iter().map(|(name, about)| PossibleValue::new(*name).help(*about)).into()
 }
