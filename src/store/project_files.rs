@@ -7,7 +7,8 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Ends the name of a folder that pgark is writing beside another: it is of no project.
+/// Ends the name of a folder that pgark is writing beside another, which begins with a full stop: it is
+/// of no project.
 pub const UNFINISHED: &str = ".pgark-part";
 
 /// Largest file of a migration project; they are texts.
@@ -72,7 +73,9 @@ pub fn list(root: &Path, folder: &str, with_compiled: bool) -> Result<Vec<String
             })?;
             let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
             let kind = entry.file_type().map_err(failed)?;
-            if is_compiled(&name) && !with_compiled || name.ends_with(UNFINISHED) {
+            let is_unfinished =
+                kind.is_dir() && name.starts_with('.') && name.ends_with(UNFINISHED);
+            if is_compiled(&name) && !with_compiled || is_unfinished {
                 continue;
             }
             if kind.is_dir() {

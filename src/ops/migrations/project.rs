@@ -161,7 +161,7 @@ pub fn check_settled(root: &Path) -> Result<()> {
     if !tree_swap::pending(root) {
         return Ok(());
     }
-    match ProjectLock::take(root, false) {
+    match ProjectLock::check_free(root) {
         Err(error) if error.kind() == Kind::Locked => Err(error),
         _ => Err(Error::refused(format!(
             "a run that was killed has begun to exchange the folders of revisions in {}: some may be old, and some new",

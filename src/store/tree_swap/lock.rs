@@ -33,9 +33,17 @@ impl ProjectLock {
     pub fn take(root: &Path, look_only: bool) -> Result<Self> {
         let folder = match look_only {
             true => None,
-            false => Some(lock(root)?),
+            false => Some(lock(root, FlockOperation::NonBlockingLockExclusive)?),
         };
         Ok(Self { root: root.to_owned(), _folder: folder })
+    }
+
+    /// Fails while another run holds a project's lock; those that only look are not in each other's way.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] then.
+    pub fn check_free(root: &Path) -> Result<()> {
+        lock(root, FlockOperation::NonBlockingLockShared).map(drop)
     }
 
     /// The project's folder.
@@ -100,17 +108,15 @@ impl ProjectLock {
     }
 }
 
-fn lock(root: &Path) -> Result<File> {
+fn lock(root: &Path, operation: FlockOperation) -> Result<File> {
     let folder = File::open(root).map_err(|error| failed("open", root, error))?;
-    rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
-        match error {
-            rustix::io::Errno::WOULDBLOCK => Error::new(
-                Kind::Locked,
-                format!("another pgark is changing the migrations in {}", root.display()),
-            )
-            .hint("wait until it has ended"),
-            _ => failed("lock", root, error.into()),
-        }
+    rustix::fs::flock(&folder, operation).map_err(|error| match error {
+        rustix::io::Errno::WOULDBLOCK => Error::new(
+            Kind::Locked,
+            format!("another pgark is changing the migrations in {}", root.display()),
+        )
+        .hint("wait until it has ended"),
+        _ => failed("lock", root, error.into()),
     })?;
     Ok(folder)
 }
@@ -126,4 +132,20 @@ fn set_aside(waiting: &Path, folder: &Path, kept: &mut dyn FnMut(&Path)) -> Resu
         .map_err(|error| failed("keep", waiting, error))?;
     kept(&place);
     durable::sync_folder_of(&place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_are_not_in_each_others_way_and_a_change_is_in_everybodys() {
+        let root = tempfile::tempdir().unwrap();
+        let look = lock(root.path(), FlockOperation::NonBlockingLockShared).unwrap();
+        ProjectLock::check_free(root.path()).unwrap();
+        drop(look);
+        let _change = ProjectLock::take(root.path(), false).unwrap();
+        let error = ProjectLock::check_free(root.path()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Locked);
+    }
 }
