@@ -4,6 +4,7 @@ use super::collection::{Collection, Draft, Key};
 use super::columns::{self, Column, NotNull};
 use super::dependencies::Graph;
 use super::exclusions::{self, Reach};
+use super::inherited_not_nulls::NotNulls;
 use super::relations::{Relation, Relations};
 use super::rows::{self, since};
 use super::validation::validate;
@@ -65,6 +66,11 @@ impl Constraint {
         self.is_stated(table) && !(table.is_partition && self.is_inherited && late)
     }
 
+    /// The column of a NOT NULL.
+    pub fn column<'a>(&self, relations: &'a Relations) -> Option<&'a Column> {
+        relations.column(self.relation, self.column?)
+    }
+
     /// Says what it is.
     pub fn describe(&self, description: &mut Description) {
         let mut definition = self.definition.as_str();
@@ -115,9 +121,8 @@ impl Constraints {
         let nulls = since(major, 15, "i.indnullsnotdistinct", "false");
         // Where a parent's column was dropped, the NOT NULL may be counted as inherited for ever.
         let lost = "coalesce(na.attinhcount = 0, false)";
-        // The text of primary keys and unique constraints is built by hand: the server's own
-        // leaves out the index's options (P13). PostgreSQL keeps the columns of both in the
-        // index: the key first, then what INCLUDE names.
+        // The text of keys is built by hand: the server's own leaves out the index's options (P13).
+        // The index has the columns of both: the key first, then what INCLUDE names.
         let sql = format!(
             "SELECT con.oid, con.conname::text AS name, con.contype::text AS kind,
                     con.conrelid AS relation, con.contypid AS domain, con.conindid AS index,
@@ -230,6 +235,29 @@ impl Constraints {
         self.of_table(partition).find(|copy| copy.parent == constraint.oid)
     }
 
+    /// The NOT NULL of the column of that name.
+    pub fn not_null_of(
+        &self,
+        relations: &Relations,
+        table: u32,
+        column: &str,
+    ) -> Option<&Constraint> {
+        self.not_nulls(table).find(|own| own.column(relations).is_some_and(|of| of.name == column))
+    }
+
+    /// What a child or partition has from it: all but a NOT NULL is called the same there.
+    pub fn copy_below(
+        &self,
+        relations: &Relations,
+        original: &Constraint,
+        below: u32,
+    ) -> Option<&Constraint> {
+        match original.column(relations) {
+            Some(column) => self.not_null_of(relations, below, &column.name),
+            None => self.of_table(below).find(|own| own.name == original.name),
+        }
+    }
+
     /// Whether NOT NULL is a constraint with a name.
     pub fn name_not_null(&self) -> bool {
         self.names_not_null
@@ -286,8 +314,7 @@ fn unique_definition(row: &rows::Record) -> Result<String> {
     Ok(sql)
 }
 
-/// Collects the constraints that are objects of their own; those inside `CREATE TABLE` have been
-/// claimed with their tables.
+/// Collects the constraints that are objects of their own; their tables have claimed the others.
 pub(super) fn collect(
     out: &mut Collection,
     graph: &Graph,
@@ -340,18 +367,23 @@ pub(super) fn collect(
             out.claim_implied(copy.key(), draft)?;
             out.commentable(copy.key(), draft, copy.comment_target(table));
             if root.enforced && !root.validated {
-                validate(out, relations, constraints, table, &copy.name, draft);
+                validate(out, relations, constraints, table, copy, draft);
             }
         }
     }
     Ok(())
 }
 
-fn draft(class: ObjectClass, table: &Relation, constraint: &Constraint, sql: String) -> Draft {
-    Draft::new(class, Some(&table.name.schema), &constraint.name)
+fn draft(
+    class: ObjectClass,
+    table: &Relation,
+    constraint: &Constraint,
+    statements: Vec<String>,
+) -> Draft {
+    let draft = Draft::new(class, Some(&table.name.schema), &constraint.name)
         .part_of(table.name.clone())
-        .define(sql)
-        .needs(table.key())
+        .needs(table.key());
+    statements.into_iter().fold(draft, Draft::define)
 }
 
 /// A CHECK or NOT NULL outside `CREATE TABLE`. Without ONLY, so that it reaches the children that
@@ -370,12 +402,15 @@ fn collect_check(
         ident::quote(&constraint.name),
         constraint.definition
     );
-    let mut draft = draft(class, table, constraint, sql);
+    let not_nulls = NotNulls { relations, constraints };
+    let around = not_nulls.around(table, constraint);
+    let statements = [around.before, vec![sql], around.after].concat();
+    let mut draft = draft(class, table, constraint, statements);
     if !constraint.validated || !constraint.enforced {
         draft = draft.after_data();
     }
     let index = out.add(constraint.key(), draft)?;
-    match constraint.column.and_then(|number| relations.column(table.oid, number)) {
+    match constraint.column(relations) {
         Some(column) => {
             let table = Address::within(table.table_class(), &table.name);
             let said = out.describe(index, table).column(&column.name);
@@ -387,14 +422,14 @@ fn collect_check(
     out.commentable(constraint.key(), index, constraint.comment_target(table));
     // The children's copies come into being here, and only then can be commented on.
     for below in relations.descendants(table.oid) {
-        let copies = constraints.of_table(below.oid);
-        for copy in copies.filter(|copy| copy.name == constraint.name) {
-            if out.is_implied(copy.key()) {
-                out.commentable(copy.key(), index, copy.comment_target(below));
-            }
+        if let Some(copy) = constraints.copy_below(relations, constraint, below.oid)
+            && out.is_implied(copy.key())
+            && not_nulls.early_name(below, copy).is_none()
+        {
+            out.commentable(copy.key(), index, not_nulls.comment_target(below, copy));
         }
         if constraint.enforced && !constraint.validated {
-            validate(out, relations, constraints, below, &constraint.name, index);
+            validate(out, relations, constraints, below, constraint, index);
         }
     }
     Ok(())
@@ -426,7 +461,7 @@ fn collect_indexed(
         constraint.definition
     );
     let tablespace = relations.get(constraint.index).and_then(|index| index.tablespace.as_deref());
-    let mut draft = draft(class, table, constraint, sql).in_tablespace(tablespace);
+    let mut draft = draft(class, table, constraint, vec![sql]).in_tablespace(tablespace);
     // Partitions are attached before the rows come.
     if reach != Reach::Later {
         draft = draft.after_data();
@@ -453,7 +488,7 @@ fn collect_foreign_key(
         ident::quote(&constraint.name),
         constraint.definition
     );
-    let mut draft = draft(ObjectClass::ForeignKey, table, constraint, sql).after_data();
+    let mut draft = draft(ObjectClass::ForeignKey, table, constraint, vec![sql]).after_data();
     // A partitioned unique index is valid, and can be referred to, when all below are attached.
     for below in relations.descendants(constraint.index) {
         draft = draft.needs(Key::index_attach(below.oid));
