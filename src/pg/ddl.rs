@@ -26,6 +26,7 @@ pub(crate) mod foreign;
 pub(crate) mod functions;
 mod indexes;
 mod inherited_not_nulls;
+mod keys;
 mod languages;
 mod merged_columns;
 mod operator_classes;

@@ -5,6 +5,7 @@ use super::columns::{self, Column, NotNull};
 use super::dependencies::Graph;
 use super::exclusions::{self, Reach};
 use super::inherited_not_nulls::NotNulls;
+use super::keys;
 use super::relations::{Relation, Relations};
 use super::rows::{self, since};
 use super::validation::validate;
@@ -59,11 +60,11 @@ impl Constraint {
         self.is_local || table.is_partition
     }
 
-    /// Whether it can be an object of its own. What a partition has in common with its parent and
-    /// comes after the rows is added through the parent, and could not be added twice.
+    /// Whether it can be an object of its own. What a partition has from its parent alone and comes
+    /// after the rows is added through the parent, and could not be added twice.
     pub fn is_separate(&self, table: &Relation) -> bool {
-        let late = !self.validated || !self.enforced;
-        self.is_stated(table) && !(table.is_partition && self.is_inherited && late)
+        let early = self.validated && self.enforced;
+        self.is_local || (table.is_partition && (early || !self.is_inherited))
     }
 
     /// The column of a NOT NULL.
@@ -165,7 +166,7 @@ impl Constraints {
         for row in rows::query(client, "constraints", &sql)? {
             let kind = row.letter("kind")?;
             let definition = match kind {
-                'p' | 'u' => unique_definition(&row)?,
+                'p' | 'u' => keys::definition(&row)?,
                 _ => row.deparsed("definition")?,
             };
             let constraint = Constraint {
@@ -283,37 +284,6 @@ impl Constraints {
     }
 }
 
-fn unique_definition(row: &rows::Record) -> Result<String> {
-    let columns: Vec<String> = row.get("columns")?;
-    let columns: Vec<String> = columns.iter().map(|column| ident::quote(column)).collect();
-    let keys = usize::try_from(row.get::<i32>("keys")?).unwrap_or_default().min(columns.len());
-    let primary = row.letter("kind")? == 'p';
-    let mut sql = String::from(if primary { "PRIMARY KEY" } else { "UNIQUE" });
-    // Set on the indexes of some primary keys without meaning anything there.
-    if row.get("nulls_not_distinct")? && !primary {
-        sql.push_str(" NULLS NOT DISTINCT");
-    }
-    sql.push_str(&format!(" ({}", columns[..keys].join(", ")));
-    if row.get("overlaps")? {
-        sql.push_str(" WITHOUT OVERLAPS");
-    }
-    sql.push(')');
-    if keys < columns.len() {
-        sql.push_str(&format!(" INCLUDE ({})", columns[keys..].join(", ")));
-    }
-    let options: Vec<String> = row.get("options")?;
-    if !options.is_empty() {
-        sql.push_str(&format!(" WITH ({})", columns::option_list(&options)));
-    }
-    if row.get("deferrable")? {
-        sql.push_str(" DEFERRABLE");
-    }
-    if row.get("deferred")? {
-        sql.push_str(" INITIALLY DEFERRED");
-    }
-    Ok(sql)
-}
-
 /// Collects the constraints that are objects of their own; their tables have claimed the others.
 pub(super) fn collect(
     out: &mut Collection,
@@ -422,7 +392,13 @@ fn collect_check(
     out.commentable(constraint.key(), index, constraint.comment_target(table));
     // The children's copies come into being here, and only then can be commented on.
     for below in relations.descendants(table.oid) {
-        if let Some(copy) = constraints.copy_below(relations, constraint, below.oid)
+        let copy = constraints.copy_below(relations, constraint, below.oid);
+        // It comes first, as long as it can have a name of its own.
+        if let Some(copy) =
+            copy.filter(|own| own.kind == 'n' && below.is_partition && own.is_separate(below))
+        {
+            out.add_need(index, copy.key());
+        } else if let Some(copy) = copy
             && out.is_implied(copy.key())
             && not_nulls.early_name(below, copy).is_none()
         {

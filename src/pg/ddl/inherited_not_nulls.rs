@@ -70,7 +70,9 @@ impl<'a> NotNulls<'a> {
             return name;
         }
         match self.above(table, own).next() {
-            Some((parent, above)) if table.is_partition => self.restored_name(parent, above),
+            Some((parent, above)) if !own.is_separate(table) && table.is_partition => {
+                self.restored_name(parent, above)
+            }
             _ => &own.name,
         }
     }
