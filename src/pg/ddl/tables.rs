@@ -304,7 +304,7 @@ impl Source<'_> {
             } else {
                 self.relations.inherited(table.oid, &column.name).map(|(_, above)| above).collect()
             };
-            for sql in columns::settings(&name, column, &inherited) {
+            for sql in columns::settings(table, column, &inherited) {
                 out.push(index, Statement::define(sql));
             }
             if let Some(options) = columns::sorted(&column.foreign_options) {
