@@ -25,6 +25,8 @@ mod extract_fields;
 pub(crate) mod foreign;
 pub(crate) mod functions;
 mod indexes;
+mod inherited_not_nulls;
+mod keys;
 mod languages;
 mod merged_columns;
 mod operator_classes;

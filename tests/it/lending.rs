@@ -2,6 +2,7 @@
 //! names it, and what cannot be lent is said before the first write.
 
 use crate::harness::{Database, Repo, Run, admin, connect, pg_dump_schema, role, server};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -162,6 +163,48 @@ fn the_new_owner_of_a_foreign_server_may_use_its_wrapper() {
     let owners = "SELECT string_agg(pg_get_userbyid(srvowner)::text, ' ') FROM pg_foreign_server";
     assert_eq!(target.one(owners), "l2_owner l2_owner");
     assert_eq!(target.one(wrapper), before);
+}
+
+/// An extension that whoever owns the database may create, with a wrapper that he may pass on.
+#[test]
+fn the_new_owner_of_a_foreign_server_may_use_the_wrapper_of_an_extension_that_comes_with_it() {
+    // Before 18 an extension must lie in the server's own folder.
+    if server().major() < 18 {
+        return;
+    }
+    for name in ["l4_owner", "l4_restorer"] {
+        role(name, "");
+    }
+    admin("GRANT l4_owner TO l4_restorer");
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("extension");
+    std::fs::create_dir(&folder).unwrap();
+    let script = "CREATE FOREIGN DATA WRAPPER far; GRANT USAGE ON FOREIGN DATA WRAPPER far TO @extowner@ WITH GRANT OPTION";
+    std::fs::write(folder.join("far.control"), "default_version = '1'\ntrusted = true\n").unwrap();
+    std::fs::write(folder.join("far--1.sql"), script).unwrap();
+    for folder in [place.path(), &folder] {
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let (source, target) = (owned_by("l4_restorer"), owned_by("l4_restorer"));
+    let path = place.path().display();
+    for database in [&source, &target] {
+        admin(&format!(
+            "ALTER DATABASE {} SET extension_control_path = '$system:{path}'",
+            database.name
+        ));
+    }
+    source.execute(
+        "CREATE EXTENSION far; CREATE SERVER away FOREIGN DATA WRAPPER far; ALTER SERVER away OWNER TO l4_owner",
+    );
+    admin(&format!("ALTER DATABASE {} RESET ALL", source.name));
+    let repo = Repo::new();
+    repo.backup(&source, &[]);
+    let url = target.url_as("l4_restorer");
+    repo.ok(&["restore", "latest", "--url", &url, "--no-privileges"]);
+    let owner = "SELECT pg_get_userbyid(srvowner)::text FROM pg_foreign_server";
+    assert_eq!(target.one(owner), "l4_owner");
+    let may_use = "SELECT has_foreign_data_wrapper_privilege('l4_owner', 'far', 'USAGE')";
+    assert_eq!(target.one(may_use), "false", "what was lent has been taken back");
 }
 
 #[test]

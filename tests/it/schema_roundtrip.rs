@@ -146,21 +146,22 @@ pub fn unseen(scratch: &Scratch) -> Vec<String> {
 }
 
 /// What `pg_dump` does not tell: which indexes and constraints hold, and where they come from, what
-/// fires, what is filled. The server names a NOT NULL that only parents give, after the first that
-/// has one at that moment, and `pg_dump` does not tell.
+/// fires, what is filled. The server names a NOT NULL after the first parent that has one at that
+/// moment, and a partition's after its parent's, where it is not valid.
 fn states(scratch: &Scratch) -> Vec<String> {
     let sql = "SELECT text FROM (
           SELECT 'index ' || i.indexrelid::regclass || ' valid ' || i.indisvalid AS text
             FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
             WHERE i.indexrelid >= 16384 AND t.relkind <> 't'
           UNION ALL
-          SELECT 'constraint ' || CASE WHEN c.contype = 'n' AND NOT c.conislocal AND n.inherited > 0
+          SELECT 'constraint ' || CASE WHEN c.contype = 'n' AND NOT c.convalidated AND r.relispartition
               THEN 'not null of ' || a.attname ELSE c.conname END || ' on ' || c.conrelid::regclass || c.contypid::regtype
               || ' valid ' || c.convalidated || ' inherited ' || n.inherited || ' local '
               || (c.conislocal OR n.inherited = 0)
               || CASE WHEN c.contype IN ('c', 'n', 'f') THEN ' no inherit ' || c.connoinherit ELSE '' END
               || coalesce(' enforced ' || (to_jsonb(c)->>'conenforced'), '')
             FROM pg_catalog.pg_constraint AS c
+            LEFT JOIN pg_catalog.pg_class AS r ON r.oid = c.conrelid
             LEFT JOIN pg_catalog.pg_attribute AS a
               ON c.contype = 'n' AND a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
             -- The server forgets to count down where a parent's column goes.
@@ -311,6 +312,29 @@ fn letters_that_nobody_knows_are_named() {
         let is_named = named.iter().any(|name| name.starts_with("unknown ") && name.contains(part));
         assert!(is_named, "{part} is not in {named:#?}");
     }
+}
+
+/// What is not valid comes to a partition with its parent's, and is called like that.
+#[test]
+fn a_partition_keeps_the_comment_on_a_not_null_of_its_own_name() {
+    let source = Scratch::new("partition_not_null");
+    let mut session = open(&source.0, Purpose::Write);
+    if session.facts.major() < 18 {
+        return;
+    }
+    let made = "CREATE TABLE public.whole (k text) PARTITION BY LIST (k); CREATE TABLE public.part (k text);
+        ALTER TABLE public.whole ADD CONSTRAINT above NOT NULL k NOT VALID;
+        ALTER TABLE public.part ADD CONSTRAINT own NOT NULL k NOT VALID;
+        ALTER TABLE public.whole ATTACH PARTITION public.part FOR VALUES IN ('a', NULL);
+        COMMENT ON CONSTRAINT own ON public.part IS 'kept'";
+    session.client.batch_execute(made).unwrap();
+    let (schema, major) = read(&source);
+    let copy = Scratch::new("partition_not_null_copy");
+    replay(&copy, &restore_order(schema.objects).unwrap(), major);
+    let text = "SELECT obj_description(oid, 'pg_constraint') FROM pg_catalog.pg_constraint
+        WHERE conrelid = 'public.part'::regclass AND conname = 'above'";
+    let kept: String = open(&copy.0, Purpose::Read).client.query_one(text, &[]).unwrap().get(0);
+    assert_eq!(kept, "kept");
 }
 
 /// DROP SUBSCRIPTION forgets the comment, at least up to 15.

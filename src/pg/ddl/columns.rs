@@ -130,18 +130,21 @@ pub(super) fn set_expression(relation: &str, column: &Column) -> Option<String> 
 
 /// Statistics target, storage, compression and options of a column. `inherited` are the same
 /// column in the parents, from which `CREATE TABLE … INHERITS` takes storage and compression.
-pub(super) fn settings(relation: &str, column: &Column, inherited: &[&Column]) -> Vec<String> {
-    let alter = format!("ALTER TABLE ONLY {relation} ALTER COLUMN {}", ident::quote(&column.name));
+pub(super) fn settings(relation: &Relation, column: &Column, inherited: &[&Column]) -> Vec<String> {
+    let name = relation.sql();
+    let alter = format!("ALTER TABLE ONLY {name} ALTER COLUMN {}", ident::quote(&column.name));
     let mut statements = Vec::new();
     if let Some(target) = column.statistics {
         statements.push(format!("{alter} SET STATISTICS {target}"));
     }
     let (storage, usual) = column.storage;
     if !usual || inherited.iter().any(|above| !above.storage.1) {
-        statements.push(set_storage(relation, &column.name, storage));
+        statements.push(set_storage(&name, &column.name, storage));
     }
-    if column.compression != ' ' || inherited.iter().any(|above| above.compression != ' ') {
-        statements.push(set_compression(relation, &column.name, column.compression));
+    // What a foreign table has from above nobody can set.
+    let compressed = column.compression != ' ' || inherited.iter().any(|up| up.compression != ' ');
+    if compressed && relation.kind != 'f' {
+        statements.push(set_compression(&name, &column.name, column.compression));
     }
     if !column.options.is_empty() {
         statements.push(format!("{alter} SET ({})", option_list(&column.options)));

@@ -24,8 +24,15 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
             OR (d.classoid = 2615 AND d.objoid = (
                 SELECT n.oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'public'))
          ORDER BY d.classoid, d.objoid, d.objsubid";
+    let mut found = Vec::new();
     for row in rows::query(client, "comments", sql)? {
         let key = Key { catalog: row.get("catalog")?, oid: row.get("oid")? };
+        let target = out.comment_target(key).map(|place| place.target.clone());
+        found.push((key.catalog, target, key, row));
+    }
+    // What one object carries must not stand in the order of OIDs; columns keep theirs.
+    found.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+    for (_, _, key, row) in found {
         let text: &str = row.get("text")?;
         let column: Option<&str> = row.get("column")?;
         let Some(place) = out.comment_target(key) else {

@@ -4,6 +4,8 @@ use super::collection::{Collection, Draft, Key};
 use super::columns::{self, Column, NotNull};
 use super::dependencies::Graph;
 use super::exclusions::{self, Reach};
+use super::inherited_not_nulls::NotNulls;
+use super::keys;
 use super::relations::{Relation, Relations};
 use super::rows::{self, since};
 use super::validation::validate;
@@ -58,11 +60,16 @@ impl Constraint {
         self.is_local || table.is_partition
     }
 
-    /// Whether it can be an object of its own. What a partition has in common with its parent and
-    /// comes after the rows is added through the parent, and could not be added twice.
+    /// Whether it can be an object of its own. What a partition has from its parent alone and comes
+    /// after the rows is added through the parent, and could not be added twice.
     pub fn is_separate(&self, table: &Relation) -> bool {
-        let late = !self.validated || !self.enforced;
-        self.is_stated(table) && !(table.is_partition && self.is_inherited && late)
+        let early = self.validated && self.enforced;
+        self.is_local || (table.is_partition && (early || !self.is_inherited))
+    }
+
+    /// The column of a NOT NULL.
+    pub fn column<'a>(&self, relations: &'a Relations) -> Option<&'a Column> {
+        relations.column(self.relation, self.column?)
     }
 
     /// Says what it is.
@@ -115,9 +122,8 @@ impl Constraints {
         let nulls = since(major, 15, "i.indnullsnotdistinct", "false");
         // Where a parent's column was dropped, the NOT NULL may be counted as inherited for ever.
         let lost = "coalesce(na.attinhcount = 0, false)";
-        // The text of primary keys and unique constraints is built by hand: the server's own
-        // leaves out the index's options (P13). PostgreSQL keeps the columns of both in the
-        // index: the key first, then what INCLUDE names.
+        // The text of keys is built by hand: the server's own leaves out the index's options (P13).
+        // The index has the columns of both: the key first, then what INCLUDE names.
         let sql = format!(
             "SELECT con.oid, con.conname::text AS name, con.contype::text AS kind,
                     con.conrelid AS relation, con.contypid AS domain, con.conindid AS index,
@@ -160,7 +166,7 @@ impl Constraints {
         for row in rows::query(client, "constraints", &sql)? {
             let kind = row.letter("kind")?;
             let definition = match kind {
-                'p' | 'u' => unique_definition(&row)?,
+                'p' | 'u' => keys::definition(&row)?,
                 _ => row.deparsed("definition")?,
             };
             let constraint = Constraint {
@@ -230,6 +236,29 @@ impl Constraints {
         self.of_table(partition).find(|copy| copy.parent == constraint.oid)
     }
 
+    /// The NOT NULL of the column of that name.
+    pub fn not_null_of(
+        &self,
+        relations: &Relations,
+        table: u32,
+        column: &str,
+    ) -> Option<&Constraint> {
+        self.not_nulls(table).find(|own| own.column(relations).is_some_and(|of| of.name == column))
+    }
+
+    /// What a child or partition has from it: all but a NOT NULL is called the same there.
+    pub fn copy_below(
+        &self,
+        relations: &Relations,
+        original: &Constraint,
+        below: u32,
+    ) -> Option<&Constraint> {
+        match original.column(relations) {
+            Some(column) => self.not_null_of(relations, below, &column.name),
+            None => self.of_table(below).find(|own| own.name == original.name),
+        }
+    }
+
     /// Whether NOT NULL is a constraint with a name.
     pub fn name_not_null(&self) -> bool {
         self.names_not_null
@@ -255,39 +284,7 @@ impl Constraints {
     }
 }
 
-fn unique_definition(row: &rows::Record) -> Result<String> {
-    let columns: Vec<String> = row.get("columns")?;
-    let columns: Vec<String> = columns.iter().map(|column| ident::quote(column)).collect();
-    let keys = usize::try_from(row.get::<i32>("keys")?).unwrap_or_default().min(columns.len());
-    let primary = row.letter("kind")? == 'p';
-    let mut sql = String::from(if primary { "PRIMARY KEY" } else { "UNIQUE" });
-    // Set on the indexes of some primary keys without meaning anything there.
-    if row.get("nulls_not_distinct")? && !primary {
-        sql.push_str(" NULLS NOT DISTINCT");
-    }
-    sql.push_str(&format!(" ({}", columns[..keys].join(", ")));
-    if row.get("overlaps")? {
-        sql.push_str(" WITHOUT OVERLAPS");
-    }
-    sql.push(')');
-    if keys < columns.len() {
-        sql.push_str(&format!(" INCLUDE ({})", columns[keys..].join(", ")));
-    }
-    let options: Vec<String> = row.get("options")?;
-    if !options.is_empty() {
-        sql.push_str(&format!(" WITH ({})", columns::option_list(&options)));
-    }
-    if row.get("deferrable")? {
-        sql.push_str(" DEFERRABLE");
-    }
-    if row.get("deferred")? {
-        sql.push_str(" INITIALLY DEFERRED");
-    }
-    Ok(sql)
-}
-
-/// Collects the constraints that are objects of their own; those inside `CREATE TABLE` have been
-/// claimed with their tables.
+/// Collects the constraints that are objects of their own; their tables have claimed the others.
 pub(super) fn collect(
     out: &mut Collection,
     graph: &Graph,
@@ -340,18 +337,23 @@ pub(super) fn collect(
             out.claim_implied(copy.key(), draft)?;
             out.commentable(copy.key(), draft, copy.comment_target(table));
             if root.enforced && !root.validated {
-                validate(out, relations, constraints, table, &copy.name, draft);
+                validate(out, relations, constraints, table, copy, draft);
             }
         }
     }
     Ok(())
 }
 
-fn draft(class: ObjectClass, table: &Relation, constraint: &Constraint, sql: String) -> Draft {
-    Draft::new(class, Some(&table.name.schema), &constraint.name)
+fn draft(
+    class: ObjectClass,
+    table: &Relation,
+    constraint: &Constraint,
+    statements: Vec<String>,
+) -> Draft {
+    let draft = Draft::new(class, Some(&table.name.schema), &constraint.name)
         .part_of(table.name.clone())
-        .define(sql)
-        .needs(table.key())
+        .needs(table.key());
+    statements.into_iter().fold(draft, Draft::define)
 }
 
 /// A CHECK or NOT NULL outside `CREATE TABLE`. Without ONLY, so that it reaches the children that
@@ -370,12 +372,15 @@ fn collect_check(
         ident::quote(&constraint.name),
         constraint.definition
     );
-    let mut draft = draft(class, table, constraint, sql);
+    let not_nulls = NotNulls { relations, constraints };
+    let around = not_nulls.around(table, constraint);
+    let statements = [around.before, vec![sql], around.after].concat();
+    let mut draft = draft(class, table, constraint, statements);
     if !constraint.validated || !constraint.enforced {
         draft = draft.after_data();
     }
     let index = out.add(constraint.key(), draft)?;
-    match constraint.column.and_then(|number| relations.column(table.oid, number)) {
+    match constraint.column(relations) {
         Some(column) => {
             let table = Address::within(table.table_class(), &table.name);
             let said = out.describe(index, table).column(&column.name);
@@ -387,14 +392,20 @@ fn collect_check(
     out.commentable(constraint.key(), index, constraint.comment_target(table));
     // The children's copies come into being here, and only then can be commented on.
     for below in relations.descendants(table.oid) {
-        let copies = constraints.of_table(below.oid);
-        for copy in copies.filter(|copy| copy.name == constraint.name) {
-            if out.is_implied(copy.key()) {
-                out.commentable(copy.key(), index, copy.comment_target(below));
-            }
+        let copy = constraints.copy_below(relations, constraint, below.oid);
+        // It comes first, as long as it can have a name of its own.
+        if let Some(copy) =
+            copy.filter(|own| own.kind == 'n' && below.is_partition && own.is_separate(below))
+        {
+            out.add_need(index, copy.key());
+        } else if let Some(copy) = copy
+            && out.is_implied(copy.key())
+            && not_nulls.early_name(below, copy).is_none()
+        {
+            out.commentable(copy.key(), index, not_nulls.comment_target(below, copy));
         }
         if constraint.enforced && !constraint.validated {
-            validate(out, relations, constraints, below, &constraint.name, index);
+            validate(out, relations, constraints, below, constraint, index);
         }
     }
     Ok(())
@@ -426,7 +437,7 @@ fn collect_indexed(
         constraint.definition
     );
     let tablespace = relations.get(constraint.index).and_then(|index| index.tablespace.as_deref());
-    let mut draft = draft(class, table, constraint, sql).in_tablespace(tablespace);
+    let mut draft = draft(class, table, constraint, vec![sql]).in_tablespace(tablespace);
     // Partitions are attached before the rows come.
     if reach != Reach::Later {
         draft = draft.after_data();
@@ -453,7 +464,7 @@ fn collect_foreign_key(
         ident::quote(&constraint.name),
         constraint.definition
     );
-    let mut draft = draft(ObjectClass::ForeignKey, table, constraint, sql).after_data();
+    let mut draft = draft(ObjectClass::ForeignKey, table, constraint, vec![sql]).after_data();
     // A partitioned unique index is valid, and can be referred to, when all below are attached.
     for below in relations.descendants(constraint.index) {
         draft = draft.needs(Key::index_attach(below.oid));

@@ -100,19 +100,23 @@ pub(super) fn come_from_above(
     Ok(())
 }
 
-/// Nobody knows what the server has called it; it is found by where it is.
+/// Nobody knows what the server has called it; it is found by where it is. Where another copy has the
+/// name, which came with it and gets its own later, that one makes room.
 fn rename(parent: &Relation, table: &Relation, name: &str) -> String {
     let body = format!(
-        "DECLARE made regclass; BEGIN \
+        "DECLARE made regclass; other regclass; BEGIN \
          SELECT i.indexrelid INTO made FROM pg_catalog.pg_index AS i \
          JOIN pg_catalog.pg_inherits AS h ON h.inhrelid = i.indexrelid \
-         WHERE h.inhparent = {}::regclass AND i.indrelid = {}::regclass; \
-         IF NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = made AND relname = {}) THEN \
-         EXECUTE format('ALTER INDEX %s RENAME TO %I', made, {}); END IF; END",
-        ident::literal(&parent.sql()),
-        ident::literal(&table.sql()),
-        ident::literal(name),
-        ident::literal(name),
+         WHERE h.inhparent = {parent}::regclass AND i.indrelid = {table}::regclass; \
+         SELECT i.indexrelid INTO other FROM pg_catalog.pg_index AS i \
+         JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid \
+         WHERE i.indrelid = {table}::regclass AND c.relname = {name}; \
+         IF other IS DISTINCT FROM made THEN IF other IS NOT NULL THEN \
+         EXECUTE format('ALTER INDEX %s RENAME TO %I', other, 'pgark_' || other::oid); END IF; \
+         EXECUTE format('ALTER INDEX %s RENAME TO %I', made, {name}); END IF; END",
+        parent = ident::literal(&parent.sql()),
+        table = ident::literal(&table.sql()),
+        name = ident::literal(name),
     );
     format!("DO {}", ident::literal(&body))
 }

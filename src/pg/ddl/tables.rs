@@ -5,6 +5,7 @@ use super::columns::{self, NotNull};
 use super::constraints::{Constraint, Constraints};
 use super::dependencies::Graph;
 use super::foreign;
+use super::inherited_not_nulls::NotNulls;
 use super::merged_columns::Agreement;
 use super::relations::{Relation, Relations};
 use super::sequences::Sequences;
@@ -43,11 +44,13 @@ impl Source<'_> {
         let (name, keyword, class) = (table.sql(), table.keyword(), table.table_class());
         let parents = Agreement::of(self.relations, table, |column| is_printed(table, column));
         let mut draft = Draft::new(class, Some(&table.name.schema), &table.name.name);
-        for sql in parents.before {
+        let (namer, around) = self.not_nulls().first_parent(table).unzip();
+        let around = around.unwrap_or_default();
+        for sql in parents.before.into_iter().chain(around.before) {
             draft = draft.define(sql);
         }
         let draft = draft
-            .define(self.create(table, &inline))
+            .define(self.create(table, namer, &inline))
             .in_tablespace(table.tablespace.as_deref())
             .owned_by(&table.owner, &format!("{keyword} {name}"));
         let index = out.add(table.key(), draft)?;
@@ -64,7 +67,7 @@ impl Source<'_> {
         for key in parents.needs {
             out.add_need(index, key);
         }
-        for sql in parents.after {
+        for sql in around.after.into_iter().chain(parents.after) {
             out.push(index, Statement::define(sql));
         }
         self.describe(out.described(index), table);
@@ -97,7 +100,11 @@ impl Source<'_> {
             && self.graph.is_self_contained(check.key(), table.key())
     }
 
-    fn create(&self, table: &Relation, inline: &[&Constraint]) -> String {
+    fn not_nulls(&self) -> NotNulls<'_> {
+        NotNulls { relations: self.relations, constraints: self.constraints }
+    }
+
+    fn create(&self, table: &Relation, namer: Option<String>, inline: &[&Constraint]) -> String {
         let mut parts = Vec::new();
         let mut afterwards = Vec::new();
         for column in self.relations.columns(table.oid) {
@@ -146,8 +153,8 @@ impl Source<'_> {
             sql.push_str(&format!(" ({body}\n)"));
         }
         if !table.is_partition {
-            let parents: Vec<String> =
-                self.relations.parents(table.oid).map(Relation::sql).collect();
+            let parents = self.relations.parents(table.oid).map(Relation::sql);
+            let parents: Vec<String> = namer.into_iter().chain(parents).collect();
             if !parents.is_empty() {
                 sql.push_str(&format!("\nINHERITS ({})", parents.join(", ")));
             }
@@ -215,7 +222,8 @@ impl Source<'_> {
         for not_null in self.constraints.not_nulls(table.oid) {
             if not_null.validated || !not_null.is_separate(table) {
                 out.claim_implied(not_null.key(), index)?;
-                out.commentable(not_null.key(), index, not_null.comment_target(table));
+                let target = self.not_nulls().comment_target(table, not_null);
+                out.commentable(not_null.key(), index, target);
             }
         }
         Ok(())
@@ -296,7 +304,7 @@ impl Source<'_> {
             } else {
                 self.relations.inherited(table.oid, &column.name).map(|(_, above)| above).collect()
             };
-            for sql in columns::settings(&name, column, &inherited) {
+            for sql in columns::settings(table, column, &inherited) {
                 out.push(index, Statement::define(sql));
             }
             if let Some(options) = columns::sorted(&column.foreign_options) {

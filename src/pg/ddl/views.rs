@@ -153,7 +153,7 @@ fn collect_materialized(
     columns::describe(description, view, relations.columns(view.oid).iter(), constraints);
     out.commentable_relation(view.key(), index, "MATERIALIZED VIEW", &name);
     for column in relations.columns(view.oid) {
-        for sql in columns::settings(&name, column, &[]) {
+        for sql in columns::settings(view, column, &[]) {
             let sql = sql.replacen("ALTER TABLE ONLY", "ALTER MATERIALIZED VIEW", 1);
             out.push(index, Statement::define(sql));
         }

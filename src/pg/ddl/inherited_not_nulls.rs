@@ -1,0 +1,166 @@
+//! What children have of the NOT NULL of their parents. From 18 on it has a name, which is that of
+//! the first parent to give one, and no statement changes it. Parents may name it differently, and
+//! the one that it was named after may be gone. So a parent for the time being names it.
+
+use super::columns::{self, Column};
+use super::constraints::{Constraint, Constraints};
+use super::relations::{Relation, Relations};
+use crate::pg::ident;
+
+/// Both sides of an inheritance.
+#[derive(Clone, Copy)]
+pub(super) struct NotNulls<'a> {
+    pub relations: &'a Relations,
+    pub constraints: &'a Constraints,
+}
+
+/// What stands around the statement that gives children a NOT NULL.
+#[derive(Default)]
+pub(super) struct Around {
+    pub before: Vec<String>,
+    pub after: Vec<String>,
+}
+
+impl<'a> NotNulls<'a> {
+    /// What the parents have of it, in the order in which the server asks them.
+    fn above(
+        self,
+        table: &Relation,
+        own: &Constraint,
+    ) -> impl Iterator<Item = (&'a Relation, &'a Constraint)> + use<'a> {
+        let name = own.column(self.relations).map(|column| column.name.as_str());
+        self.relations.parents(table.oid).filter_map(move |parent| {
+            let above = self.constraints.not_null_of(self.relations, parent.oid, name?)?;
+            (!above.no_inherit).then_some((parent, above))
+        })
+    }
+
+    /// Whether a parent's is valid.
+    pub fn comes_valid(self, table: &Relation, own: &Constraint) -> bool {
+        self.above(table, own).any(|(_, above)| above.validated)
+    }
+
+    /// What it is called before the rows come, if it is there by then.
+    pub fn early_name(self, table: &Relation, own: &'a Constraint) -> Option<&'a str> {
+        if own.is_stated(table) {
+            return own.validated.then_some(&own.name);
+        }
+        let given = self.given_name(table, own)?;
+        Some(if self.can_be_named(own) { &own.name } else { given })
+    }
+
+    /// What the server calls it when it makes the table, if a parent has one by then.
+    fn given_name(self, table: &Relation, own: &Constraint) -> Option<&'a str> {
+        self.above(table, own).find_map(|(parent, above)| self.early_name(parent, above))
+    }
+
+    /// A parent that names what is generated would have to generate the same, without its columns.
+    fn can_be_named(self, own: &Constraint) -> bool {
+        own.column(self.relations).is_some_and(|column| column.generated == ' ')
+    }
+
+    /// What `COMMENT ON` names in a restore: a partition's that comes after the rows has its parent's name.
+    pub fn comment_target(self, table: &Relation, own: &'a Constraint) -> String {
+        let name = self.restored_name(table, own);
+        format!("CONSTRAINT {} ON {}", ident::quote(name), table.sql())
+    }
+
+    fn restored_name(self, table: &Relation, own: &'a Constraint) -> &'a str {
+        if let Some(name) = self.early_name(table, own) {
+            return name;
+        }
+        match self.above(table, own).next() {
+            Some((parent, above)) if !own.is_separate(table) && table.is_partition => {
+                self.restored_name(parent, above)
+            }
+            _ => &own.name,
+        }
+    }
+
+    /// A parent before all others, for a table in which the server would choose other names, and what
+    /// makes and removes it.
+    pub fn first_parent(self, table: &Relation) -> Option<(String, Around)> {
+        let parent = namer(table, 0);
+        let (mut definitions, mut storage) = (Vec::new(), Vec::new());
+        for own in self.constraints.not_nulls(table.oid).filter(|own| !own.is_stated(table)) {
+            let Some(column) = own.column(self.relations) else { continue };
+            let is_named = self.given_name(table, own).is_none_or(|given| given == own.name);
+            if is_named || !self.can_be_named(own) {
+                continue;
+            }
+            let name = ident::quote(&own.name);
+            definitions.push(format!("{} CONSTRAINT {name} NOT NULL", alike(column)));
+            if let Some((_, above)) = self.relations.inherited(table.oid, &column.name).next() {
+                storage.push(columns::set_storage(&parent, &column.name, above.storage.0));
+            }
+        }
+        if definitions.is_empty() {
+            return None;
+        }
+        let mut before = vec![format!("CREATE TABLE {parent} ({})", definitions.join(", "))];
+        before.extend(storage);
+        let after = remove(table, &parent).to_vec();
+        Some((parent, Around { before, after }))
+    }
+
+    /// Gives children that come to `original` after the rows, and call it differently, their name first.
+    pub fn around(self, table: &Relation, original: &Constraint) -> Around {
+        let mut around = Around::default();
+        if original.kind != 'n' {
+            return around;
+        }
+        let copy =
+            |below: &Relation| self.constraints.copy_below(self.relations, original, below.oid);
+        // The lowest first, since each is given to those below too; by two ways it is met twice.
+        let mut below: Vec<&Relation> = Vec::new();
+        for relation in self.relations.descendants(table.oid).into_iter().rev() {
+            if !below.iter().any(|seen| seen.oid == relation.oid) {
+                below.push(relation);
+            }
+        }
+        let is_from_here = |oid: u32| below.iter().any(|below| below.oid == oid);
+        for (number, child) in below.iter().enumerate().filter(|(_, child)| !child.is_partition) {
+            let Some(own) = copy(child) else { continue };
+            let mut above = self.above(child, own).filter(|(parent, _)| is_from_here(parent.oid));
+            let is_renamed =
+                own.name != original.name || above.any(|(_, above)| above.name != own.name);
+            let Some(column) = own.column(self.relations).filter(|_| is_renamed) else { continue };
+            if self.early_name(child, own).is_some() {
+                continue;
+            }
+            let parent = namer(child, number);
+            let (name, definition) = (ident::quote(&own.name), &original.definition);
+            around.before.extend([
+                format!("CREATE TABLE {parent} ({})", alike(column)),
+                format!("ALTER TABLE {} INHERIT {parent}", child.sql()),
+                format!("ALTER TABLE {parent} ADD CONSTRAINT {name} {definition}"),
+            ]);
+            around.after.extend(remove(child, &parent));
+        }
+        around
+    }
+}
+
+/// The parent for the time being, where whoever makes the child may make it too.
+fn namer(child: &Relation, number: usize) -> String {
+    let name = ident::quote(&format!("pgark_names_not_null_{number}"));
+    format!("{}.{name}", ident::quote(&child.name.schema))
+}
+
+fn remove(child: &Relation, parent: &str) -> [String; 2] {
+    [format!("ALTER TABLE {} NO INHERIT {parent}", child.sql()), format!("DROP TABLE {parent}")]
+}
+
+/// A column that a child with this one may inherit; what it generates is the child's affair.
+fn alike(column: &Column) -> String {
+    let mut sql = format!("{} {}", ident::quote(&column.name), column.type_sql);
+    if let Some(collation) = &column.collation {
+        sql.push_str(&format!(" COLLATE {collation}"));
+    }
+    sql.push_str(match column.generated {
+        's' => " GENERATED ALWAYS AS (NULL) STORED",
+        'v' => " GENERATED ALWAYS AS (NULL) VIRTUAL",
+        _ => "",
+    });
+    sql
+}
