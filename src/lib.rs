@@ -14,6 +14,7 @@ pub mod model {
     pub mod content;
     pub mod ledger;
     pub mod lexing;
+    pub mod lists;
     pub mod name;
     pub mod role;
     pub mod schema;

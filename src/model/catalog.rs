@@ -1,6 +1,7 @@
 //! A schema as what it is, not as how it is made: objects with named properties, which can be
 //! compared one by one. [`SchemaObject`] says how the same objects are made.
 
+use super::lists::exact;
 use super::name::{Printable, QualifiedName};
 use super::schema::{AccessList, ObjectClass, Purpose, SchemaObject};
 use serde::{Deserialize, Serialize};
@@ -239,7 +240,7 @@ pub struct Description {
     #[serde(skip_serializing_if = "Properties::is_empty", default)]
     pub properties: Properties,
     /// What is said of its columns.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    #[serde(skip_serializing_if = "Vec::is_empty", default, deserialize_with = "exact")]
     pub columns: Vec<ColumnDescription>,
 }
 
