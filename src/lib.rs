@@ -16,6 +16,7 @@ pub mod model {
     pub mod lexing;
     pub mod lists;
     pub mod name;
+    pub mod properties;
     pub mod role;
     pub mod schema;
     pub mod server;

@@ -3,6 +3,7 @@
 
 use super::lists::exact;
 use super::name::{Printable, QualifiedName};
+pub use super::properties::Properties;
 use super::schema::{AccessList, ObjectClass, Purpose, SchemaObject};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -212,9 +213,6 @@ impl From<Vec<String>> for Value {
     }
 }
 
-/// Properties by name.
-pub type Properties = BTreeMap<Property, Value>;
-
 /// A column of a table, a view or a composite type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -271,10 +269,7 @@ impl Description {
 
     /// Adds to a list.
     pub fn add(&mut self, property: Property, item: impl Into<String>) -> &mut Self {
-        let list = self.properties.entry(property).or_insert_with(|| Value::List(Vec::new()));
-        if let Value::List(list) = list {
-            list.push(item.into());
-        }
+        self.properties.add(property, item.into());
         self
     }
 
@@ -307,10 +302,7 @@ impl ColumnDescription {
 
     /// Adds to a list.
     pub fn add(&mut self, property: Property, item: impl Into<String>) -> &mut Self {
-        let list = self.properties.entry(property).or_insert_with(|| Value::List(Vec::new()));
-        if let Value::List(list) = list {
-            list.push(item.into());
-        }
+        self.properties.add(property, item.into());
         self
     }
 }
@@ -384,10 +376,7 @@ impl Catalog {
     fn add_by_statement(&mut self, object: &SchemaObject) {
         let described = self.at(&Address::of(object));
         for statement in definitions(object) {
-            let list = described.properties.entry(Property::Definition);
-            if let Value::List(list) = list.or_insert_with(|| Value::List(Vec::new())) {
-                list.push(statement);
-            }
+            described.properties.add(Property::Definition, statement);
         }
         if let Some(access) = &object.access {
             described.set(Property::Privileges, privileges(access));
