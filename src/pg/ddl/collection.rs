@@ -6,7 +6,9 @@ use super::dependencies::Graph;
 use crate::error::{Error, Result};
 use crate::model::catalog::{Address, Description, Property, Value};
 use crate::model::name::QualifiedName;
-use crate::model::schema::{NotCarried, ObjectClass, Purpose, SchemaObject, Section, Statement};
+use crate::model::schema::{
+    self, NotCarried, ObjectClass, Purpose, SchemaObject, Section, Statement,
+};
 use crate::pg::ident;
 pub(super) use companions::reachable;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -264,6 +266,8 @@ impl Collection {
         let all = &mut self.drafts[draft].object.descriptions;
         let found = all.iter().position(|description| description.of == of);
         let place = found.unwrap_or_else(|| {
+            // Most objects are described by one alone.
+            all.reserve_exact(1);
             all.push(Description::new(of));
             all.len() - 1
         });
@@ -406,24 +410,14 @@ impl Collection {
     /// The objects in their final order with dependencies as positions, and what is missing.
     pub fn finish(self, graph: &Graph) -> Finished {
         let needs = self.needs(graph);
-        let mut objects: Vec<SchemaObject> = self.drafts.into_iter().map(|d| d.object).collect();
+        let Self { drafts, not_carried, notes, .. } = self;
+        let objects: Vec<SchemaObject> = drafts.into_iter().map(|draft| draft.object).collect();
         let mut order: Vec<usize> = (0..objects.len()).collect();
         order.sort_by(|left, right| sort_key(&objects[*left]).cmp(&sort_key(&objects[*right])));
-        let mut position = vec![0; objects.len()];
-        for (new, old) in order.iter().enumerate() {
-            position[*old] = new;
-        }
-        for (object, needs) in objects.iter_mut().zip(&needs) {
-            object.depends_on = needs.iter().map(|old| position[*old]).collect();
-            object.depends_on.sort_unstable();
-        }
-        let mut placed: Vec<(usize, SchemaObject)> = position.into_iter().zip(objects).collect();
-        placed.sort_by_key(|(position, _)| *position);
-        let objects = placed.into_iter().map(|(_, object)| object).collect();
         Finished {
-            objects,
-            not_carried: self.not_carried.into_iter().collect(),
-            notes: self.notes.into_iter().collect(),
+            objects: schema::arrange(objects, &needs, &order),
+            not_carried: not_carried.into_iter().collect(),
+            notes: notes.into_iter().collect(),
         }
     }
 }

@@ -92,6 +92,7 @@ pub(super) struct Column {
 #[derive(Default)]
 pub(super) struct Relations {
     by_oid: HashMap<u32, Relation>,
+    /// Those of indexes only where they have a statistics target.
     columns: HashMap<u32, Vec<Column>>,
     parents: HashMap<u32, Vec<u32>>,
     children: HashMap<u32, Vec<u32>>,
@@ -254,7 +255,8 @@ impl Relations {
              LEFT JOIN pg_catalog.pg_namespace AS cn ON cn.oid = co.collnamespace
              LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
              WHERE a.attnum > 0 AND NOT a.attisdropped AND {USER_SCHEMA}
-               AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c', 'i', 'I')
+               AND (c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c')
+                    OR c.relkind IN ('i', 'I') AND a.attstattarget >= 0)
              ORDER BY a.attrelid, a.attnum"
         );
         for row in rows::query(client, "columns", &sql)? {
@@ -287,6 +289,7 @@ impl Relations {
             }
             self.columns.entry(oid).or_default().push(column);
         }
+        self.columns.values_mut().for_each(Vec::shrink_to_fit);
         Ok(())
     }
 
