@@ -199,7 +199,7 @@ pub struct ObjectEntry {
     #[serde(deserialize_with = "exact")]
     pub statements: Vec<StatementEntry>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub access: Option<AccessList>,
+    pub access: Option<Box<AccessList>>,
 }
 
 /// Where in the section's file one statement stands, without its semicolon.

@@ -170,7 +170,7 @@ pub struct SchemaObject {
     pub placeholder: Option<Statement>,
     /// For [`ObjectClass::Privileges`] and [`ObjectClass::DefaultPrivileges`]: what the access list
     /// must be in the end.
-    pub access: Option<AccessList>,
+    pub access: Option<Box<AccessList>>,
     /// What it is, for comparisons; empty where its statements alone say so.
     pub descriptions: Vec<Description>,
 }

@@ -71,7 +71,7 @@ pub fn replay(scratch: &Scratch, objects: &[SchemaObject], major: u32) {
     run(&mut session, without_privileges);
     let lists = |class: ObjectClass| -> Vec<AccessList> {
         let of_class = objects.iter().filter(|object| object.class == class);
-        of_class.filter_map(|object| object.access.clone()).collect()
+        of_class.filter_map(|object| object.access.as_deref().cloned()).collect()
     };
     let wanted = lists(ObjectClass::Privileges);
     access::apply(&mut session.client, major, &wanted, Scope::WholeDatabase).unwrap();

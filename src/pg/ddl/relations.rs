@@ -191,7 +191,8 @@ impl Relations {
              LEFT JOIN pg_catalog.pg_foreign_server AS server ON server.oid = ft.ftserver
              WHERE {USER_SCHEMA}"
         );
-        for row in rows::query(client, "relations", &sql)? {
+        for row in rows::stream(client, "relations", &sql)? {
+            let row = row?;
             let oid = row.get("oid")?;
             if graph.extension_of(Key::relation(oid)).is_some() {
                 continue;
@@ -259,7 +260,8 @@ impl Relations {
                     OR c.relkind IN ('i', 'I') AND a.attstattarget >= 0)
              ORDER BY a.attrelid, a.attnum"
         );
-        for row in rows::query(client, "columns", &sql)? {
+        for row in rows::stream(client, "columns", &sql)? {
+            let row = row?;
             let oid: u32 = row.get("relation")?;
             let Some(relation) = self.by_oid.get(&oid) else { continue };
             let default = match row.get::<Option<u32>>("default_oid")? {
@@ -304,7 +306,8 @@ impl Relations {
             "SELECT inhrelid AS child, inhparent AS parent, {pending} AS pending
              FROM pg_catalog.pg_inherits ORDER BY inhrelid, inhseqno"
         );
-        for row in rows::query(client, "inheritance", &sql)? {
+        for row in rows::stream(client, "inheritance", &sql)? {
+            let row = row?;
             let (child, parent) = (row.get("child")?, row.get("parent")?);
             if let (true, Some(relation)) = (row.get("pending")?, self.by_oid.get(&child)) {
                 let name = format!("pending detach of partition {}", relation.name);
