@@ -14,7 +14,9 @@ pub mod model {
     pub mod content;
     pub mod ledger;
     pub mod lexing;
+    pub mod lists;
     pub mod name;
+    pub mod properties;
     pub mod role;
     pub mod schema;
     pub mod server;

@@ -1,11 +1,13 @@
 //! The member that says what the schema's objects are, property by property: `docs/format.md`,
 //! "Descriptions". It is for comparisons alone; a restore does without.
 
-use super::frame;
+use super::frame::{self, FrameWriter};
 use crate::error::{Error, Result};
 use crate::model::catalog::Description;
 use crate::model::schema::SchemaObject;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
 
 /// The member's name.
 pub const MEMBER: &str = "schema/objects.json.zst";
@@ -26,18 +28,47 @@ struct Written<'a> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Read {
+struct Read<Objects> {
     #[serde(rename = "version")]
     _version: u64,
-    objects: Vec<Vec<Description>>,
+    objects: Objects,
+}
+
+/// How many lists of descriptions there are; each was read, and none is kept.
+struct Counted(usize);
+
+impl<'de> Deserialize<'de> for Counted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Lists;
+        impl<'de> Visitor<'de> for Lists {
+            type Value = Counted;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a list of lists")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(
+                self,
+                mut lists: A,
+            ) -> std::result::Result<Counted, A::Error> {
+                let mut count = 0;
+                while lists.next_element::<Vec<Description>>()?.is_some() {
+                    count += 1;
+                }
+                Ok(Counted(count))
+            }
+        }
+        deserializer.deserialize_seq(Lists)
+    }
 }
 
 /// The bytes of the member.
 pub fn write(objects: &[SchemaObject], level: i32) -> Result<Vec<u8>> {
     let objects = objects.iter().map(|object| object.descriptions.as_slice()).collect();
-    let json = serde_json::to_vec(&Written { version: VERSION, objects })
+    let mut frame = FrameWriter::new(level)?;
+    serde_json::to_writer(&mut frame, &Written { version: VERSION, objects })
         .map_err(|error| Error::failed("cannot write the descriptions").caused_by(error))?;
-    frame::compress(&json, level)
+    frame.finish()
 }
 
 /// Reads the member: one list per object of the manifest, in the same order. `None`: another
@@ -46,6 +77,28 @@ pub fn write(objects: &[SchemaObject], level: i32) -> Result<Vec<u8>> {
 /// # Errors
 /// [`Kind::Damaged`](crate::error::Kind::Damaged) for anything but a member for `count` objects.
 pub fn read(member: &[u8], count: usize) -> Result<Option<Vec<Vec<Description>>>> {
+    let Some(mut objects) = parsed::<Vec<Vec<Description>>>(member)? else { return Ok(None) };
+    check_count(objects.len(), count)?;
+    objects.iter_mut().for_each(Vec::shrink_to_fit);
+    Ok(Some(objects))
+}
+
+/// Fails where [`read`] would, and holds one object's descriptions at a time.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn check(member: &[u8], count: usize) -> Result<()> {
+    parsed(member)?.map_or(Ok(()), |Counted(found)| check_count(found, count))
+}
+
+fn check_count(found: usize, count: usize) -> Result<()> {
+    if found == count {
+        return Ok(());
+    }
+    Err(Error::damaged(format!("there are descriptions for {found} objects instead of {count}")))
+}
+
+fn parsed<Objects: DeserializeOwned>(member: &[u8]) -> Result<Option<Objects>> {
     #[derive(Deserialize)]
     struct Head {
         version: u64,
@@ -60,13 +113,7 @@ pub fn read(member: &[u8], count: usize) -> Result<Option<Vec<Vec<Description>>>
     if head.version != VERSION {
         return Ok(None);
     }
-    let read: Read = serde_json::from_slice(&json).map_err(damaged)?;
-    if read.objects.len() != count {
-        return Err(Error::damaged(format!(
-            "there are descriptions for {} objects instead of {count}",
-            read.objects.len()
-        )));
-    }
+    let read: Read<Objects> = serde_json::from_slice(&json).map_err(damaged)?;
     Ok(Some(read.objects))
 }
 
@@ -87,10 +134,13 @@ mod tests {
         let json = serde_json::to_string(&description).unwrap();
         let member = one(&format!(r#"{{"version":1,"objects":[[{json}],[]]}}"#));
         assert_eq!(read(&member, 2).unwrap(), Some(vec![vec![description], Vec::new()]));
-        assert!(read(&member, 3).is_err());
+        assert!(check(&member, 2).is_ok());
+        assert!(read(&member, 3).is_err() && check(&member, 3).is_err());
         assert!(read(&member[1..], 2).is_err());
         let newer = one(r#"{"version":2,"objects":[{"what":"ever"}],"more":1}"#);
         assert_eq!(read(&newer, 1).unwrap(), None);
+        assert!(check(&newer, 1).is_ok());
         assert!(read(&one(r#"{"version":1,"objects":[],"more":1}"#), 0).is_err());
+        assert!(check(&one(r#"{"version":1,"objects":[[{"of":1}]]}"#), 1).is_err());
     }
 }

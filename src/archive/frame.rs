@@ -64,6 +64,18 @@ impl FrameWriter {
     }
 }
 
+/// For what writes itself out in pieces of its own.
+impl io::Write for FrameWriter {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        Self::write(self, piece);
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn failed(code: ErrorCode) -> Error {
     Error::failed(format!("cannot compress: {}", zstd_safe::get_error_name(code)))
 }

@@ -1,9 +1,11 @@
 //! The manifest: everything there is to know about an archive without reading its rows.
 //! `docs/format.md` is its specification.
 
+use super::hashing::sha256;
 use crate::error::{Error, Result};
 use crate::model::condition::Condition;
 use crate::model::content::{Content, RowDigest};
+use crate::model::lists::exact;
 use crate::model::name::QualifiedName;
 use crate::model::role::RoleDefinition;
 use crate::model::schema::{AccessList, NotCarried, ObjectClass, Purpose, Section, SecurityLabel};
@@ -58,6 +60,7 @@ pub struct Manifest {
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub role_definitions: Vec<RoleDefinition>,
     /// The objects of the schema in the order in which they are restored.
+    #[serde(deserialize_with = "exact")]
     pub objects: Vec<ObjectEntry>,
     /// Objects that the archive does not hold because the operator allowed it.
     pub not_carried: Vec<NotCarried>,
@@ -68,6 +71,7 @@ pub struct Manifest {
     /// `data` says.
     pub whole: bool,
     /// The tables.
+    #[serde(deserialize_with = "exact")]
     pub tables: Vec<TableEntry>,
     /// The sequences with their positions.
     pub sequences: Vec<SequenceState>,
@@ -190,11 +194,12 @@ pub struct ObjectEntry {
     pub owner: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tablespace: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    #[serde(skip_serializing_if = "Vec::is_empty", default, deserialize_with = "exact")]
     pub depends_on: Vec<usize>,
+    #[serde(deserialize_with = "exact")]
     pub statements: Vec<StatementEntry>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub access: Option<AccessList>,
+    pub access: Option<Box<AccessList>>,
 }
 
 /// Where in the section's file one statement stands, without its semicolon.
@@ -217,6 +222,7 @@ pub struct TableEntry {
     #[serde(flatten)]
     pub name: QualifiedName,
     /// The columns whose values the rows hold, in their order; generated columns are not there.
+    #[serde(deserialize_with = "exact")]
     pub columns: Vec<Column>,
     /// Whether the rows are in the archive; if not, `content` is of nothing.
     pub data: bool,
@@ -235,6 +241,7 @@ pub struct TableEntry {
     #[serde(flatten)]
     pub content: Content,
     /// The members that hold the rows.
+    #[serde(deserialize_with = "exact")]
     pub chunks: Vec<Chunk>,
 }
 
@@ -276,6 +283,13 @@ pub struct Member {
     pub size: u64,
     /// SHA-256 of those bytes, in lower-case hexadecimal.
     pub sha256: String,
+}
+
+impl Member {
+    /// A member with this content.
+    pub fn of(name: &str, content: &[u8]) -> Self {
+        Self { member: name.to_owned(), size: content.len() as u64, sha256: sha256(content) }
+    }
 }
 
 /// All large objects.

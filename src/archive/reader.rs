@@ -5,7 +5,7 @@ use super::hashing::sha256;
 use super::manifest::{Manifest, Member, ObjectEntry};
 use super::tar_layout::{self, BLOCK, MemberHeader};
 use crate::error::{Error, Kind, Result};
-use crate::model::schema::{SchemaObject, Section, Statement};
+use crate::model::schema::{Purpose, SchemaObject, Section, Statement};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Seek, SeekFrom};
@@ -16,20 +16,27 @@ use std::path::{Path, PathBuf};
 /// ten megabytes.
 const LARGEST_FILE: u64 = 1 << 30;
 
-/// Where a member's content lies in the tar.
+/// Where a member's content lies in the tar, and what else its header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// Byte offset of the content.
     pub offset: u64,
     /// Bytes of content.
     pub size: u64,
+    /// Permission bits.
+    pub mode: u32,
+    /// Seconds since 1970.
+    pub mtime: u64,
 }
+
+/// The members of an archive by name.
+pub type Slots = BTreeMap<String, Slot>;
 
 /// What a walk over the tar's headers found at one place.
 #[derive(Debug)]
 pub enum Step {
-    /// A member.
-    Member(MemberHeader, Slot),
+    /// A member, by its name.
+    Member(String, Slot),
     /// Something that is not a header of ours, at this byte offset.
     Bad(u64, Error),
     /// The end blocks, and the bytes that follow them.
@@ -56,11 +63,12 @@ pub fn walk(file: &File, mut visit: impl FnMut(Step) -> Result<()>) -> Result<()
         input.seek(SeekFrom::Start(offset)).map_err(failed)?;
         match tar_layout::read_header(&mut input) {
             Ok(Some((header, blocks))) => {
-                let slot = Slot { offset: offset + blocks, size: header.size };
-                let end = slot.offset.saturating_add(header.size);
-                let next = end.saturating_add(tar_layout::padding(header.size));
+                let MemberHeader { name, size, mode, mtime } = header;
+                let slot = Slot { offset: offset + blocks, size, mode, mtime };
+                let end = slot.offset.saturating_add(size);
+                let next = end.saturating_add(tar_layout::padding(size));
                 if next > length {
-                    let cut = format!("member {} is cut", header.name);
+                    let cut = format!("member {name} is cut");
                     visit(Step::Bad(offset, Error::damaged(cut)))?;
                     offset += BLOCK;
                     lost = true;
@@ -69,12 +77,12 @@ pub fn walk(file: &File, mut visit: impl FnMut(Step) -> Result<()>) -> Result<()
                 let mut padding = vec![0; (next - end) as usize];
                 file.read_exact_at(&mut padding, end).map_err(failed)?;
                 if padding.iter().any(|byte| *byte != 0) {
-                    let dirty = format!("the padding after member {} is not empty", header.name);
+                    let dirty = format!("the padding after member {name} is not empty");
                     visit(Step::Bad(end, Error::damaged(dirty)))?;
                 }
                 lost = false;
                 offset = next;
-                visit(Step::Member(header, slot))?;
+                visit(Step::Member(name, slot))?;
             }
             Ok(None) if lost && offset + 2 * BLOCK != length => offset += BLOCK,
             Ok(None) => {
@@ -104,9 +112,9 @@ pub fn walk(file: &File, mut visit: impl FnMut(Step) -> Result<()>) -> Result<()
 pub struct ArchiveReader {
     path: PathBuf,
     file: File,
-    slots: BTreeMap<String, Slot>,
+    slots: Slots,
     manifest: Manifest,
-    manifest_json: Vec<u8>,
+    sealed: Member,
 }
 
 impl ArchiveReader {
@@ -128,24 +136,28 @@ impl ArchiveReader {
                 _ => error,
             }
         })?;
-        let mut slots = BTreeMap::new();
+        let mut slots = Slots::new();
         walk(&file, |step| match step {
-            Step::Member(header, slot) => match slots.insert(header.name.clone(), slot) {
-                None => Ok(()),
-                Some(_) => Err(Error::damaged(format!("member {} is there twice", header.name))),
-            },
+            Step::Member(name, _) if slots.contains_key(&name) => {
+                Err(Error::damaged(format!("member {name} is there twice")))
+            }
+            Step::Member(name, slot) => {
+                slots.insert(name, slot);
+                Ok(())
+            }
             Step::Bad(offset, error) => Err(Error::damaged(format!("at byte {offset}: {error}"))),
             Step::End { following: BLOCK, .. } => Ok(()),
             Step::End { .. } => Err(Error::damaged("there are bytes after the archive's end")),
         })?;
-        let manifest_json = match slots.get("manifest.json") {
+        let json = match slots.get(MANIFEST) {
             Some(slot) => read_slot(&file, *slot, LARGEST_FILE)?,
             None => {
                 return Err(Error::damaged("there is no manifest.json in it")
                     .hint("archives of pgark are .tar files under backups/"));
             }
         };
-        let manifest = Manifest::from_json(&manifest_json)?;
+        let (manifest, sealed) = (Manifest::from_json(&json)?, Member::of(MANIFEST, &json));
+        drop(json);
         for member in manifest.members() {
             match slots.get(&member.member) {
                 Some(slot) if slot.size == member.size => {}
@@ -159,21 +171,22 @@ impl ArchiveReader {
             }
         }
         let expected = manifest.members().count() + 2;
-        if slots.len() != expected || !slots.contains_key("SHA256SUMS") {
+        if slots.len() != expected || !slots.contains_key(CHECKSUMS) {
             return Err(Error::damaged(format!("{} members instead of {expected}", slots.len())));
         }
-        Ok(Self { path: path.to_owned(), file, slots, manifest, manifest_json })
+        Ok(Self { path: path.to_owned(), file, slots, manifest, sealed })
     }
 
-    /// An archive whose members and manifest somebody else has read, and found to be sound.
+    /// An archive whose members and manifest somebody else has read, and found to be sound;
+    /// `sealed` is `manifest.json` itself.
     pub fn of_sound(
         path: &Path,
         file: File,
-        slots: BTreeMap<String, Slot>,
+        slots: Slots,
         manifest: Manifest,
-        manifest_json: Vec<u8>,
+        sealed: Member,
     ) -> Self {
-        Self { path: path.to_owned(), file, slots, manifest, manifest_json }
+        Self { path: path.to_owned(), file, slots, manifest, sealed }
     }
 
     /// The manifest alone.
@@ -191,14 +204,24 @@ impl ArchiveReader {
         change(&mut self.manifest);
     }
 
-    /// The manifest's bytes.
-    pub fn manifest_json(&self) -> &[u8] {
-        &self.manifest_json
+    /// The manifest's bytes, which are not kept: those of ten thousand tables are 20 MB.
+    pub fn manifest_json(&self) -> Result<Vec<u8>> {
+        self.member(&self.sealed)
     }
 
-    /// The file.
+    /// `manifest.json` as the member that it is.
+    pub fn sealed(&self) -> &Member {
+        &self.sealed
+    }
+
+    /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where the members lie in the file.
+    pub fn members(&self) -> (&File, &Slots) {
+        (&self.file, &self.slots)
     }
 
     /// Bytes of the whole file.
@@ -224,7 +247,7 @@ impl ArchiveReader {
 
     /// The bytes of `SHA256SUMS`.
     pub fn checksums(&self) -> Result<Vec<u8>> {
-        match self.slots.get("SHA256SUMS") {
+        match self.slots.get(CHECKSUMS) {
             Some(slot) => read_slot(&self.file, *slot, LARGEST_FILE),
             None => Err(Error::damaged("there is no SHA256SUMS in it")),
         }
@@ -240,28 +263,42 @@ impl ArchiveReader {
 
     /// The schema's objects with their statements.
     pub fn schema(&self) -> Result<Vec<SchemaObject>> {
-        let pre_data = self.file(PRE_DATA)?;
-        let post_data = self.file(POST_DATA)?;
-        self.manifest
-            .objects
-            .iter()
-            .map(|entry| match entry.section {
-                Section::PreData => object(entry, &pre_data),
-                Section::PostData => object(entry, &post_data),
-            })
-            .collect()
+        let text = self.schema_text()?;
+        self.manifest.objects.iter().map(|entry| object(entry, text.of(entry))).collect()
+    }
+
+    /// Fails unless the schema's statements are where the manifest says, and its descriptions can be
+    /// read; none of them is kept.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`].
+    pub fn check_schema(&self) -> Result<()> {
+        let text = self.schema_text()?;
+        for entry in &self.manifest.objects {
+            statements(entry, text.of(entry)).try_for_each(|statement| statement.map(drop))?;
+        }
+        drop(text);
+        let count = self.manifest.objects.len();
+        self.descriptions()?.map_or(Ok(()), |member| descriptions::check(&member, count))
+    }
+
+    fn schema_text(&self) -> Result<SchemaFiles> {
+        Ok(SchemaFiles { pre_data: self.file(PRE_DATA)?, post_data: self.file(POST_DATA)? })
+    }
+
+    /// The descriptions' member; archives of old have none.
+    fn descriptions(&self) -> Result<Option<Vec<u8>>> {
+        let mut files = self.manifest.files.iter();
+        let member = files.find(|member| member.member == descriptions::MEMBER);
+        member.map(|member| self.member(member)).transpose()
     }
 
     /// The schema's objects with their statements and with what they are. `false`: the archive was
     /// written before there were descriptions, or by a version of pgark that wrote others.
     pub fn described_schema(&self) -> Result<(Vec<SchemaObject>, bool)> {
         let mut objects = self.schema()?;
-        let Some(member) =
-            self.manifest.files.iter().find(|member| member.member == descriptions::MEMBER)
-        else {
-            return Ok((objects, false));
-        };
-        let Some(lists) = descriptions::read(&self.member(member)?, objects.len())? else {
+        let Some(member) = self.descriptions()? else { return Ok((objects, false)) };
+        let Some(lists) = descriptions::read(&member, objects.len())? else {
             return Ok((objects, false));
         };
         for (object, list) in objects.iter_mut().zip(lists) {
@@ -271,27 +308,49 @@ impl ArchiveReader {
     }
 }
 
+/// Member with the manifest.
+pub const MANIFEST: &str = "manifest.json";
+/// Member with the SHA-256 of all others.
+pub const CHECKSUMS: &str = "SHA256SUMS";
 /// Member with the statements that come before the rows.
 pub const PRE_DATA: &str = "schema/pre-data.sql";
 /// Member with the statements that come after the rows.
 pub const POST_DATA: &str = "schema/post-data.sql";
 
-fn object(entry: &ObjectEntry, text: &[u8]) -> Result<SchemaObject> {
-    let mut statements = Vec::with_capacity(entry.statements.len());
-    for place in &entry.statements {
-        let sql = place
-            .offset
-            .checked_add(place.length)
-            .and_then(|end| text.get(place.offset..end))
-            .and_then(|sql| std::str::from_utf8(sql).ok())
-            .ok_or_else(|| {
-                Error::damaged(format!(
-                    "the statements of {} are not in the schema file",
-                    entry.name
-                ))
-            })?;
-        statements.push(Statement { purpose: place.purpose, sql: sql.to_owned() });
+struct SchemaFiles {
+    pre_data: Vec<u8>,
+    post_data: Vec<u8>,
+}
+
+impl SchemaFiles {
+    /// The file in which the statements of an object stand.
+    fn of(&self, entry: &ObjectEntry) -> &[u8] {
+        match entry.section {
+            Section::PreData => &self.pre_data,
+            Section::PostData => &self.post_data,
+        }
     }
+}
+
+/// The statements of an object, whose file is `text`.
+fn statements<'a>(
+    entry: &'a ObjectEntry,
+    text: &'a [u8],
+) -> impl Iterator<Item = Result<(Purpose, &'a str)>> {
+    entry.statements.iter().map(move |place| {
+        let end = place.offset.checked_add(place.length);
+        let sql = end
+            .and_then(|end| text.get(place.offset..end))
+            .and_then(|sql| std::str::from_utf8(sql).ok());
+        sql.map(|sql| (place.purpose, sql)).ok_or_else(|| {
+            Error::damaged(format!("the statements of {} are not in the schema file", entry.name))
+        })
+    })
+}
+
+fn object(entry: &ObjectEntry, text: &[u8]) -> Result<SchemaObject> {
+    let statement = |(purpose, sql): (Purpose, &str)| Statement { purpose, sql: sql.to_owned() };
+    let statements = statements(entry, text).map(|read| read.map(statement));
     Ok(SchemaObject {
         class: entry.class,
         schema: entry.schema.clone(),
@@ -301,7 +360,7 @@ fn object(entry: &ObjectEntry, text: &[u8]) -> Result<SchemaObject> {
         tablespace: entry.tablespace.clone(),
         section: entry.section,
         depends_on: entry.depends_on.clone(),
-        statements,
+        statements: statements.collect::<Result<_>>()?,
         placeholder: None,
         access: entry.access.clone(),
         descriptions: Vec::new(),

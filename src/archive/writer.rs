@@ -1,7 +1,7 @@
 //! Writes one archive: members in the order in which they come, the manifest last.
 
-use super::hashing::sha256;
 use super::manifest::{Manifest, Member};
+use super::reader::{CHECKSUMS, MANIFEST};
 use super::tar_layout::{END, MemberHeader, padding};
 use crate::error::{Error, Result};
 use std::io::Write;
@@ -34,8 +34,7 @@ impl<W: Write> ArchiveWriter<W> {
 
     /// Appends a member with the permission bits of a file.
     pub fn add_with_mode(&mut self, name: &str, content: &[u8], mode: u32) -> Result<Member> {
-        let member =
-            Member { member: name.to_owned(), size: content.len() as u64, sha256: sha256(content) };
+        let member = Member::of(name, content);
         self.append(&member, content, mode)?;
         Ok(member)
     }
@@ -49,12 +48,12 @@ impl<W: Write> ArchiveWriter<W> {
     /// manifest's bytes. Nothing is synced.
     pub fn finish(mut self, manifest: &Manifest) -> Result<(W, Vec<u8>)> {
         let json = manifest.to_json()?;
-        let sealed = self.add("manifest.json", &json)?;
+        let sealed = self.add(MANIFEST, &json)?;
         let mut sums = String::new();
         for member in manifest.members().chain([&sealed]) {
             sums.push_str(&checksum_line(member));
         }
-        self.add("SHA256SUMS", sums.as_bytes())?;
+        self.add(CHECKSUMS, sums.as_bytes())?;
         self.write(&END)?;
         self.out.flush().map_err(|error| Error::io("cannot write the archive", error))?;
         Ok((self.out, json))

@@ -230,8 +230,7 @@ fn checked(
         Mode::DataOnly(_) => verify::Depth::Rows,
         Mode::Empty | Mode::Create { .. } => verify::Depth::Bytes,
     };
-    let check =
-        verify::check_file(&options.archive, None, depth, options.jobs, observer, interrupt)?;
+    let check = verify::check_open(&reader, depth, options.jobs, observer, interrupt)?;
     check.check_sound().map_err(|error| error.hint(OTHER))?;
     for table in &reader.manifest().tables {
         if let Some(condition) = table.chosen_rows() {

@@ -31,7 +31,7 @@ pub fn run(wanted: &str, repository: &Path, observer: &dyn Observer) -> Result<S
     let size = std::fs::metadata(&path).ok().map(|metadata| metadata.len());
     let problem = match ArchiveReader::open(&path) {
         Ok(reader) => {
-            let (json, manifest) = (reader.manifest_json().to_vec(), reader.manifest().clone());
+            let (json, manifest) = (reader.manifest_json()?, reader.into_manifest());
             return Ok(Shown { path, size, json, manifest, problem: None });
         }
         Err(error) if !matches!(error.kind(), Kind::Damaged | Kind::NotFound) => return Err(error),

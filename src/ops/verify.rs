@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 mod file;
 mod members;
 
-pub use file::check_file;
+pub use file::{check_file, check_open};
 pub use members::check_chunk;
 
 /// How far a check looks.

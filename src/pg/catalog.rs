@@ -48,7 +48,7 @@ pub fn tables(client: &mut Client) -> Result<Vec<CatalogTable>> {
     let mut columns = columns(client)?;
     let through = loaded_through_root(client)?;
     let rows = client
-        .query(
+        .stream(
             "SELECT c.oid, n.nspname::text, c.relname::text, c.relkind = 'p',
                     CASE WHEN c.relispartition THEN
                       (SELECT i.inhparent FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = c.oid) END,
@@ -69,10 +69,10 @@ pub fn tables(client: &mut Client) -> Result<Vec<CatalogTable>> {
                AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
                AND (x.oid IS NULL OR c.oid = ANY (x.extconfig))
              ORDER BY c.oid",
-            &[],
         )
         .map_err(failed)?;
-    let table = |row: &tokio_postgres::Row| {
+    let table = |row: std::result::Result<tokio_postgres::Row, _>| {
+        let row = row.map_err(failed)?;
         let oid = row.get(0);
         let name = QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2));
         let condition = row.get::<_, Option<String>>(6).map(Condition::of_clause).transpose();
@@ -94,7 +94,7 @@ pub fn tables(client: &mut Client) -> Result<Vec<CatalogTable>> {
             columns: columns.remove(&oid).unwrap_or_default(),
         })
     };
-    rows.iter().map(table).collect()
+    rows.map(table).collect()
 }
 
 /// Fills in the sizes of the tables that are locked: `pg_relation_size` takes a lock itself, and
@@ -123,8 +123,9 @@ pub fn measure(
 }
 
 fn columns(client: &mut Client) -> Result<BTreeMap<u32, Vec<Column>>> {
+    let failed = |error| server("cannot list the columns", error);
     let rows = client
-        .query(
+        .stream(
             "SELECT a.attrelid, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod)
              FROM pg_catalog.pg_attribute AS a
              JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
@@ -133,11 +134,11 @@ fn columns(client: &mut Client) -> Result<BTreeMap<u32, Vec<Column>>> {
                AND n.nspname !~ '^pg_'
                AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
              ORDER BY a.attrelid, a.attnum",
-            &[],
         )
-        .map_err(|error| server("cannot list the columns", error))?;
+        .map_err(failed)?;
     let mut columns: BTreeMap<u32, Vec<Column>> = BTreeMap::new();
-    for row in &rows {
+    for row in rows {
+        let row = row.map_err(failed)?;
         columns
             .entry(row.get(0))
             .or_default()

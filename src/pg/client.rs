@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
-use futures_util::{SinkExt, StreamExt, TryStreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt, TryStreamExt};
 use std::future::{self, Future};
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -13,7 +13,8 @@ use tokio::runtime::Runtime;
 use tokio_postgres::error::DbError;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{
-    AsyncMessage, Connection, CopyInSink, CopyOutStream, Error, Row, SimpleQueryMessage, Statement,
+    AsyncMessage, Connection, CopyInSink, CopyOutStream, Error, Row, RowStream, SimpleQueryMessage,
+    Statement,
 };
 
 type Result<T> = std::result::Result<T, Error>;
@@ -116,6 +117,14 @@ impl Client {
         self.line.wait(self.session.query(sql, parameters))
     }
 
+    /// The rows of one statement without parameters, one after the other: for those that may be many
+    /// for each table of a database.
+    pub fn stream(&mut self, sql: &str) -> Result<Rows<'_>> {
+        let none = std::iter::empty::<&(dyn ToSql + Sync)>();
+        let rows = Box::pin(self.line.wait(self.session.query_raw(sql, none))?);
+        Ok(Rows { line: &mut self.line, rows })
+    }
+
     /// The only row of one statement.
     pub fn query_one(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row> {
         self.line.wait(self.session.query_one(sql, parameters))
@@ -161,6 +170,22 @@ impl Client {
     /// Whether the session has ended.
     pub fn is_closed(&self) -> bool {
         self.session.is_closed()
+    }
+}
+
+/// The rows of a statement that runs.
+pub struct Rows<'a> {
+    line: &'a mut Line,
+    rows: Pin<Box<RowStream>>,
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<Row>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // Most rows came together with the one before.
+        let here = self.rows.try_next().now_or_never();
+        here.unwrap_or_else(|| self.line.wait(self.rows.try_next())).transpose()
     }
 }
 

@@ -79,9 +79,20 @@ pub struct DatabaseSchema {
 /// [`Kind::Failed`](crate::error::Kind::Failed) when the catalogs cannot be read, or an object was
 /// dropped meanwhile.
 pub fn read(client: &mut Client, facts: &ServerFacts) -> Result<DatabaseSchema> {
-    let major = facts.major();
-    let out = &mut Collection::default();
-    let graph = &Graph::read(client, major)?;
+    let (collection, graph) = collect(client, facts.major())?;
+    let collection::Finished { mut objects, not_carried, notes } = collection.finish(&graph);
+    for statement in objects.iter_mut().flat_map(|object| &mut object.statements) {
+        statement.sql =
+            output_names::keep(&extract_fields::keep(&array_casts::keep(&statement.sql)));
+    }
+    Ok(DatabaseSchema { objects, not_carried, notes })
+}
+
+/// Everything that the catalogs show, with what hangs on what.
+fn collect(client: &mut Client, major: u32) -> Result<(Collection, Graph)> {
+    let mut collection = Collection::default();
+    let dependencies = Graph::read(client, major)?;
+    let (out, graph) = (&mut collection, &dependencies);
     let relations = &Relations::read(client, major, graph, out)?;
     let constraints = &Constraints::read(client, major)?;
     let sequences = &Sequences::read(client, major, relations)?;
@@ -117,11 +128,5 @@ pub fn read(client: &mut Client, facts: &ServerFacts) -> Result<DatabaseSchema> 
     privileges::collect(client, major, out, graph)?;
     default_privileges::collect(client, out, graph)?;
     completeness::check(client, major, out, graph)?;
-    let collection::Finished { mut objects, not_carried, notes } =
-        std::mem::take(out).finish(graph);
-    for statement in objects.iter_mut().flat_map(|object| &mut object.statements) {
-        statement.sql =
-            output_names::keep(&extract_fields::keep(&array_casts::keep(&statement.sql)));
-    }
-    Ok(DatabaseSchema { objects, not_carried, notes })
+    Ok((collection, dependencies))
 }

@@ -9,6 +9,7 @@ use super::failure::server;
 use super::ident::{literal, quote_qualified};
 use super::session::{Session, Statements};
 use crate::error::{Error, Kind, Result};
+use crate::model::name::QualifiedName;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -91,14 +92,8 @@ fn attempt(
         .map_err(failed)?;
     let mut tables = catalog::tables(&mut session.client)?;
     let chosen_now = choose(&tables)?;
-    let same_names = |oid: &u32| {
-        let name = |list: &[CatalogTable]| {
-            list.iter().find(|table| table.oid == *oid).map(|table| table.name.clone())
-        };
-        name(&listed) == name(&tables)
-    };
     if chosen != chosen_now
-        || !chosen.iter().all(same_names)
+        || !names(&listed, &chosen).eq(names(&tables, &chosen))
         || !rewritten(session, &chosen)?.is_empty()
     {
         return Ok(None);
@@ -106,6 +101,15 @@ fn attempt(
     catalog::measure(&mut session.client, &mut tables, &chosen)?;
     let taken: String = row.get(1);
     Ok(Some(Snapshot { id: row.get(0), taken: parse_timestamp(&taken)?, lsn: row.get(2), tables }))
+}
+
+/// The chosen tables, in the order of OIDs.
+fn names<'a>(
+    tables: &'a [CatalogTable],
+    chosen: &'a BTreeSet<u32>,
+) -> impl Iterator<Item = (u32, &'a QualifiedName)> {
+    let chosen = tables.iter().filter(|table| chosen.contains(&table.oid));
+    chosen.map(|table| (table.oid, &table.name))
 }
 
 /// Locks in the order of OIDs. `false`: a table went away meanwhile.

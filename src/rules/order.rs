@@ -5,7 +5,7 @@
 //! (dump-correctness 2.3).
 
 use crate::error::{Error, Kind, Result};
-use crate::model::schema::{ObjectClass, SchemaObject, Section, Statement};
+use crate::model::schema::{self, ObjectClass, SchemaObject, Section, Statement};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
@@ -27,7 +27,7 @@ pub fn restore_order(objects: Vec<SchemaObject>) -> Result<Vec<SchemaObject>> {
         }
         plan.cut_circle(&stuck)?;
     };
-    Ok(plan.arrange(&order))
+    Ok(schema::arrange(plan.objects, &plan.needs, &order))
 }
 
 struct Plan {
@@ -232,26 +232,6 @@ impl Plan {
             waiting.extend(further.copied().filter(|from| seen.insert(*from)));
         }
         seen
-    }
-
-    fn arrange(self, order: &[usize]) -> Vec<SchemaObject> {
-        let mut position = vec![0; order.len()];
-        for (new, old) in order.iter().enumerate() {
-            position[*old] = new;
-        }
-        let mut objects: Vec<(usize, SchemaObject)> = self
-            .objects
-            .into_iter()
-            .zip(self.needs)
-            .enumerate()
-            .map(|(old, (mut object, needs))| {
-                object.depends_on = needs.iter().map(|needed| position[*needed]).collect();
-                object.depends_on.sort_unstable();
-                (position[old], object)
-            })
-            .collect();
-        objects.sort_by_key(|(position, _)| *position);
-        objects.into_iter().map(|(_, object)| object).collect()
     }
 }
 

@@ -71,7 +71,7 @@ pub fn replay(scratch: &Scratch, objects: &[SchemaObject], major: u32) {
     run(&mut session, without_privileges);
     let lists = |class: ObjectClass| -> Vec<AccessList> {
         let of_class = objects.iter().filter(|object| object.class == class);
-        of_class.filter_map(|object| object.access.clone()).collect()
+        of_class.filter_map(|object| object.access.as_deref().cloned()).collect()
     };
     let wanted = lists(ObjectClass::Privileges);
     access::apply(&mut session.client, major, &wanted, Scope::WholeDatabase).unwrap();
@@ -219,7 +219,8 @@ fn roundtrip(name: &str) -> DatabaseSchema {
     };
     assert_eq!(lines(&again), lines(&schema), "reading the copy gives the same statements");
 
-    let described = |schema: &DatabaseSchema| Catalog::from_descriptions(&schema.objects).objects;
+    let described =
+        |schema: &DatabaseSchema| Catalog::from_descriptions(schema.objects.clone()).objects;
     let (before, after) = (described(&schema), described(&again));
     for (address, object) in &before {
         assert_eq!(after.get(address), Some(object), "{address}");

@@ -248,8 +248,7 @@ fn sound(
     observer.phase("verifying the archive", None);
     let reader = ArchiveReader::open(&options.archive)?;
     let depth = verify::Depth::Rows;
-    verify::check_file(&options.archive, None, depth, options.jobs, observer, interrupt)?
-        .check_sound()?;
+    verify::check_open(&reader, depth, options.jobs, observer, interrupt)?.check_sound()?;
     Ok(reader)
 }
 

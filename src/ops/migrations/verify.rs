@@ -204,14 +204,8 @@ fn check_archive(
     interrupt: &Interrupt,
 ) -> Result<Option<AlembicProject>> {
     observer.phase("verifying the archive", None);
-    let report = archives::check_file(
-        &options.archive,
-        None,
-        archives::Depth::Rows,
-        options.jobs,
-        observer,
-        interrupt,
-    )?;
+    let depth = archives::Depth::Rows;
+    let report = archives::check_open(reader, depth, options.jobs, observer, interrupt)?;
     let mut findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
     let old = match archived::project(reader, Path::new(".")) {
         Ok(old) => Some(old),

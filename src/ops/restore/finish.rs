@@ -20,7 +20,7 @@ pub fn comes_last(object: &SchemaObject) -> bool {
 /// The access lists of objects of a class.
 pub fn access_lists(objects: &[SchemaObject], class: ObjectClass) -> Vec<AccessList> {
     let of_class = objects.iter().filter(|object| object.class == class);
-    of_class.filter_map(|object| object.access.clone()).collect()
+    of_class.filter_map(|object| object.access.as_deref().cloned()).collect()
 }
 
 /// Makes the privileges of all objects, and then those of future ones, what the archive says.

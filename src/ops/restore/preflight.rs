@@ -183,7 +183,7 @@ pub fn roles(manifest: &Manifest, objects: &[SchemaObject], options: &Options) -
         owners.extend(large_objects.iter().map(|object| object.owner.clone()));
     }
     if !options.no_privileges {
-        let lists = objects.iter().filter_map(|object| object.access.as_ref());
+        let lists = objects.iter().filter_map(|object| object.access.as_deref());
         let lists = lists.chain(large_objects.iter().filter_map(|object| object.access.as_ref()));
         for list in lists {
             grantees.extend(list.grants.iter().filter_map(|grant| grant.grantee.clone()));

@@ -2,10 +2,8 @@
 
 use super::members::{Checked, Task, check_task, tasks};
 use super::{Depth, Report};
-use crate::archive::hashing;
 use crate::archive::manifest::{Manifest, Member};
-use crate::archive::reader::{self, ArchiveReader, Slot, Step};
-use crate::archive::tar_layout::MemberHeader;
+use crate::archive::reader::{self, ArchiveReader, CHECKSUMS, MANIFEST, Slot, Slots, Step};
 use crate::archive::writer::{MODE, checksum_line};
 use crate::error::{Error, Kind, Result};
 use crate::ops::interrupt::Interrupt;
@@ -32,12 +30,12 @@ pub fn check_file(
     let file = File::open(archive).map_err(failed)?;
     let mut report = Report::of(archive);
     report.bytes = file.metadata().map_err(failed)?.len();
-    let (slots, headers) = walk(&file, &mut report)?;
+    let slots = walk(&file, &mut report)?;
     let inside = manifest_inside(&file, &slots, &mut report)?;
     if let (Some(inside), Some(listed)) = (&inside, listed)
         && inside != listed
     {
-        report.finding("manifest.json", "it differs from the manifest in manifests/");
+        report.finding(MANIFEST, "it differs from the manifest in manifests/");
     }
     let parsed = |json: &[u8], place: &str, report: &mut Report| match Manifest::from_json(json) {
         Ok(manifest) => Ok(Some(manifest)),
@@ -48,9 +46,10 @@ pub fn check_file(
         }
     };
     let mut manifest = match &inside {
-        Some(json) => parsed(json, "manifest.json", &mut report)?,
+        Some(json) => parsed(json, MANIFEST, &mut report)?,
         None => None,
     };
+    let sealed = inside.map(|json| Member::of(MANIFEST, &json));
     if manifest.is_none()
         && let Some(json) = listed
     {
@@ -60,30 +59,12 @@ pub fn check_file(
         report.finding("archive", "without a manifest nothing else can be checked");
         return Ok(report);
     };
-    let tasks = tasks(&manifest, &slots, &mut report);
-    observer.expect(tasks.iter().map(Task::bytes).sum());
-    let results = |(place, result): Checked| {
-        report.members += usize::from(slots.contains_key(&place));
-        match result {
-            Ok(rows) => report.rows += rows,
-            Err(error) if error.kind() == Kind::Damaged => report.finding(&place, error.in_full()),
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    };
-    pool::run(
-        jobs,
-        tasks,
-        interrupt,
-        || Ok(()),
-        |(), task, emit| check_task(&file, task, depth, observer, emit),
-        results,
-    )?;
-    check_headers(&headers, &manifest, &mut report);
-    check_sums(&file, &slots, &manifest, inside.as_deref(), &mut report)?;
-    report.manifest = Some(match inside {
-        Some(json) if report.findings.is_empty() => {
-            let reader = ArchiveReader::of_sound(archive, file, slots, manifest, json);
+    let contents =
+        Contents { file: &file, slots: &slots, manifest: &manifest, sealed: sealed.as_ref() };
+    contents.check(depth, jobs, observer, interrupt, &mut report)?;
+    report.manifest = Some(match sealed {
+        Some(sealed) if report.findings.is_empty() => {
+            let reader = ArchiveReader::of_sound(archive, file, slots, manifest, sealed);
             check_schema(&reader, &mut report)?;
             reader.into_manifest()
         }
@@ -92,18 +73,114 @@ pub fn check_file(
     Ok(report)
 }
 
-type Members = (BTreeMap<String, Slot>, Vec<MemberHeader>);
+/// Verifies an archive that is open already, and whose headers and manifest are sound. Whoever has
+/// it open has its manifest: the report holds no second one.
+pub fn check_open(
+    reader: &ArchiveReader,
+    depth: Depth,
+    jobs: usize,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Report> {
+    let mut report = Report::of(reader.path());
+    report.bytes = reader.file_size()?;
+    let (file, slots) = reader.members();
+    let (manifest, sealed) = (reader.manifest(), Some(reader.sealed()));
+    let contents = Contents { file, slots, manifest, sealed };
+    contents.check(depth, jobs, observer, interrupt, &mut report)?;
+    if report.findings.is_empty() {
+        check_schema(reader, &mut report)?;
+    }
+    Ok(report)
+}
 
-fn walk(file: &File, report: &mut Report) -> Result<Members> {
-    let mut slots = BTreeMap::new();
-    let mut headers = Vec::new();
+/// An open file, where its members lie, and what is known of them.
+struct Contents<'a> {
+    file: &'a File,
+    slots: &'a Slots,
+    manifest: &'a Manifest,
+    /// The manifest as a member, where it is one.
+    sealed: Option<&'a Member>,
+}
+
+impl Contents<'_> {
+    fn check(
+        &self,
+        depth: Depth,
+        jobs: usize,
+        observer: &dyn Observer,
+        interrupt: &Interrupt,
+        report: &mut Report,
+    ) -> Result<()> {
+        let tasks = tasks(self.manifest, self.slots, report);
+        observer.expect(tasks.iter().map(Task::bytes).sum());
+        let results = |(place, result): Checked| {
+            report.members += usize::from(self.slots.contains_key(&place));
+            match result {
+                Ok(rows) => report.rows += rows,
+                Err(error) if error.kind() == Kind::Damaged => {
+                    report.finding(&place, error.in_full());
+                }
+                Err(error) => return Err(error),
+            }
+            Ok(())
+        };
+        pool::run(
+            jobs,
+            tasks,
+            interrupt,
+            || Ok(()),
+            |(), task, emit| check_task(self.file, task, depth, observer, emit),
+            results,
+        )?;
+        self.check_headers(report);
+        self.check_sums(report)
+    }
+
+    /// Times and permissions follow from the manifest, and the manifest stands where it was written
+    /// last: not a bit of a header is free.
+    fn check_headers(&self, report: &mut Report) {
+        let begun = u64::try_from(self.manifest.started.timestamp()).unwrap_or_default();
+        let bundle = self.manifest.migrations.iter().flat_map(|bundle| &bundle.files);
+        let modes: BTreeMap<String, u32> =
+            bundle.map(|file| (format!("migrations/{}", file.path), file.mode)).collect();
+        for (name, slot) in self.slots {
+            if slot.mtime != begun {
+                report.finding(name, "its time is not that of the backup");
+            }
+            if slot.mode != *modes.get(name).unwrap_or(&MODE) {
+                report.finding(name, format!("its permissions are {:o}", slot.mode));
+            }
+        }
+        let mut places: Vec<(u64, &str)> =
+            self.slots.iter().map(|(name, slot)| (slot.offset, name.as_str())).collect();
+        places.sort_unstable();
+        if !places.iter().map(|(_, name)| *name).rev().take(2).eq([CHECKSUMS, MANIFEST]) {
+            report.finding("archive", "it does not end with manifest.json and SHA256SUMS");
+        }
+    }
+
+    fn check_sums(&self, report: &mut Report) -> Result<()> {
+        let (Some(slot), Some(sealed)) = (self.slots.get(CHECKSUMS), self.sealed) else {
+            return Ok(());
+        };
+        let expected: String = self.manifest.members().chain([sealed]).map(checksum_line).collect();
+        if slot.size > LARGEST_MANIFEST || read(self.file, *slot)? != expected.as_bytes() {
+            report.finding(CHECKSUMS, "it does not list what the manifest lists");
+        }
+        Ok(())
+    }
+}
+
+fn walk(file: &File, report: &mut Report) -> Result<Slots> {
+    let mut slots = Slots::new();
     reader::walk(file, |step| {
         match step {
-            Step::Member(header, slot) => {
-                if slots.insert(header.name.clone(), slot).is_some() {
-                    report.finding(&header.name, "it is there twice");
+            Step::Member(name, slot) => {
+                if slots.contains_key(&name) {
+                    report.finding(&name, "it is there twice");
                 }
-                headers.push(header);
+                slots.insert(name, slot);
             }
             Step::Bad(offset, error) => {
                 report.finding("archive", format!("at byte {offset}: {}", error.in_full()));
@@ -121,71 +198,26 @@ fn walk(file: &File, report: &mut Report) -> Result<Members> {
         }
         Ok(())
     })?;
-    Ok((slots, headers))
+    Ok(slots)
 }
 
-/// Times and permissions follow from the manifest, and the manifest stands where it was written
-/// last: not a bit of a header is free.
-fn check_headers(headers: &[MemberHeader], manifest: &Manifest, report: &mut Report) {
-    let begun = u64::try_from(manifest.started.timestamp()).unwrap_or_default();
-    let bundle = manifest.migrations.iter().flat_map(|bundle| &bundle.files);
-    let modes: BTreeMap<String, u32> =
-        bundle.map(|file| (format!("migrations/{}", file.path), file.mode)).collect();
-    for header in headers {
-        if header.mtime != begun {
-            report.finding(&header.name, "its time is not that of the backup");
-        }
-        if header.mode != *modes.get(&header.name).unwrap_or(&MODE) {
-            report.finding(&header.name, format!("its permissions are {:o}", header.mode));
-        }
-    }
-    let last: Vec<&str> = headers.iter().rev().take(2).map(|header| header.name.as_str()).collect();
-    if last != ["SHA256SUMS", "manifest.json"] {
-        report.finding("archive", "it does not end with manifest.json and SHA256SUMS");
-    }
-}
-
-fn manifest_inside(
-    file: &File,
-    slots: &BTreeMap<String, Slot>,
-    report: &mut Report,
-) -> Result<Option<Vec<u8>>> {
-    match slots.get("manifest.json") {
+fn manifest_inside(file: &File, slots: &Slots, report: &mut Report) -> Result<Option<Vec<u8>>> {
+    match slots.get(MANIFEST) {
         Some(slot) if slot.size <= LARGEST_MANIFEST => read(file, *slot).map(Some),
         Some(_) => {
-            report.finding("manifest.json", "it is too large to be one");
+            report.finding(MANIFEST, "it is too large to be one");
             Ok(None)
         }
         None => {
-            report.finding("manifest.json", "it is missing");
+            report.finding(MANIFEST, "it is missing");
             Ok(None)
         }
     }
-}
-
-fn check_sums(
-    file: &File,
-    slots: &BTreeMap<String, Slot>,
-    manifest: &Manifest,
-    inside: Option<&[u8]>,
-    report: &mut Report,
-) -> Result<()> {
-    let (Some(slot), Some(json)) = (slots.get("SHA256SUMS"), inside) else { return Ok(()) };
-    let sealed = Member {
-        member: String::from("manifest.json"),
-        size: json.len() as u64,
-        sha256: hashing::sha256(json),
-    };
-    let expected: String = manifest.members().chain([&sealed]).map(checksum_line).collect();
-    if slot.size > LARGEST_MANIFEST || read(file, *slot)? != expected.as_bytes() {
-        report.finding("SHA256SUMS", "it does not list what the manifest lists");
-    }
-    Ok(())
 }
 
 /// The places of all statements lie in the schema's files, and its descriptions can be read.
 fn check_schema(reader: &ArchiveReader, report: &mut Report) -> Result<()> {
-    match reader.described_schema().map(drop) {
+    match reader.check_schema() {
         Err(error) if error.kind() == Kind::Damaged => {
             report.finding("schema", error.in_full());
             Ok(())

@@ -3,7 +3,7 @@
 use super::file::read;
 use super::{Depth, Report};
 use crate::archive::manifest::{Chunk, LargeObjects, Manifest, Member};
-use crate::archive::reader::Slot;
+use crate::archive::reader::{CHECKSUMS, MANIFEST, Slot, Slots};
 use crate::archive::{frame, hashing};
 use crate::error::{Error, Result};
 use crate::ops::observer::{Item, Observer};
@@ -25,15 +25,15 @@ pub(super) enum Task<'a> {
 /// that the manifest does not know.
 pub(super) fn tasks<'a>(
     manifest: &'a Manifest,
-    slots: &BTreeMap<String, Slot>,
+    slots: &Slots,
     report: &mut Report,
 ) -> Vec<Task<'a>> {
     let mut tasks = Vec::new();
     let mut unknown: BTreeMap<&str, ()> = slots.keys().map(|name| (name.as_str(), ())).collect();
-    unknown.remove("manifest.json");
-    let sums = unknown.remove("SHA256SUMS");
+    unknown.remove(MANIFEST);
+    let sums = unknown.remove(CHECKSUMS);
     if sums.is_none() {
-        report.finding("SHA256SUMS", "it is missing");
+        report.finding(CHECKSUMS, "it is missing");
     }
     let mut find = |member: &Member, report: &mut Report| {
         unknown.remove(member.member.as_str());

@@ -6,7 +6,9 @@ use super::dependencies::Graph;
 use crate::error::{Error, Result};
 use crate::model::catalog::{Address, Description, Property, Value};
 use crate::model::name::QualifiedName;
-use crate::model::schema::{NotCarried, ObjectClass, Purpose, SchemaObject, Section, Statement};
+use crate::model::schema::{
+    self, NotCarried, ObjectClass, Purpose, SchemaObject, Section, Statement,
+};
 use crate::pg::ident;
 pub(super) use companions::reachable;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -122,16 +124,30 @@ impl Draft {
 pub(super) struct Commentable {
     /// The draft that carries the comment.
     pub draft: usize,
+    /// For a relation: the word before its name.
+    kind: Option<&'static str>,
+    /// The quoted relation, or what `COMMENT ON` names: `TYPE "public"."t"`.
+    name: String,
+}
+
+impl Commentable {
     /// What `COMMENT ON` names: `TABLE "public"."t"`.
-    pub target: String,
+    pub fn target(&self) -> String {
+        self.kind.map_or_else(|| self.name.clone(), |kind| format!("{kind} {}", self.name))
+    }
+
     /// The quoted relation, for comments on its columns.
-    pub relation: Option<String>,
+    pub fn relation(&self) -> Option<&str> {
+        self.kind.map(|_| self.name.as_str())
+    }
 }
 
 struct Claim {
     draft: usize,
     /// Whether what the row depends on is needed by the draft.
     counts: bool,
+    /// Whether the row is what the draft is called after.
+    named: bool,
 }
 
 /// Everything found so far.
@@ -140,6 +156,7 @@ pub(super) struct Collection {
     drafts: Vec<Draft>,
     claims: HashMap<Key, Claim>,
     commentable: HashMap<Key, Commentable>,
+    /// Of rows that the name of their draft does not tell.
     addresses: HashMap<Key, Address>,
     left_out: HashSet<Key>,
     implied: HashSet<Key>,
@@ -153,8 +170,7 @@ impl Collection {
     /// Takes in an object that makes the row `key`.
     pub fn add(&mut self, key: Key, draft: Draft) -> Result<usize> {
         let index = self.add_without_row(draft);
-        self.claim(key, index)?;
-        self.addresses.insert(key, Address::of(self.object(index)));
+        self.claim_as_named(key, index)?;
         Ok(index)
     }
 
@@ -166,13 +182,18 @@ impl Collection {
 
     /// The object `draft` also makes the row `key`, and needs what that row depends on.
     pub fn claim(&mut self, key: Key, draft: usize) -> Result<()> {
-        self.enter(key, Claim { draft, counts: true })
+        self.enter(key, Claim { draft, counts: true, named: false })
+    }
+
+    /// The row `key` is the object `draft`, too: the index of a constraint, for instance.
+    pub fn claim_as_named(&mut self, key: Key, draft: usize) -> Result<()> {
+        self.enter(key, Claim { draft, counts: true, named: true })
     }
 
     /// The object `draft` makes the row `key`, but none of its statements spells it out (it
     /// comes from a parent), so what the row depends on is not needed.
     pub fn claim_implied(&mut self, key: Key, draft: usize) -> Result<()> {
-        self.enter(key, Claim { draft, counts: false })
+        self.enter(key, Claim { draft, counts: false, named: false })
     }
 
     fn enter(&mut self, key: Key, claim: Claim) -> Result<()> {
@@ -228,15 +249,20 @@ impl Collection {
 
     /// Comments on `key` are written with the object `draft`.
     pub fn commentable(&mut self, key: Key, draft: usize, target: impl Into<String>) {
-        let entry = Commentable { draft, target: target.into(), relation: None };
+        let entry = Commentable { draft, kind: None, name: target.into() };
         self.commentable.insert(key, entry);
     }
 
     /// Comments on the relation `key` and its columns are written with the object `draft`.
-    pub fn commentable_relation(&mut self, key: Key, draft: usize, kind: &str, relation: &str) {
-        let target = format!("{kind} {relation}");
-        let relation = Some(relation.to_owned());
-        self.commentable.insert(key, Commentable { draft, target, relation });
+    pub fn commentable_relation(
+        &mut self,
+        key: Key,
+        draft: usize,
+        kind: &'static str,
+        relation: &str,
+    ) {
+        let entry = Commentable { draft, kind: Some(kind), name: relation.to_owned() };
+        self.commentable.insert(key, entry);
     }
 
     pub fn comment_target(&self, key: Key) -> Option<&Commentable> {
@@ -249,8 +275,10 @@ impl Collection {
     }
 
     /// What the row `key` is, as comparisons name it.
-    pub fn address(&self, key: Key) -> Option<&Address> {
-        self.addresses.get(&key)
+    pub fn address(&self, key: Key) -> Option<Address> {
+        let claim = self.claims.get(&key).filter(|claim| claim.named);
+        let named = || claim.map(|claim| Address::of(self.object(claim.draft)));
+        self.addresses.get(&key).cloned().or_else(named)
     }
 
     /// What the object `draft` says of itself.
@@ -264,6 +292,8 @@ impl Collection {
         let all = &mut self.drafts[draft].object.descriptions;
         let found = all.iter().position(|description| description.of == of);
         let place = found.unwrap_or_else(|| {
+            // Most objects are described by one alone.
+            all.reserve_exact(1);
             all.push(Description::new(of));
             all.len() - 1
         });
@@ -406,24 +436,14 @@ impl Collection {
     /// The objects in their final order with dependencies as positions, and what is missing.
     pub fn finish(self, graph: &Graph) -> Finished {
         let needs = self.needs(graph);
-        let mut objects: Vec<SchemaObject> = self.drafts.into_iter().map(|d| d.object).collect();
+        let Self { drafts, not_carried, notes, .. } = self;
+        let objects: Vec<SchemaObject> = drafts.into_iter().map(|draft| draft.object).collect();
         let mut order: Vec<usize> = (0..objects.len()).collect();
         order.sort_by(|left, right| sort_key(&objects[*left]).cmp(&sort_key(&objects[*right])));
-        let mut position = vec![0; objects.len()];
-        for (new, old) in order.iter().enumerate() {
-            position[*old] = new;
-        }
-        for (object, needs) in objects.iter_mut().zip(&needs) {
-            object.depends_on = needs.iter().map(|old| position[*old]).collect();
-            object.depends_on.sort_unstable();
-        }
-        let mut placed: Vec<(usize, SchemaObject)> = position.into_iter().zip(objects).collect();
-        placed.sort_by_key(|(position, _)| *position);
-        let objects = placed.into_iter().map(|(_, object)| object).collect();
         Finished {
-            objects,
-            not_carried: self.not_carried.into_iter().collect(),
-            notes: self.notes.into_iter().collect(),
+            objects: schema::arrange(objects, &needs, &order),
+            not_carried: not_carried.into_iter().collect(),
+            notes: notes.into_iter().collect(),
         }
     }
 }

@@ -49,17 +49,17 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
             }
             continue;
         };
-        let target = match (column, &place.relation) {
+        let target = match (column, place.relation()) {
             (Some(column), Some(relation)) if key.catalog == PG_CLASS => {
                 format!("COLUMN {relation}.{}", ident::quote(column))
             }
-            _ => place.target.clone(),
+            _ => place.target(),
         };
         let draft = place.draft;
         // An index behind a constraint has the constraint's address, and a comment of its own.
         let of =
             out.address(key).filter(|of| !(key.catalog == PG_CLASS && is_constraint(of.class)));
-        match (of.cloned(), column) {
+        match (of, column) {
             (Some(of), Some(column)) => {
                 out.describe(draft, of).column(column).set(Property::Comment, text);
             }

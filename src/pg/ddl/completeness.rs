@@ -26,7 +26,8 @@ pub(super) fn check(
         parts(major).join("\n UNION ALL ")
     );
     let mut missing = Vec::new();
-    for row in rows::query(client, "completeness", &sql)? {
+    for row in rows::stream(client, "completeness", &sql)? {
+        let row = row?;
         let key = Key { catalog: row.get("catalog")?, oid: row.get("oid")? };
         let whole = Key { catalog: row.get("whole_catalog")?, oid: row.get("whole")? };
         let known = out.accounts_for(key)

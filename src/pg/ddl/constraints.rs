@@ -163,7 +163,8 @@ impl Constraints {
             of_domain: HashMap::new(),
             names_not_null: major >= 18,
         };
-        for row in rows::query(client, "constraints", &sql)? {
+        for row in rows::stream(client, "constraints", &sql)? {
+            let row = row?;
             let kind = row.letter("kind")?;
             let definition = match kind {
                 'p' | 'u' => keys::definition(&row)?,
@@ -443,10 +444,8 @@ fn collect_indexed(
         draft = draft.after_data();
     }
     let index = out.add(constraint.key(), draft)?;
-    out.claim(Key::relation(constraint.index), index)?;
+    out.claim_as_named(Key::relation(constraint.index), index)?;
     constraint.describe(out.described(index));
-    let address = Address::part(class, &table.name, constraint.name.as_str());
-    out.name_row(Key::relation(constraint.index), address);
     out.commentable(constraint.key(), index, constraint.comment_target(table));
     Ok(())
 }

@@ -27,7 +27,7 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
             .into_iter()
             .map(|sql| Statement { purpose: Purpose::Privilege, sql })
             .collect();
-        object.access = Some(future.list);
+        object.access = Some(Box::new(future.list));
         out.add(key, draft)?;
     }
     Ok(())

@@ -35,7 +35,8 @@ impl Graph {
              WHERE deptype = 'e'
                 OR (deptype IN ('n', 'a', 'i', 'x') AND objid >= 16384 AND refobjid >= 16384)
              ORDER BY classid, objid, objsubid, refclassid, refobjid, refobjsubid";
-        for row in rows::query(client, "dependencies", sql)? {
+        for row in rows::stream(client, "dependencies", sql)? {
+            let row = row?;
             let from = Key { catalog: row.get("classid")?, oid: row.get("objid")? };
             let to = Key { catalog: row.get("refclassid")?, oid: row.get("refobjid")? };
             match row.letter("kind")? {
@@ -63,13 +64,15 @@ impl Graph {
                WHERE t.oid >= 16384
              {multiranges}"
         );
-        for row in rows::query(client, "types", &sql)? {
+        for row in rows::stream(client, "types", &sql)? {
+            let row = row?;
             let real = Key { catalog: row.get("catalog")?, oid: row.get("real")? };
             self.stands_for.insert(Key::type_(row.get("type")?), real);
         }
         let sql = "SELECT oid FROM pg_catalog.pg_type
              WHERE typtype = 'e' OR (typtype = 'b' AND typelem = 0)";
-        for row in rows::query(client, "plain types", sql)? {
+        for row in rows::stream(client, "plain types", sql)? {
+            let row = row?;
             self.plain_types.insert(Key::type_(row.get("oid")?));
         }
         Ok(())

@@ -89,7 +89,8 @@ fn read<'a>(client: &mut Client, relations: &'a Relations) -> Result<Vec<Index<'
          WHERE i.indexrelid >= 16384
          ORDER BY i.indexrelid";
     let mut indexes = Vec::new();
-    for row in rows::query(client, "indexes", sql)? {
+    for row in rows::stream(client, "indexes", sql)? {
+        let row = row?;
         let (Some(relation), Some(table)) =
             (relations.get(row.get("oid")?), relations.get(row.get("table")?))
         else {
@@ -241,7 +242,7 @@ fn attach(out: &mut Collection, relations: &Relations) -> Result<()> {
                 .needs(child.key())
                 .after_data();
             let draft = out.add(Key::index_attach(child.oid), draft)?;
-            if let Some(of) = out.address(child.key()).cloned() {
+            if let Some(of) = out.address(child.key()) {
                 out.describe(draft, of).set(Property::AttachedTo, parent.name.to_string());
             }
         }

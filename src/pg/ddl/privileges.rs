@@ -57,7 +57,7 @@ pub(super) fn collect(
         }
         // Members of extensions and objects of the system have no other description.
         let of = match out.address(key) {
-            Some(of) => of.clone(),
+            Some(of) => of,
             None if is_database => Address::database(),
             None => Address {
                 class: ObjectClass::Privileges,
@@ -79,7 +79,7 @@ pub(super) fn collect(
             .map(|sql| if is_database { on_current_database(&sql) } else { sql })
             .map(|sql| Statement { purpose: Purpose::Privilege, sql })
             .collect();
-        object.access = Some(held.list);
+        object.access = Some(Box::new(held.list));
         out.add_without_row(draft);
     }
     Ok(())

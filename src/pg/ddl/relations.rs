@@ -92,6 +92,7 @@ pub(super) struct Column {
 #[derive(Default)]
 pub(super) struct Relations {
     by_oid: HashMap<u32, Relation>,
+    /// Those of indexes only where they have a statistics target.
     columns: HashMap<u32, Vec<Column>>,
     parents: HashMap<u32, Vec<u32>>,
     children: HashMap<u32, Vec<u32>>,
@@ -190,7 +191,8 @@ impl Relations {
              LEFT JOIN pg_catalog.pg_foreign_server AS server ON server.oid = ft.ftserver
              WHERE {USER_SCHEMA}"
         );
-        for row in rows::query(client, "relations", &sql)? {
+        for row in rows::stream(client, "relations", &sql)? {
+            let row = row?;
             let oid = row.get("oid")?;
             if graph.extension_of(Key::relation(oid)).is_some() {
                 continue;
@@ -254,10 +256,12 @@ impl Relations {
              LEFT JOIN pg_catalog.pg_namespace AS cn ON cn.oid = co.collnamespace
              LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
              WHERE a.attnum > 0 AND NOT a.attisdropped AND {USER_SCHEMA}
-               AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c', 'i', 'I')
+               AND (c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c')
+                    OR c.relkind IN ('i', 'I') AND a.attstattarget >= 0)
              ORDER BY a.attrelid, a.attnum"
         );
-        for row in rows::query(client, "columns", &sql)? {
+        for row in rows::stream(client, "columns", &sql)? {
+            let row = row?;
             let oid: u32 = row.get("relation")?;
             let Some(relation) = self.by_oid.get(&oid) else { continue };
             let default = match row.get::<Option<u32>>("default_oid")? {
@@ -287,6 +291,7 @@ impl Relations {
             }
             self.columns.entry(oid).or_default().push(column);
         }
+        self.columns.values_mut().for_each(Vec::shrink_to_fit);
         Ok(())
     }
 
@@ -301,7 +306,8 @@ impl Relations {
             "SELECT inhrelid AS child, inhparent AS parent, {pending} AS pending
              FROM pg_catalog.pg_inherits ORDER BY inhrelid, inhseqno"
         );
-        for row in rows::query(client, "inheritance", &sql)? {
+        for row in rows::stream(client, "inheritance", &sql)? {
+            let row = row?;
             let (child, parent) = (row.get("child")?, row.get("parent")?);
             if let (true, Some(relation)) = (row.get("pending")?, self.by_oid.get(&child)) {
                 let name = format!("pending detach of partition {}", relation.name);

@@ -38,11 +38,19 @@ impl Record {
 }
 
 /// Runs a query over the catalogs.
-pub(super) fn query(client: &mut Client, what: &str, sql: &str) -> Result<Vec<Record>> {
-    let rows = client
-        .query(sql, &[])
-        .map_err(|error| server(format!("cannot read the catalogs: {what}"), error))?;
-    Ok(rows.into_iter().map(|row| Record { row }).collect())
+pub(super) fn query(client: &mut Client, what: &'static str, sql: &str) -> Result<Vec<Record>> {
+    stream(client, what, sql)?.collect()
+}
+
+/// Runs a query over the catalogs that may give many rows for each table: none is kept.
+pub(super) fn stream<'a>(
+    client: &'a mut Client,
+    what: &'static str,
+    sql: &str,
+) -> Result<impl Iterator<Item = Result<Record>> + use<'a>> {
+    let failed = move |error| server(format!("cannot read the catalogs: {what}"), error);
+    let rows = client.stream(sql).map_err(failed)?;
+    Ok(rows.map(move |row| row.map(|row| Record { row }).map_err(failed)))
 }
 
 /// `expression` on servers from `since` on, else `otherwise`.

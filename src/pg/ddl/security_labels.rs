@@ -30,11 +30,11 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
         }
         let column: Option<&str> = row.get("column")?;
         if let Some(place) = out.comment_target(key) {
-            let target = match (column, &place.relation) {
+            let target = match (column, place.relation()) {
                 (Some(column), Some(relation)) if key.catalog == PG_CLASS => {
                     format!("COLUMN {relation}.{}", ident::quote(column))
                 }
-                _ => place.target.clone(),
+                _ => place.target(),
             };
             let draft = place.draft;
             describe(out, draft, key, column, &row)?;
@@ -71,7 +71,7 @@ fn describe(
     row: &Record,
 ) -> Result<()> {
     let label = line(row)?;
-    let of = out.address(key).cloned().unwrap_or_else(|| Address::of(out.object(draft)));
+    let of = out.address(key).unwrap_or_else(|| Address::of(out.object(draft)));
     let description = out.describe(draft, of);
     match column {
         Some(column) => drop(description.column(column).add(Property::SecurityLabels, label)),

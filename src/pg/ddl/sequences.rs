@@ -98,7 +98,8 @@ impl Sequences {
               AND d.refclassid = 1259 AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
              LEFT JOIN pg_catalog.pg_class AS t ON t.oid = d.refobjid";
         let mut sequences = Self { by_oid: HashMap::new(), identities: HashMap::new() };
-        for row in rows::query(client, "sequences", sql)? {
+        for row in rows::stream(client, "sequences", sql)? {
+            let row = row?;
             let oid: u32 = row.get("oid")?;
             let Some(relation) = relations.get(oid) else { continue };
             let belongs_to = match row.get::<Option<u32>>("table")? {

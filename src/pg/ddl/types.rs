@@ -63,7 +63,8 @@ pub(super) fn collect(
                            WHERE el.oid = t.typelem AND el.typarray = t.oid)
          ORDER BY n.nspname, t.typname"
     );
-    for row in rows::query(client, "types", &sql)? {
+    for row in rows::stream(client, "types", &sql)? {
+        let row = row?;
         let key = Key::type_(row.get("oid")?);
         let name = QualifiedName::new(row.get::<&str>("schema")?, row.get::<&str>("name")?);
         if graph.extension_of(key).is_some() {
@@ -236,9 +237,7 @@ fn collect_composite(
     let sql = format!("CREATE TYPE {quoted} AS ({}\n)", attributes.join(","));
     let index = out.add(key, draft(ObjectClass::CompositeType, name, row, sql)?)?;
     // The catalogs keep a composite type's attributes under a relation of its own.
-    out.claim(Key::relation(relation), index)?;
-    let of = Address::within(ObjectClass::CompositeType, name);
-    out.name_row(Key::relation(relation), of);
+    out.claim_as_named(Key::relation(relation), index)?;
     let description = out.described(index);
     for (position, attribute) in (1..).zip(relations.columns(relation)) {
         let said = description.column(&attribute.name);
