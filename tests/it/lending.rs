@@ -1,6 +1,7 @@
 //! What a restore lends to owners: a kill leaves it behind for no longer than the next restore, or
 //! names it, and what cannot be lent is said before the first write.
 
+use crate::harness::secure::write;
 use crate::harness::{Database, Repo, Run, admin, connect, pg_dump_schema, role, server};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
@@ -180,8 +181,8 @@ fn the_new_owner_of_a_foreign_server_may_use_the_wrapper_of_an_extension_that_co
     let folder = place.path().join("extension");
     std::fs::create_dir(&folder).unwrap();
     let script = "CREATE FOREIGN DATA WRAPPER far; GRANT USAGE ON FOREIGN DATA WRAPPER far TO @extowner@ WITH GRANT OPTION";
-    std::fs::write(folder.join("far.control"), "default_version = '1'\ntrusted = true\n").unwrap();
-    std::fs::write(folder.join("far--1.sql"), script).unwrap();
+    write(&folder.join("far.control"), "default_version = '1'\ntrusted = true\n");
+    write(&folder.join("far--1.sql"), script);
     for folder in [place.path(), &folder] {
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
     }

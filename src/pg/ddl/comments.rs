@@ -27,7 +27,7 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
     let mut found = Vec::new();
     for row in rows::query(client, "comments", sql)? {
         let key = Key { catalog: row.get("catalog")?, oid: row.get("oid")? };
-        let target = out.comment_target(key).map(|place| place.target.clone());
+        let target = out.comment_target(key).map(|place| place.target());
         found.push((key.catalog, target, key, row));
     }
     // What one object carries must not stand in the order of OIDs; columns keep theirs.

@@ -198,7 +198,7 @@ mod tests {
             statements: Vec::new(),
             depends_on: Vec::new(),
             placeholder: None,
-            access: Some(access),
+            access: Some(Box::new(access)),
             descriptions: Vec::new(),
         };
         let schema = Schema {
