@@ -167,6 +167,7 @@ fn the_new_owner_of_a_foreign_server_may_use_its_wrapper() {
 }
 
 /// An extension that whoever owns the database may create, with a wrapper that he may pass on.
+#[allow(clippy::disallowed_methods, reason = "the test's own files")]
 #[test]
 fn the_new_owner_of_a_foreign_server_may_use_the_wrapper_of_an_extension_that_comes_with_it() {
     // Before 18 an extension must lie in the server's own folder.
