@@ -6,7 +6,7 @@ use super::name::{Printable, QualifiedName};
 pub use super::properties::Properties;
 use super::schema::{AccessList, ObjectClass, Purpose, SchemaObject};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What tells one object of a schema from all others. No OID and no position is in it.
@@ -317,8 +317,8 @@ pub struct CatalogObject {
     /// The statements that define it, sorted: what differs in them and in no property must not be
     /// taken for equal.
     pub statements: Vec<String>,
-    /// All objects that these statements make.
-    pub made_together: BTreeSet<Address>,
+    /// The other objects that these statements make.
+    pub made_besides: Vec<Address>,
 }
 
 /// All objects of a schema by address.
@@ -330,41 +330,48 @@ pub struct Catalog {
 
 impl Catalog {
     /// Puts together what the objects say. One that says nothing is described by its statements.
-    pub fn from_descriptions(objects: &[SchemaObject]) -> Self {
+    pub fn from_descriptions(objects: Vec<SchemaObject>) -> Self {
         let mut catalog = Self::default();
-        for object in objects {
-            match object.descriptions.first() {
+        for mut object in objects {
+            let (own, owner) = (Address::of(&object), object.owner.take());
+            let descriptions = std::mem::take(&mut object.descriptions);
+            match descriptions.first().map(|first| first.of.clone()) {
                 None => catalog.add_by_statement(object),
-                Some(first) => {
-                    let of = first.of.clone();
-                    for description in &object.descriptions {
-                        catalog.merge(description);
-                    }
-                    let maker = catalog.at(&of);
+                Some(of) => {
+                    let made = descriptions.iter().map(|description| &description.of);
+                    let besides: Vec<Address> = made.filter(|made| **made != of).cloned().collect();
+                    let maker = catalog.at(of);
+                    maker.made_besides.extend(besides);
                     maker.statements.extend(definitions(object));
-                    maker.made_together.extend(object.descriptions.iter().map(|d| d.of.clone()));
+                    descriptions.into_iter().for_each(|description| catalog.merge(description));
                 }
             }
-            if let Some(owner) = &object.owner {
-                catalog.at(&Address::of(object)).set(Property::Owner, owner.as_str());
+            if let Some(owner) = owner {
+                catalog.at(own).set(Property::Owner, owner);
             }
         }
         for object in catalog.objects.values_mut() {
             object.statements.sort();
+            object.statements.shrink_to_fit();
             object.columns.sort_by_key(|column| column.position);
         }
         catalog
     }
 
     /// Describes every object by its statements alone, as is possible for every archive.
-    pub fn from_statements(objects: &[SchemaObject]) -> Self {
+    pub fn from_statements(objects: Vec<SchemaObject>) -> Self {
         let mut catalog = Self::default();
-        for object in objects {
+        for mut object in objects {
+            let (own, owner) = (Address::of(&object), object.owner.take());
+            let statements = object.statements.iter();
+            let comments: Vec<String> = statements
+                .filter(|statement| statement.purpose == Purpose::Comment)
+                .map(|statement| statement.sql.clone())
+                .collect();
             catalog.add_by_statement(object);
-            let comments: Vec<String> = of_purpose(object, Purpose::Comment).collect();
-            let described = catalog.at(&Address::of(object));
-            if let Some(owner) = &object.owner {
-                described.set(Property::Owner, owner.as_str());
+            let described = catalog.at(own);
+            if let Some(owner) = owner {
+                described.set(Property::Owner, owner);
             }
             if !comments.is_empty() {
                 described.set(Property::Comment, comments);
@@ -373,32 +380,37 @@ impl Catalog {
         catalog
     }
 
-    fn add_by_statement(&mut self, object: &SchemaObject) {
-        let described = self.at(&Address::of(object));
+    fn add_by_statement(&mut self, mut object: SchemaObject) {
+        let (own, access) = (Address::of(&object), object.access.take());
+        let described = self.at(own);
         for statement in definitions(object) {
             described.properties.add(Property::Definition, statement);
         }
-        if let Some(access) = &object.access {
-            described.set(Property::Privileges, privileges(access));
+        if let Some(access) = access {
+            described.set(Property::Privileges, privileges(&access));
         }
     }
 
-    fn merge(&mut self, description: &Description) {
-        let object = self.at(&description.of);
-        object.properties.extend(description.properties.clone());
-        for column in &description.columns {
+    fn merge(&mut self, description: Description) {
+        let object = self.at(description.of);
+        object.properties.extend(description.properties);
+        if object.columns.is_empty() {
+            object.columns = description.columns;
+            return;
+        }
+        for column in description.columns {
             match object.columns.iter_mut().find(|known| known.name == column.name) {
-                None => object.columns.push(column.clone()),
+                None => object.columns.push(column),
                 Some(known) => {
                     known.position = known.position.or(column.position);
-                    known.properties.extend(column.properties.clone());
+                    known.properties.extend(column.properties);
                 }
             }
         }
     }
 
-    fn at(&mut self, address: &Address) -> &mut CatalogObject {
-        self.objects.entry(address.clone()).or_default()
+    fn at(&mut self, address: Address) -> &mut CatalogObject {
+        self.objects.entry(address).or_default()
     }
 }
 
@@ -408,16 +420,13 @@ impl CatalogObject {
     }
 }
 
-fn of_purpose(object: &SchemaObject, purpose: Purpose) -> impl Iterator<Item = String> {
-    let wanted = object.statements.iter().filter(move |statement| statement.purpose == purpose);
-    wanted.map(|statement| statement.sql.clone())
-}
-
 /// The statements that define an object, without the stand-in of a view: whether a view needs one
 /// hangs on what else there is. The view itself is made by `CREATE OR REPLACE VIEW`.
-fn definitions(object: &SchemaObject) -> impl Iterator<Item = String> {
+fn definitions(object: SchemaObject) -> impl Iterator<Item = String> {
     let is_view = object.class == ObjectClass::View;
-    of_purpose(object, Purpose::Define)
+    let defines = object.statements.into_iter().filter(|one| one.purpose == Purpose::Define);
+    defines
+        .map(|statement| statement.sql)
         .filter(move |sql| !(is_view && sql.starts_with("CREATE VIEW ")))
 }
 

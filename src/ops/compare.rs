@@ -86,8 +86,10 @@ fn compare(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) ->
                     described::database(connection, None, options.lock_timeout, interrupt)
                 }
             };
-            let (ours, theirs) = (read(&options.left)?, read(&options.right)?);
-            Some(schema_diff::compare(&ours, &theirs, ignore))
+            // The right one is a database more often, and reading one needs more memory than holding it.
+            let theirs = read(&options.right)?;
+            let ours = read(&options.left)?;
+            Some(schema_diff::compare(ours, theirs, ignore))
         }
     };
     let rows = match &options.left {

@@ -127,17 +127,19 @@ impl Comparison {
     }
 }
 
-/// Compares.
-pub fn compare(left: &Schema, right: &Schema, ignore: &BTreeSet<Aspect>) -> Comparison {
+/// Compares. The schemas are taken apart: those of ten thousand tables are large.
+pub fn compare(mut left: Schema, mut right: Schema, ignore: &BTreeSet<Aspect>) -> Comparison {
     let described = left.described && right.described;
-    let catalog = |schema: &Schema| Versioned {
-        major: schema.major,
-        catalog: match described {
-            true => Catalog::from_descriptions(&schema.objects),
-            false => Catalog::from_statements(&schema.objects),
-        },
+    let catalog = |schema: &mut Schema| {
+        let objects = std::mem::take(&mut schema.objects);
+        let catalog = match described {
+            true => Catalog::from_descriptions(objects),
+            false => Catalog::from_statements(objects),
+        };
+        Versioned { major: schema.major, catalog }
     };
-    let (mut ours, mut theirs) = (catalog(left), catalog(right));
+    let (mut ours, mut theirs) = (catalog(&mut left), catalog(&mut right));
+    let (left, right) = (&left, &right);
     let same_major = left.major == right.major;
     if !same_major {
         versions::reconcile(&mut ours, &mut theirs);
@@ -248,7 +250,8 @@ impl Pair<'_> {
         let mut unexplained = Vec::new();
         for (address, object) in self.left {
             let Some(other) = self.right.get(address) else { continue };
-            let mut together = object.made_together.iter().chain(&other.made_together);
+            let besides = object.made_besides.iter().chain(&other.made_besides);
+            let mut together = besides.chain([address]);
             if object.statements == other.statements
                 || together.any(|made| explained.contains(made))
             {

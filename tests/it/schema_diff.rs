@@ -22,7 +22,7 @@ fn read(database: &Database) -> Schema {
 }
 
 fn all(left: &Schema, right: &Schema) -> Comparison {
-    compare(left, right, &BTreeSet::new())
+    compare(left.clone(), right.clone(), &BTreeSet::new())
 }
 
 /// A difference in a few words: `~ table app.t column a: type [aspect] {also …} (renamed)`.
@@ -588,7 +588,7 @@ fn owners_privileges_and_what_may_be_ignored() {
     let table = changed.objects.iter_mut().find(|object| object.name == "accounts").unwrap();
     table.owner = Some(String::from("d1_two"));
     let ignore = BTreeSet::from([Aspect::Owners]);
-    let comparison = compare(&bench.base, &changed, &ignore);
+    let comparison = compare(bench.base.clone(), changed, &ignore);
     assert_eq!(comparison.differences, []);
     assert_eq!(comparison.ignored[&Aspect::Owners], 1);
     assert!(comparison.is_equal());

@@ -218,7 +218,8 @@ fn roundtrip(name: &str) -> DatabaseSchema {
     };
     assert_eq!(lines(&again), lines(&schema), "reading the copy gives the same statements");
 
-    let described = |schema: &DatabaseSchema| Catalog::from_descriptions(&schema.objects).objects;
+    let described =
+        |schema: &DatabaseSchema| Catalog::from_descriptions(schema.objects.clone()).objects;
     let (before, after) = (described(&schema), described(&again));
     for (address, object) in &before {
         assert_eq!(after.get(address), Some(object), "{address}");

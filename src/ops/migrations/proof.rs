@@ -228,7 +228,7 @@ impl Compared {
         (right, other): (&'static str, &Schema),
         ignore: &BTreeSet<Aspect>,
     ) -> Self {
-        let schema = schema_diff::compare(one, other, ignore);
+        let schema = schema_diff::compare(one.clone(), other.clone(), ignore);
         Self { left, right, schema, rows: None }
     }
 

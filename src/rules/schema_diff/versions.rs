@@ -62,13 +62,7 @@ fn json_without_quotes(catalog: &mut Catalog) {
                 }
             }
         }
-        let together = std::mem::take(&mut object.made_together).into_iter();
-        object.made_together = together
-            .map(|mut address| {
-                bare(&mut address.name);
-                address
-            })
-            .collect();
+        object.made_besides.iter_mut().for_each(|made| bare(&mut made.name));
         (address, object)
     });
     catalog.objects = renamed.collect();

@@ -96,7 +96,7 @@ pub fn decide(
     // A row must never say what the schema is not.
     let live = described::database(connection, None, options.lock_timeout, interrupt)?;
     let ignore = BTreeSet::from([Aspect::Owners, Aspect::Privileges, Aspect::Populated]);
-    let found = schema_diff::compare(&described::archive(reader)?, &live, &ignore);
+    let found = schema_diff::compare(described::archive(reader)?, live, &ignore);
     if !found.differences.is_empty() {
         let lines: Vec<String> = found.differences.iter().map(proof::headline).collect();
         return Err(Error::new(
