@@ -14,6 +14,7 @@ use crate::model::table::{Column, SequenceState};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
+use std::io;
 
 mod migrations;
 
@@ -330,8 +331,12 @@ pub struct LargeObject {
 impl Manifest {
     /// Deterministic JSON: fields in the order of the specification, two spaces, a final newline.
     pub fn to_json(&self) -> Result<Vec<u8>> {
-        let mut json = serde_json::to_vec_pretty(self)
-            .map_err(|error| Error::failed("cannot write the manifest").caused_by(error))?;
+        let failed = |error| Error::failed("cannot write the manifest").caused_by(error);
+        // Measured first: ten thousand tables make 20 MB, and a list that grows is there twice.
+        let mut size = Size(1);
+        serde_json::to_writer_pretty(&mut size, self).map_err(failed)?;
+        let mut json = Vec::with_capacity(size.0);
+        serde_json::to_writer_pretty(&mut json, self).map_err(failed)?;
         json.push(b'\n');
         Ok(json)
     }
@@ -432,6 +437,20 @@ impl Manifest {
                 ));
             }
         }
+        Ok(())
+    }
+}
+
+/// Counts the bytes that are written, and keeps none.
+struct Size(usize);
+
+impl io::Write for Size {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

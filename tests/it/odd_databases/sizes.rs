@@ -2,6 +2,7 @@
 
 use crate::harness::carried::{carry, carry_rows, table};
 use crate::harness::{Database, Repo, Run, server};
+use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
 #[test]
@@ -28,21 +29,53 @@ fn tables_without_rows_or_columns_come_back() {
 
 #[test]
 fn five_thousand_tables_come_back() {
-    let source = Database::empty();
-    let mut client = source.client();
-    for part in 0..10 {
-        client
-            .batch_execute(&format!(
-                "DO $$BEGIN FOR i IN {part} * 500 .. {part} * 500 + 499 LOOP
-                   EXECUTE format('CREATE TABLE t%s AS SELECT %s AS x', i, i);
-                 END LOOP; END$$"
-            ))
-            .unwrap();
-    }
-    drop(client);
+    let source = with_tables(5000, "EXECUTE format('CREATE TABLE t%s AS SELECT %s AS x', i, i);");
     let carried = carry_rows(&source, &[], Database::empty());
     assert_eq!(carried.manifest()["tables"].as_array().unwrap().len(), 5000);
     assert_eq!(carried.target.one("SELECT x FROM t4999"), "4999");
+}
+
+/// A database in which `make` was run for so many numbers, from 0. A transaction holds the locks of all
+/// that it makes.
+fn with_tables(count: u32, make: &str) -> Database {
+    const TOGETHER: u32 = 500;
+    let source = Database::empty();
+    let mut client = source.client();
+    for first in (0..count).step_by(TOGETHER as usize) {
+        let last = count.min(first + TOGETHER) - 1;
+        let sql = format!("DO $$BEGIN FOR i IN {first} .. {last} LOOP {make} END LOOP; END$$");
+        client.batch_execute(&sql).unwrap();
+    }
+    source
+}
+
+#[test]
+fn memory_grows_little_with_the_number_of_tables() {
+    let taken = |tables: u32| {
+        let source = with_tables(
+            tables,
+            "EXECUTE format('CREATE TABLE t_%s (id int PRIMARY KEY, name text NOT NULL, at timestamptz NOT NULL)', i);
+             EXECUTE format('CREATE INDEX ON t_%s (name)', i);",
+        );
+        let (repo, target) = (Repo::new(), Database::empty());
+        let (from, to) = (source.url(), target.url());
+        let mut verbs = BTreeMap::new();
+        let mut run = |verb, arguments: &[&str]| {
+            verbs.insert(verb, memory_of(&mut repo.command(arguments)));
+        };
+        run("backup", &["backup", "--url", &from, "--jobs", "2"]);
+        run("verify", &["verify", "latest", "--jobs", "2"]);
+        run("restore", &["restore", "latest", "--url", &to, "--jobs", "2"]);
+        run("compare", &["compare", "latest", "--with", &to, "--schema"]);
+        println!("memory for {tables} tables, in MB: {verbs:?}");
+        verbs
+    };
+    let (few, many) = (taken(500), taken(2500));
+    // KiB for each table, some more than it is.
+    for (verb, most) in [("backup", 15), ("verify", 9), ("restore", 13), ("compare", 20)] {
+        let more = (many[verb] - few[verb]) * 1024 / 2000;
+        assert!(more <= most, "{verb} takes {more} KiB more for each table");
+    }
 }
 
 /// Runs a command and gives the largest amount of memory that it had, in MB.
