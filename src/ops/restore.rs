@@ -23,6 +23,7 @@ mod data_only;
 mod extensions;
 mod finish;
 mod full;
+mod key_pieces;
 mod keys;
 mod late;
 mod load;

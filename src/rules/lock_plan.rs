@@ -25,6 +25,8 @@ pub struct Work {
     pub locks: Vec<(QualifiedName, Hold)>,
     /// About how much there is to do; what is more comes first.
     pub weight: u64,
+    /// Whether it is done in a moment, and others may wait for it: it comes as soon as it may run.
+    pub at_once: bool,
 }
 
 /// Pieces of work that wait, and what those that run hold.
@@ -44,16 +46,16 @@ impl LockPlan {
         Self { work, waiting, running: BTreeSet::new(), held: BTreeMap::new() }
     }
 
-    /// Starts the heaviest piece that may run now, but those without weight before: they are done in a
-    /// moment, and others may wait for them. Pieces of one weight come in their order.
+    /// Starts a piece that is to come at once, or else the heaviest that may run now; pieces of one
+    /// weight come in their order.
     ///
     /// Where nothing runs and everything waits for something (a circle), the first piece is
     /// started: it fails, and is told so.
     pub fn start(&mut self) -> Option<usize> {
         let free = |piece: &&usize| self.is_free(**piece);
         let first = |piece: &&usize| {
-            let weight = self.work[**piece].weight;
-            (weight == 0, weight, Reverse(**piece))
+            let work = &self.work[**piece];
+            (work.at_once, work.weight, Reverse(**piece))
         };
         let chosen = match self.waiting.iter().filter(free).max_by_key(first) {
             Some(chosen) => *chosen,
@@ -117,7 +119,12 @@ mod tests {
 
     fn work(after: &[usize], locks: &[(&str, Hold)], weight: u64) -> Work {
         let locks = locks.iter().map(|(name, hold)| (QualifiedName::new("s", *name), *hold));
-        Work { after: after.iter().copied().collect(), locks: locks.collect(), weight }
+        Work {
+            after: after.iter().copied().collect(),
+            locks: locks.collect(),
+            weight,
+            at_once: false,
+        }
     }
 
     #[test]
@@ -139,18 +146,16 @@ mod tests {
     }
 
     #[test]
-    fn what_weighs_nothing_comes_first() {
+    fn what_is_done_in_a_moment_comes_before_what_is_heavier() {
         let mut plan = LockPlan::new(vec![
             work(&[], &[("t", Hold::Shared)], 5),
-            work(&[0], &[("t", Hold::Alone)], 0),
-            work(&[], &[("u", Hold::Shared)], 9),
-            work(&[1], &[("v", Hold::Alone), ("t", Hold::Briefly)], 7),
+            Work { at_once: true, ..work(&[0], &[("t", Hold::Alone)], 0) },
+            work(&[], &[("u", Hold::Shared)], 3),
+            work(&[], &[("v", Hold::Shared)], 4),
         ]);
-        assert_eq!((plan.start(), plan.start(), plan.start()), (Some(2), Some(0), None));
+        assert_eq!(plan.start(), Some(0));
         plan.end(0);
-        assert_eq!((plan.start(), plan.start()), (Some(1), None));
-        plan.end(1);
-        assert_eq!(plan.start(), Some(3));
+        assert_eq!((plan.start(), plan.start(), plan.start()), (Some(1), Some(3), Some(2)));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use crate::harness::carried::carry;
 use crate::harness::{Database, Repo, Run, server};
-use std::process::Stdio;
+use postgres::Client;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -14,19 +15,20 @@ fn keys_of_every_kind_come_back_as_they_were() {
              CONSTRAINT later UNIQUE ("a "" b", c) DEFERRABLE INITIALLY DEFERRED,
              CONSTRAINT included UNIQUE (c) INCLUDE (d, "a "" b") DEFERRABLE,
              CONSTRAINT nulls UNIQUE {nulls} (d), CONSTRAINT apart EXCLUDE USING gist (e WITH &&));
-           INSERT INTO "T (" SELECT i, 'x' || i, i, i, daterange('epoch'::date + i, 'epoch'::date + i + 1)
-             FROM generate_series(1, 99) AS i;
-           CREATE INDEX ON "T (" (d) WHERE c > 5;
+           INSERT INTO "T (" SELECT i, repeat('x', 100) || i, i, i,
+               daterange('epoch'::date + i, 'epoch'::date + i + 1)
+             FROM generate_series(1, 9999) AS i;
+           CREATE INDEX part ON "T (" (d) WHERE c > 5; COMMENT ON INDEX part IS 'not all';
+           CREATE INDEX more ON "T (" (c); ALTER TABLE "T (" CLUSTER ON more;
            COMMENT ON CONSTRAINT "k )" ON "T (" IS 'the key';
            COMMENT ON INDEX included IS 'an index';
-           ALTER TABLE "T (" CLUSTER ON "k )";
            ALTER TABLE "T (" REPLICA IDENTITY USING INDEX "k )";
            CREATE TABLE other (k bigint REFERENCES "T (", c int REFERENCES "T (" (d));
            INSERT INTO other VALUES (7, 9);
            CREATE TABLE parted (a int, b int, PRIMARY KEY (a, b), UNIQUE (b, a)) PARTITION BY LIST (a);
-           CREATE TABLE part PARTITION OF parted FOR VALUES IN (1);
-           ALTER TABLE part ADD UNIQUE (b); CREATE INDEX ON parted (b);
-           INSERT INTO parted SELECT 1, i FROM generate_series(1, 20) AS i;
+           CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
+           ALTER TABLE parted_1 ADD UNIQUE (b); CREATE INDEX ON parted (b);
+           INSERT INTO parted SELECT 1, i FROM generate_series(1, 200000) AS i;
            CREATE TABLE above (id int PRIMARY KEY, x int UNIQUE);
            CREATE TABLE below (PRIMARY KEY (id), UNIQUE (x)) INHERITS (above);
            INSERT INTO above VALUES (1, 2); INSERT INTO below VALUES (1, 2)"#
@@ -34,30 +36,72 @@ fn keys_of_every_kind_come_back_as_they_were() {
     carry(&source);
 }
 
-#[test]
-fn the_index_of_a_key_is_made_while_another_is_made_on_its_table() {
-    let source = Database::with(
+/// A large key, and an index that takes two seconds.
+fn with_a_slow_index() -> Database {
+    Database::with(
         "CREATE FUNCTION slow(x int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
            $$BEGIN PERFORM pg_sleep(coalesce(current_setting('test.slow', true), '0')::float); RETURN x; END$$;
          CREATE TABLE t (x int CONSTRAINT key PRIMARY KEY);
-         INSERT INTO t VALUES (1); CREATE INDEX i ON t (slow(x))",
-    );
-    let (repo, target) = (Repo::new(), Database::empty());
-    repo.backup(&source, &[]);
-    let mut command = repo.command(&["restore", "latest", "--jobs", "2", "--url", &target.url()]);
+         INSERT INTO t SELECT generate_series(1, 500000); CREATE INDEX i ON t (slow(x)) WHERE x = 7",
+    )
+}
+
+fn restore_slowly(repo: &Repo, target: &Database, more: &[&str]) -> Child {
+    let url = target.url();
+    let restore = ["restore", "latest", "--jobs", "2", "--url", &url];
+    let mut command = repo.command(&[&restore[..], more].concat());
     command.env("PGOPTIONS", "-c test.slow=2").stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut run = command.spawn().unwrap();
-    // One statement that makes a key shows both at once.
-    let seen = "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'key')
-        AND NOT EXISTS (SELECT FROM pg_constraint WHERE conname = 'key')";
-    let (begun, mut client) = (Instant::now(), target.client());
-    while !client.query_one(seen, &[]).unwrap().get::<_, bool>(0) {
-        assert!(run.try_wait().unwrap().is_none(), "the key was made as a whole");
-        assert!(begun.elapsed() < Duration::from_secs(60), "there is no key");
-        std::thread::sleep(Duration::from_millis(5));
+    command.spawn().unwrap()
+}
+
+/// Waits until a query gives true, while the restore goes on.
+#[track_caller]
+fn wait_for(client: &mut Client, run: &mut Child, sql: &str) {
+    let begun = Instant::now();
+    while !client.query_one(sql, &[]).unwrap().get::<_, bool>(0) {
+        assert!(run.try_wait().unwrap().is_none(), "never: {sql}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "never: {sql}");
+        std::thread::sleep(Duration::from_millis(3));
     }
-    drop(client);
+}
+
+#[test]
+fn the_index_of_a_key_is_made_while_another_is_made_on_its_table() {
+    let (source, repo, target) = (with_a_slow_index(), Repo::new(), Database::empty());
+    repo.backup(&source, &[]);
+    let mut run = restore_slowly(&repo, &target, &[]);
+    let both = "SELECT count(DISTINCT l.pid) = 2 FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation
+        WHERE c.relname = 't' AND l.mode = 'ShareLock' AND l.granted AND l.database =
+            (SELECT oid FROM pg_database WHERE datname = current_database())";
+    wait_for(&mut target.client(), &mut run, both);
     Run::from(run.wait_with_output().unwrap()).expect_code(0);
+    assert_eq!(target.one("SELECT count(*) FROM pg_constraint WHERE conname = 'key'"), "1");
+}
+
+#[test]
+fn an_index_is_kept_for_a_key_that_a_lock_keeps_from_taking_it_over() {
+    let (source, repo, target) = (with_a_slow_index(), Repo::new(), Database::empty());
+    repo.backup(&source, &[]);
+    let mut run = restore_slowly(&repo, &target, &["--lock-timeout", "1"]);
+    let (mut client, mut reader) = (target.client(), target.client());
+    let made = "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'key')";
+    wait_for(&mut client, &mut run, made);
+    reader.batch_execute("BEGIN; LOCK TABLE t IN ACCESS SHARE MODE").unwrap();
+    let index = "SELECT oid::text FROM pg_class WHERE relname = 'key'";
+    let before: String = client.query_one(index, &[]).unwrap().get(0);
+    let waits =
+        "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
+        AND query LIKE '%ADD CONSTRAINT%'";
+    wait_for(&mut client, &mut run, &format!("SELECT count(*) > 0 {waits}"));
+    let first = format!("SELECT min(query_start)::text {waits}");
+    let first: String = client.query_one(&first, &[]).unwrap().get(0);
+    // Tried again after everything else.
+    let again = format!("SELECT count(*) > 0 {waits} AND query_start > '{first}'");
+    wait_for(&mut client, &mut run, &again);
+    reader.batch_execute("ROLLBACK").unwrap();
+    drop((client, reader));
+    Run::from(run.wait_with_output().unwrap()).expect_code(0);
+    assert_eq!(target.one(index), before);
     assert_eq!(target.one("SELECT count(*) FROM pg_constraint WHERE conname = 'key'"), "1");
 }
 
@@ -65,13 +109,14 @@ fn the_index_of_a_key_is_made_while_another_is_made_on_its_table() {
 fn a_key_that_its_rows_do_not_allow_leaves_no_index_and_is_named() {
     let source = Database::with(
         "CREATE TABLE t (a int, b int, CONSTRAINT twice UNIQUE (a), CONSTRAINT once UNIQUE (b));
-         CREATE TABLE n (a int PRIMARY KEY, b int UNIQUE); INSERT INTO n VALUES (1, 1);
+         CREATE TABLE n (a int PRIMARY KEY, b int UNIQUE);
+         INSERT INTO n SELECT i, i FROM generate_series(1, 200000) AS i;
          UPDATE pg_index SET indisready = false, indisunique = false WHERE indexrelid = 'twice'::regclass;
-         INSERT INTO t VALUES (7, 1), (7, 2);
+         INSERT INTO t VALUES (7, 1), (7, 2); INSERT INTO t SELECT i, i FROM generate_series(8, 200000) AS i;
          UPDATE pg_index SET indisready = true, indisunique = true WHERE indexrelid = 'twice'::regclass;
          DELETE FROM pg_constraint WHERE contype = 'n' AND conrelid = 'n'::regclass;
          UPDATE pg_attribute SET attnotnull = false WHERE attrelid = 'n'::regclass AND attname = 'a';
-         INSERT INTO n VALUES (NULL, 2)",
+         INSERT INTO n VALUES (NULL, 0)",
     );
     let (repo, target) = (Repo::new(), Database::empty());
     repo.backup(&source, &[]);

@@ -1,21 +1,28 @@
 //! Indexes, keys and foreign keys: what takes long after the rows, made by several sessions at
 //! once, the largest first.
 
+use super::key_pieces::{self, Piece, Sizes, Step};
 use super::{Options, full};
 use crate::archive::manifest::Manifest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::name::QualifiedName;
-use crate::model::schema::{ObjectClass, SchemaObject, Section};
+use crate::model::schema::{ObjectClass, SchemaObject, Statement};
 use crate::ops::interrupt::Interrupt;
 use crate::pg::ident::{quote, quote_qualified};
 use crate::pg::session::{Purpose, Session};
-use crate::rules::key_by_index::{self, KeyByIndex};
-use crate::rules::lock_plan::{Hold, LockPlan, Work};
+use crate::rules::lock_plan::LockPlan;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Makes what it can, and gives the positions, in `objects`, of what was made; the others are left
-/// to be made, or made again, in their order.
+/// What several sessions have made.
+pub struct Made {
+    /// Positions of the objects that are there.
+    pub whole: BTreeSet<usize>,
+    /// The objects of which the index is there, with the statements that are left.
+    pub begun: BTreeMap<usize, SchemaObject>,
+}
+
+/// Makes what it can; the other objects are left to be made, or made again, in their order.
 ///
 /// # Errors
 /// A lost connection, or a signal.
@@ -26,17 +33,13 @@ pub fn create(
     options: &Options,
     database: Option<&str>,
     interrupt: &Interrupt,
-) -> Result<BTreeSet<usize>> {
-    let sizes: BTreeMap<&QualifiedName, u64> =
+) -> Result<Made> {
+    let sizes: Sizes<'_> =
         manifest.tables.iter().map(|table| (&table.name, table.content.bytes)).collect();
-    let pieces = pieces(objects, &independent(objects), &sizes);
-    let last: BTreeMap<usize, usize> =
-        pieces.iter().enumerate().map(|(position, piece)| (piece.object, position)).collect();
-    let work =
-        pieces.iter().map(|piece| work(objects, piece, &last, &sizes)).collect::<Vec<Work>>();
+    let pieces = key_pieces::of(objects, &sizes);
+    let work = key_pieces::work(objects, &pieces, &sizes);
     let heavy = work.iter().filter(|work| work.weight > 0).count();
     let team = Team {
-        objects,
         pieces: &pieces,
         options,
         interrupt,
@@ -60,138 +63,30 @@ pub fn create(
     let state = team.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     match state.failure {
         Some(error) => Err(error),
-        None => Ok(state
-            .made
-            .into_iter()
-            .map(|piece| &pieces[piece])
-            .filter(|piece| !matches!(piece.step, Step::Index { .. }))
-            .map(|piece| piece.object)
-            .collect()),
+        None => Ok(made(pieces, &state.made)),
     }
 }
 
-/// Positions of the indexes and keys that wait for nothing else that comes after the rows.
-fn independent(objects: &[SchemaObject]) -> Vec<usize> {
-    let is_key = |object: &SchemaObject| {
-        use ObjectClass::{Exclusion, ForeignKey, Index, IndexAttach, PrimaryKey, Unique};
-        matches!(object.class, Index | PrimaryKey | Unique | Exclusion | IndexAttach | ForeignKey)
-    };
-    let mut chosen: BTreeSet<usize> = BTreeSet::new();
-    // The list is in an order in which each object comes after what it needs.
-    for (position, object) in objects.iter().enumerate() {
-        let ready = |needed: &usize| {
-            let is_late = objects.get(*needed).is_some_and(|o| o.section == Section::PostData);
-            !is_late || chosen.contains(needed)
-        };
-        if object.section == Section::PostData
-            && is_key(object)
-            && object.depends_on.iter().all(ready)
-        {
-            chosen.insert(position);
-        }
-    }
-    chosen.into_iter().collect()
-}
-
-/// What one session makes without a pause.
-struct Piece {
-    /// Position of the object.
-    object: usize,
-    step: Step,
-}
-
-enum Step {
-    Whole,
-    /// The index of a key.
-    Index {
-        sql: String,
-    },
-    /// The key that takes over an index.
-    Key {
-        sql: String,
-        index: usize,
-    },
-}
-
-/// The pieces of these objects: of a key two, where its table has other indexes to be made meanwhile.
-fn pieces(
-    objects: &[SchemaObject],
-    chosen: &[usize],
-    sizes: &BTreeMap<&QualifiedName, u64>,
-) -> Vec<Piece> {
-    let mut indexes: BTreeMap<&QualifiedName, usize> = BTreeMap::new();
-    for object in chosen {
-        let object = &objects[*object];
-        use ObjectClass::{Exclusion, Index, PrimaryKey, Unique};
-        if let Some(table) = &object.part_of
-            && matches!(object.class, Index | PrimaryKey | Unique | Exclusion)
-        {
-            *indexes.entry(table).or_default() += 1;
-        }
-    }
-    let mut pieces = Vec::new();
-    for position in chosen {
-        let object = &objects[*position];
-        let divided = object
-            .part_of
-            .as_ref()
-            .filter(|table| {
-                sizes.get(table).is_some_and(|size| *size > 0) && indexes.get(table) > Some(&1)
-            })
-            .and_then(|table| {
-                let sql = &object.statements.first()?.sql;
-                key_by_index::split(sql, &quote_qualified(table), &quote(&object.name))
-            });
-        match divided {
-            None => pieces.push(Piece { object: *position, step: Step::Whole }),
-            Some(KeyByIndex { index, key }) => {
-                pieces.push(Piece { object: *position, step: Step::Index { sql: index } });
-                let index = pieces.len() - 1;
-                pieces.push(Piece { object: *position, step: Step::Key { sql: key, index } });
+/// What has become of the objects, where these pieces are there.
+fn made(pieces: Vec<Piece<'_>>, there: &BTreeSet<usize>) -> Made {
+    let mut made = Made { whole: BTreeSet::new(), begun: BTreeMap::new() };
+    for (position, piece) in pieces.into_iter().enumerate() {
+        match piece.step {
+            Step::Whole | Step::Rest { .. } if there.contains(&position) => {
+                made.whole.insert(piece.object);
             }
+            Step::Rest { index } if there.contains(&index) => {
+                made.begun.insert(piece.object, piece.makes.into_owned());
+            }
+            _ => {}
         }
     }
-    pieces
-}
-
-/// What a piece needs and holds; `last` is the last piece of each object.
-fn work(
-    objects: &[SchemaObject],
-    piece: &Piece,
-    last: &BTreeMap<usize, usize>,
-    sizes: &BTreeMap<&QualifiedName, u64>,
-) -> Work {
-    let object = &objects[piece.object];
-    let table = object.part_of.as_ref();
-    let own = match (&piece.step, object.class) {
-        (Step::Index { .. }, _) | (_, ObjectClass::Index) => Hold::Shared,
-        _ => Hold::Alone,
-    };
-    let mut locks: Vec<(QualifiedName, Hold)> =
-        table.map(|table| (table.clone(), own)).into_iter().collect();
-    if matches!(object.class, ObjectClass::ForeignKey | ObjectClass::IndexAttach) {
-        let others: BTreeSet<&QualifiedName> = object
-            .depends_on
-            .iter()
-            .filter_map(|needed| objects.get(*needed)?.part_of.as_ref())
-            .filter(|other| Some(*other) != table)
-            .collect();
-        locks.extend(others.into_iter().map(|other| (other.clone(), Hold::Briefly)));
-    }
-    let mut after: BTreeSet<usize> =
-        object.depends_on.iter().filter_map(|needed| last.get(needed).copied()).collect();
-    let mut weight = table.and_then(|table| sizes.get(table).copied()).unwrap_or_default();
-    if let Step::Key { index, .. } = &piece.step {
-        after.insert(*index);
-        weight = 0;
-    }
-    Work { after, locks, weight }
+    made
 }
 
 /// What the sessions share.
 struct Team<'a> {
-    objects: &'a [SchemaObject],
-    pieces: &'a [Piece],
+    pieces: &'a [Piece<'a>],
     options: &'a Options,
     interrupt: &'a Interrupt,
     jobs: usize,
@@ -201,7 +96,7 @@ struct Team<'a> {
 
 struct State {
     plan: LockPlan,
-    /// Positions of pieces.
+    /// Positions of the pieces that are there.
     made: BTreeSet<usize>,
     failure: Option<Error>,
 }
@@ -263,53 +158,36 @@ impl Team<'_> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn make(&self, session: &mut Session, piece: &Piece, alone: bool) -> Result<()> {
+    fn make(&self, session: &mut Session, piece: &Piece<'_>, alone: bool) -> Result<()> {
         // Several sessions at once keep the processors busy; more processes would only wait.
         let helpers = if alone || self.jobs < 2 { "DEFAULT" } else { "0" };
         session.execute(&format!("SET max_parallel_maintenance_workers = {helpers}"))?;
-        let object = &self.objects[piece.object];
-        match &piece.step {
-            Step::Whole => match checked_later(object) {
-                Some(object) => make_then_check(session, &object, self.options),
-                None => full::create_whole(session, object, self.options),
-            },
-            Step::Index { sql } => full::create(session, &index_alone(object, sql), self.options),
-            Step::Key { index, .. } if !self.state().made.contains(index) => {
-                Err(Error::failed(format!("the index of {object} was not made")))
-            }
-            Step::Key { sql, .. } => take_over(session, &begun_by(object, sql), self.options),
+        let object = &*piece.makes;
+        match (piece.step, checked_later(object)) {
+            (Step::Whole, Some(object)) => make_then_check(session, &object, self.options),
+            (Step::Rest { index }, _) => self.make_rest(session, object, index),
+            _ => full::create_whole(session, object, self.options),
         }
     }
-}
 
-/// The object with another first statement, the one that makes it.
-fn begun_by(object: &SchemaObject, sql: &str) -> SchemaObject {
-    let mut other = object.clone();
-    if let Some(first) = other.statements.first_mut() {
-        sql.clone_into(&mut first.sql);
-    }
-    other
-}
-
-/// The object's index, without what is said about the object afterwards.
-fn index_alone(object: &SchemaObject, sql: &str) -> SchemaObject {
-    let mut index = begun_by(object, sql);
-    index.statements.truncate(1);
-    index
-}
-
-/// Makes a key of the index that has its name. An index that cannot become one is dropped: it would be
-/// in the way when the key is made again, as a whole.
-fn take_over(session: &mut Session, key: &SchemaObject, options: &Options) -> Result<()> {
-    full::create_whole(session, key, options).or_else(|error| {
-        if let Some(table) = &key.part_of
+    /// Goes on from the index of an object. An index of which nothing can become is dropped: it would be
+    /// in the way when all is made again. Where only a lock was in the way, it is worth keeping.
+    fn make_rest(&self, session: &mut Session, object: &SchemaObject, index: usize) -> Result<()> {
+        if !self.state().made.contains(&index) {
+            return Err(Error::failed(format!("the index of {object} was not made")));
+        }
+        let Err(error) = full::create_whole(session, object, self.options) else { return Ok(()) };
+        if error.kind() != Kind::Locked
             && !session.client.is_closed()
+            && let Some(table) = &object.part_of
         {
-            let index = quote_qualified(&QualifiedName::new(&table.schema, &key.name));
-            session.execute(&format!("DROP INDEX {index}"))?;
+            let name = quote_qualified(&QualifiedName::new(&table.schema, &object.name));
+            if session.execute(&format!("DROP INDEX {name}")).is_ok() {
+                self.state().made.remove(&index);
+            }
         }
         Err(error)
-    })
+    }
 }
 
 /// A foreign key whose rows are to be checked in a statement of its own, which locks neither table
@@ -321,7 +199,11 @@ fn checked_later(object: &SchemaObject) -> Option<SchemaObject> {
         && sql.starts_with("ALTER TABLE ONLY ")
         && !sql.ends_with("NOT VALID")
         && !sql.ends_with("NOT ENFORCED");
-    splits.then(|| begun_by(object, &format!("{sql} NOT VALID")))
+    splits.then(|| {
+        let mut later = object.clone();
+        later.statements[0] = Statement { sql: format!("{sql} NOT VALID"), ..first.clone() };
+        later
+    })
 }
 
 fn make_then_check(session: &mut Session, object: &SchemaObject, options: &Options) -> Result<()> {

@@ -1,5 +1,6 @@
 //! What comes after the rows: created object by object, and what fails is listed while the rows stay.
 
+use super::keys::Made;
 use super::{Options, finish, full};
 use crate::error::{Error, Kind, Result};
 use crate::model::name::counted;
@@ -20,8 +21,8 @@ pub struct Late<'a> {
 }
 
 impl<'a> Late<'a> {
-    /// Privileges are reconciled, not created; those at the positions `made` are there.
-    pub fn of(objects: &'a [SchemaObject], made: &BTreeSet<usize>) -> Self {
+    /// Privileges are reconciled, not created; of what is made, the rest.
+    pub fn of(objects: &'a [SchemaObject], made: &'a Made) -> Self {
         let placed = || objects.iter().enumerate();
         let of_class = |class: ObjectClass| {
             placed().filter(|(_, object)| object.class == class).collect::<Vec<_>>()
@@ -30,9 +31,10 @@ impl<'a> Late<'a> {
         let apart = [RowSecurity, MaterializedViewData, EventTrigger];
         Self {
             definitions: placed()
-                .filter(|(position, _)| !made.contains(position))
+                .filter(|(position, _)| !made.whole.contains(position))
                 .filter(|(_, object)| object.section == Section::PostData)
                 .filter(|(_, object)| !apart.contains(&object.class) && !finish::comes_last(object))
+                .map(|(position, object)| (position, made.begun.get(&position).unwrap_or(object)))
                 .collect(),
             row_security: of_class(RowSecurity),
             refreshes: of_class(MaterializedViewData),
