@@ -62,8 +62,13 @@ impl Line {
             // What the server said before the connection ended is the answer all the same.
             answer.as_mut().poll(context)
         }));
+        self.explained(answered)
+    }
+
+    /// An answer; instead of that the connection is closed, why it is.
+    fn explained<T>(&mut self, answered: Result<T>) -> Result<T> {
         answered.map_err(|error| match error.is_closed() {
-            true => end.take().unwrap_or(error),
+            true => self.end.take().unwrap_or(error),
             false => error,
         })
     }
@@ -184,8 +189,11 @@ impl Iterator for Rows<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         // Most rows came together with the one before.
-        let here = self.rows.try_next().now_or_never();
-        here.unwrap_or_else(|| self.line.wait(self.rows.try_next())).transpose()
+        match self.rows.try_next().now_or_never() {
+            Some(here) => self.line.explained(here),
+            None => self.line.wait(self.rows.try_next()),
+        }
+        .transpose()
     }
 }
 
@@ -233,11 +241,13 @@ mod tests {
     /// Authenticated, and ready.
     const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
 
-    /// A server that answers each message at once, and closes the connection after the last answer.
+    /// A server that answers each message at once; after the last answer the connection is closed, or
+    /// reset.
     struct Fake {
         answers: VecDeque<&'static [u8]>,
         said: &'static [u8],
         reader: Option<Waker>,
+        resets: bool,
     }
 
     impl AsyncRead for Fake {
@@ -249,6 +259,9 @@ mod tests {
             if self.said.is_empty() && !self.answers.is_empty() {
                 self.reader = Some(context.waker().clone());
                 return Poll::Pending;
+            }
+            if self.said.is_empty() && self.resets {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
             }
             buffer.put_slice(std::mem::take(&mut self.said));
             Poll::Ready(Ok(()))
@@ -289,7 +302,7 @@ mod tests {
 
     fn with_last_answer(answer: &'static [u8]) -> Client {
         let answers = VecDeque::from([WELCOME, answer]);
-        begin(|| Fake { answers, said: b"", reader: None })
+        begin(|| Fake { answers, said: b"", reader: None, resets: false })
     }
 
     #[test]
@@ -305,6 +318,19 @@ mod tests {
 
         let mut silent = with_last_answer(b"");
         assert!(silent.batch_execute("COMMIT").unwrap_err().is_closed());
+    }
+
+    #[test]
+    fn rows_that_end_too_early_say_why() {
+        let prepared = b"1\0\0\0\x04t\0\0\0\x06\0\0T\0\0\0\x1a\0\x01x\0\0\0\0\0\0\0\0\0\0\x17\0\x04\xff\xff\xff\xff\0\0Z\0\0\0\x05I";
+        let rows = b"2\0\0\0\x04D\0\0\0\x0e\0\x01\0\0\0\x04\0\0\0\x07";
+        let answers = VecDeque::from([WELCOME, &prepared[..], &rows[..]]);
+        let mut client = begin(|| Fake { answers, said: b"", reader: None, resets: true });
+        let mut rows = client.stream("SELECT 7 AS x").unwrap();
+        assert_eq!(rows.next().unwrap().unwrap().get::<_, i32>(0), 7);
+        let error = rows.next().unwrap().unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().downcast_ref::<io::Error>().unwrap();
+        assert_eq!(cause.kind(), io::ErrorKind::ConnectionReset);
     }
 
     #[test]
