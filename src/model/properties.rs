@@ -5,7 +5,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// Properties by name, in the order of names.
+/// Properties by name, in the order in which they are shown.
 ///
 /// A schema has them several times for each of its tables, and most are two or three: a list without
 /// room to spare, where a node of a map has room for eleven.

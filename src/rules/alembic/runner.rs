@@ -2,7 +2,7 @@
 //! it is found, it stands for whoever runs them; a revision that is written must not hold it.
 
 use super::written::Step;
-use crate::model::catalog::{Properties, Value};
+use crate::model::catalog::{Properties, Property, Value, privileges};
 use crate::model::lexing;
 use crate::model::schema::{ObjectClass, SchemaObject};
 use crate::rules::renames::Renames;
@@ -105,15 +105,22 @@ pub fn as_run_by(schema: &Schema, runner: &str, role: &str) -> Schema {
         rename(&mut object.name);
         object.owner.iter_mut().for_each(rename);
         object.statements.iter_mut().for_each(|statement| rename(&mut statement.sql));
+        if let Some(list) = &mut object.access {
+            rename_access(list, &renames);
+        }
+        let granted = object.access.as_deref().map(privileges);
         for description in &mut object.descriptions {
             rename(&mut description.of.name);
             let of_columns = description.columns.iter_mut().map(|column| &mut column.properties);
             for properties in of_columns.chain([&mut description.properties]) {
                 values(properties).for_each(rename);
+                // Grants of two roles may have become one.
+                if let (Some(value), Some(granted)) =
+                    (properties.get_mut(&Property::Privileges), &granted)
+                {
+                    *value = Value::List(granted.clone());
+                }
             }
-        }
-        if let Some(list) = &mut object.access {
-            rename_access(list, &renames);
         }
     }
     schema
@@ -129,6 +136,7 @@ fn values(properties: &mut Properties) -> impl Iterator<Item = &mut String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::catalog::{Address, Description};
     use crate::model::schema::{AccessList, Grant, Section};
 
     #[test]
@@ -187,6 +195,10 @@ mod tests {
             owner: String::from("r7"),
             grants: vec![grant("r7", true), grant("app", false), grant("reader", false)],
         };
+        let of =
+            Address { schema: None, class: ObjectClass::Table, on: None, name: String::from("t") };
+        let mut description = Description::new(of);
+        description.set(Property::Privileges, privileges(&access));
         let object = SchemaObject {
             class: ObjectClass::Privileges,
             schema: None,
@@ -199,7 +211,7 @@ mod tests {
             depends_on: Vec::new(),
             placeholder: None,
             access: Some(Box::new(access)),
-            descriptions: Vec::new(),
+            descriptions: vec![description],
         };
         let schema = Schema {
             major: 15,
@@ -208,12 +220,16 @@ mod tests {
             not_carried: Vec::new(),
             whole: true,
         };
-        let list = as_run_by(&schema, "r7", "app").objects[0].access.clone().unwrap();
+        let object = &as_run_by(&schema, "r7", "app").objects[0];
+        let list = object.access.as_ref().unwrap();
         let found: Vec<_> =
             list.grants.iter().map(|grant| (grant.grantee.as_deref(), grant.grantable)).collect();
         assert_eq!(
             (list.owner.as_str(), found),
             ("app", vec![(Some("app"), true), (Some("reader"), false)])
         );
+        let told = ["(owner): SELECT with grant option", "reader: SELECT"].map(String::from);
+        let told = Value::List(told.to_vec());
+        assert_eq!(object.descriptions[0].properties.get(&Property::Privileges), Some(&told));
     }
 }

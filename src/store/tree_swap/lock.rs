@@ -113,7 +113,7 @@ fn lock(root: &Path, operation: FlockOperation) -> Result<File> {
     rustix::fs::flock(&folder, operation).map_err(|error| match error {
         rustix::io::Errno::WOULDBLOCK => Error::new(
             Kind::Locked,
-            format!("another pgark is changing the migrations in {}", root.display()),
+            format!("another pgark is using the migrations in {}", root.display()),
         )
         .hint("wait until it has ended"),
         _ => failed("lock", root, error.into()),
