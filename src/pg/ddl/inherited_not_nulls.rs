@@ -29,9 +29,10 @@ impl<'a> NotNulls<'a> {
         table: &Relation,
         own: &Constraint,
     ) -> impl Iterator<Item = (&'a Relation, &'a Constraint)> + use<'a> {
-        let name = own.column(self.relations).map(|column| column.name.as_str());
-        self.relations.parents(table.oid).filter_map(move |parent| {
-            let above = self.constraints.not_null_of(self.relations, parent.oid, name?)?;
+        let (child, column) = (table.oid, own.column(self.relations));
+        let columns = move |own: &'a Column| self.relations.inherited(child, &own.name);
+        column.into_iter().flat_map(columns).filter_map(move |(parent, column)| {
+            let above = self.constraints.not_null_of(parent.oid, column)?;
             (!above.no_inherit).then_some((parent, above))
         })
     }
