@@ -364,10 +364,11 @@ impl Catalog {
         for mut object in objects {
             let (own, owner) = (Address::of(&object), object.owner.take());
             let statements = object.statements.iter();
-            let comments: Vec<String> = statements
+            let mut comments: Vec<String> = statements
                 .filter(|statement| statement.purpose == Purpose::Comment)
                 .map(|statement| statement.sql.clone())
                 .collect();
+            comments.sort();
             catalog.add_by_statement(object);
             let described = catalog.at(own);
             if let Some(owner) = owner {

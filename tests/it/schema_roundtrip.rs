@@ -176,7 +176,8 @@ fn states(scratch: &Scratch) -> Vec<String> {
             FROM pg_catalog.pg_class AS c WHERE c.relkind = 'm' AND c.oid >= 16384
           UNION ALL
           SELECT 'column ' || a.attrelid::regclass || '.' || a.attname || ' inherited '
-              || a.attinhcount || ' local ' || a.attislocal || ' not null ' || a.attnotnull
+              || a.attinhcount || ' local ' || a.attislocal || ' not null ' || a.attnotnull || ' position '
+              || row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum)
             FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
             WHERE a.attrelid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f')
         ) AS states ORDER BY text";

@@ -213,13 +213,11 @@ pub(super) fn describe<'a>(
         said.set_some(Property::Compression, compression_word(column.compression));
         said.set_some(Property::Statistics, column.statistics.map(|target| target.to_string()));
         said.set_some(Property::Options, sorted(&column.options));
-        let own = constraints.not_nulls(relation.oid).find(|one| one.column == Some(column.number));
-        match own {
+        match constraints.not_null_of(relation.oid, column) {
             Some(own) if own.validated || !own.is_separate(relation) => {
                 describe_not_null(said, own);
-                // The server names what only parents give after the first that has one at that
-                // moment, and no statement changes that.
-                if own.validated && own.is_stated(relation) {
+                // What a partition has from its parent after the rows is named by the server.
+                if own.validated || !relation.is_partition {
                     said.set(Property::NotNullName, own.name.as_str());
                 }
             }

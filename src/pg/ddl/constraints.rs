@@ -112,6 +112,8 @@ pub(super) struct Constraints {
     all: Vec<Constraint>,
     of_relation: HashMap<u32, Vec<usize>>,
     of_domain: HashMap<u32, Vec<usize>>,
+    /// The NOT NULL of each column of a table.
+    of_column: HashMap<(u32, i16), usize>,
     names_not_null: bool,
 }
 
@@ -161,6 +163,7 @@ impl Constraints {
             all: Vec::new(),
             of_relation: HashMap::new(),
             of_domain: HashMap::new(),
+            of_column: HashMap::new(),
             names_not_null: major >= 18,
         };
         for row in rows::stream(client, "constraints", &sql)? {
@@ -193,6 +196,9 @@ impl Constraints {
             let position = constraints.all.len();
             if constraint.relation != 0 {
                 constraints.of_relation.entry(constraint.relation).or_default().push(position);
+                if let Some(column) = constraint.column {
+                    constraints.of_column.insert((constraint.relation, column), position);
+                }
             } else {
                 constraints.of_domain.entry(constraint.domain).or_default().push(position);
             }
@@ -237,14 +243,9 @@ impl Constraints {
         self.of_table(partition).find(|copy| copy.parent == constraint.oid)
     }
 
-    /// The NOT NULL of the column of that name.
-    pub fn not_null_of(
-        &self,
-        relations: &Relations,
-        table: u32,
-        column: &str,
-    ) -> Option<&Constraint> {
-        self.not_nulls(table).find(|own| own.column(relations).is_some_and(|of| of.name == column))
+    /// The NOT NULL of a column; before 18 there is none.
+    pub fn not_null_of(&self, table: u32, column: &Column) -> Option<&Constraint> {
+        self.of_column.get(&(table, column.number)).map(|position| &self.all[*position])
     }
 
     /// What a child or partition has from it: all but a NOT NULL is called the same there.
@@ -255,7 +256,7 @@ impl Constraints {
         below: u32,
     ) -> Option<&Constraint> {
         match original.column(relations) {
-            Some(column) => self.not_null_of(relations, below, &column.name),
+            Some(column) => self.not_null_of(below, relations.column_called(below, &column.name)?),
             None => self.of_table(below).find(|own| own.name == original.name),
         }
     }
@@ -270,12 +271,8 @@ impl Constraints {
         if !self.names_not_null {
             return if column.not_null { NotNull::Plain } else { NotNull::Unsaid };
         }
-        let found = self.not_nulls(table.oid).find(|constraint| {
-            constraint.column == Some(column.number)
-                && constraint.validated
-                && constraint.is_stated(table)
-        });
-        match found {
+        let found = self.not_null_of(table.oid, column);
+        match found.filter(|constraint| constraint.validated && constraint.is_stated(table)) {
             Some(constraint) => NotNull::Named {
                 name: &constraint.name,
                 rest: if constraint.no_inherit { " NO INHERIT" } else { "" },

@@ -100,17 +100,20 @@ pub(super) fn come_from_above(
     Ok(())
 }
 
-/// Nobody knows what the server has called it; it is found by where it is. Where another copy has the
-/// name, which came with it and gets its own later, that one makes room.
+/// Nobody knows what the server has called it; it is found by where it is. Where another copy in the
+/// schema has the name, which came with it and gets its own later, that one makes room.
 fn rename(parent: &Relation, table: &Relation, name: &str) -> String {
     let body = format!(
         "DECLARE made regclass; other regclass; BEGIN \
          SELECT i.indexrelid INTO made FROM pg_catalog.pg_index AS i \
          JOIN pg_catalog.pg_inherits AS h ON h.inhrelid = i.indexrelid \
          WHERE h.inhparent = {parent}::regclass AND i.indrelid = {table}::regclass; \
-         SELECT i.indexrelid INTO other FROM pg_catalog.pg_index AS i \
-         JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid \
-         WHERE i.indrelid = {table}::regclass AND c.relname = {name}; \
+         IF made IS NULL THEN \
+         RAISE EXCEPTION 'no index of % belongs to %', {table}, {parent}; END IF; \
+         SELECT c.oid INTO other FROM pg_catalog.pg_class AS c \
+         JOIN pg_catalog.pg_class AS t ON t.relnamespace = c.relnamespace \
+         JOIN pg_catalog.pg_inherits AS h ON h.inhrelid = c.oid \
+         WHERE t.oid = {table}::regclass AND c.relname = {name} AND c.relkind IN ('i', 'I'); \
          IF other IS DISTINCT FROM made THEN IF other IS NOT NULL THEN \
          EXECUTE format('ALTER INDEX %s RENAME TO %I', other, 'pgark_' || other::oid); END IF; \
          EXECUTE format('ALTER INDEX %s RENAME TO %I', made, {name}); END IF; END",

@@ -2,10 +2,11 @@
 //! the first parent to give one, and no statement changes it. Parents may name it differently, and
 //! the one that it was named after may be gone. So a parent for the time being names it.
 
-use super::columns::{self, Column};
+use super::columns::Column;
 use super::constraints::{Constraint, Constraints};
 use super::relations::{Relation, Relations};
 use crate::pg::ident;
+use std::collections::HashMap;
 
 /// Both sides of an inheritance.
 #[derive(Clone, Copy)]
@@ -28,9 +29,10 @@ impl<'a> NotNulls<'a> {
         table: &Relation,
         own: &Constraint,
     ) -> impl Iterator<Item = (&'a Relation, &'a Constraint)> + use<'a> {
-        let name = own.column(self.relations).map(|column| column.name.as_str());
-        self.relations.parents(table.oid).filter_map(move |parent| {
-            let above = self.constraints.not_null_of(self.relations, parent.oid, name?)?;
+        let (child, column) = (table.oid, own.column(self.relations));
+        let columns = move |own: &'a Column| self.relations.inherited(child, &own.name);
+        column.into_iter().flat_map(columns).filter_map(move |(parent, column)| {
+            let above = self.constraints.not_null_of(parent.oid, column)?;
             (!above.no_inherit).then_some((parent, above))
         })
     }
@@ -45,18 +47,14 @@ impl<'a> NotNulls<'a> {
         if own.is_stated(table) {
             return own.validated.then_some(&own.name);
         }
-        let given = self.given_name(table, own)?;
-        Some(if self.can_be_named(own) { &own.name } else { given })
+        self.namer_of(table, own).map(|_| own.name.as_str())
     }
 
-    /// What the server calls it when it makes the table, if a parent has one by then.
-    fn given_name(self, table: &Relation, own: &Constraint) -> Option<&'a str> {
-        self.above(table, own).find_map(|(parent, above)| self.early_name(parent, above))
-    }
-
-    /// A parent that names what is generated would have to generate the same, without its columns.
-    fn can_be_named(self, own: &Constraint) -> bool {
-        own.column(self.relations).is_some_and(|column| column.generated == ' ')
+    /// The parent after which the server names it when it makes the table, and what it is called
+    /// there, if a parent has one by then.
+    fn namer_of(self, table: &Relation, own: &Constraint) -> Option<(&'a Relation, &'a str)> {
+        self.above(table, own)
+            .find_map(|(parent, above)| Some((parent, self.early_name(parent, above)?)))
     }
 
     /// What `COMMENT ON` names in a restore: a partition's that comes after the rows has its parent's name.
@@ -77,30 +75,37 @@ impl<'a> NotNulls<'a> {
         }
     }
 
-    /// A parent before all others, for a table in which the server would choose other names, and what
-    /// makes and removes it.
-    pub fn first_parent(self, table: &Relation) -> Option<(String, Around)> {
-        let parent = namer(table, 0);
-        let (mut definitions, mut storage) = (Vec::new(), Vec::new());
+    /// The parents that `CREATE TABLE` names, and what makes and removes those for the time being.
+    /// Before a parent that would give other names comes a child of it that gives the right ones: as
+    /// it has the same columns, theirs in the table come in the same order as without it.
+    pub fn parents(self, table: &Relation) -> (Vec<String>, Around) {
+        let (mut parents, mut around) = (Vec::new(), Around::default());
+        if table.is_partition {
+            return (parents, around);
+        }
+        let mut named: HashMap<u32, Vec<String>> = HashMap::new();
         for own in self.constraints.not_nulls(table.oid).filter(|own| !own.is_stated(table)) {
-            let Some(column) = own.column(self.relations) else { continue };
-            let is_named = self.given_name(table, own).is_none_or(|given| given == own.name);
-            if is_named || !self.can_be_named(own) {
-                continue;
-            }
-            let name = ident::quote(&own.name);
-            definitions.push(format!("{} CONSTRAINT {name} NOT NULL", alike(column)));
-            if let Some((_, above)) = self.relations.inherited(table.oid, &column.name).next() {
-                storage.push(columns::set_storage(&parent, &column.name, above.storage.0));
+            if let Some((parent, given)) = self.namer_of(table, own)
+                && given != own.name
+                && let Some(column) = own.column(self.relations)
+            {
+                let (name, column) = (ident::quote(&own.name), ident::quote(&column.name));
+                let definition = format!("CONSTRAINT {name} NOT NULL {column}");
+                named.entry(parent.oid).or_default().push(definition);
             }
         }
-        if definitions.is_empty() {
-            return None;
+        for parent in self.relations.parents(table.oid) {
+            if let Some(definitions) = named.get(&parent.oid) {
+                let (namer, names) = (namer(table, around.before.len()), definitions.join(", "));
+                around
+                    .before
+                    .push(format!("CREATE TABLE {namer} ({names}) INHERITS ({})", parent.sql()));
+                around.after.extend(remove(table, &namer));
+                parents.push(namer);
+            }
+            parents.push(parent.sql());
         }
-        let mut before = vec![format!("CREATE TABLE {parent} ({})", definitions.join(", "))];
-        before.extend(storage);
-        let after = remove(table, &parent).to_vec();
-        Some((parent, Around { before, after }))
+        (parents, around)
     }
 
     /// Gives children that come to `original` after the rows, and call it differently, their name first.
@@ -119,7 +124,8 @@ impl<'a> NotNulls<'a> {
             }
         }
         let is_from_here = |oid: u32| below.iter().any(|below| below.oid == oid);
-        for (number, child) in below.iter().enumerate().filter(|(_, child)| !child.is_partition) {
+        let mut made = 0;
+        for child in below.iter().filter(|child| !child.is_partition) {
             let Some(own) = copy(child) else { continue };
             let mut above = self.above(child, own).filter(|(parent, _)| is_from_here(parent.oid));
             let is_renamed =
@@ -128,7 +134,8 @@ impl<'a> NotNulls<'a> {
             if self.early_name(child, own).is_some() {
                 continue;
             }
-            let parent = namer(child, number);
+            let parent = namer(child, made);
+            made += 1;
             let (name, definition) = (ident::quote(&own.name), &original.definition);
             around.before.extend([
                 format!("CREATE TABLE {parent} ({})", alike(column)),

@@ -129,7 +129,13 @@ impl Relations {
     }
 
     pub fn column(&self, oid: u32, number: i16) -> Option<&Column> {
-        self.columns(oid).iter().find(|column| column.number == number)
+        let columns = self.columns(oid);
+        let place = columns.binary_search_by_key(&number, |column| column.number).ok()?;
+        columns.get(place)
+    }
+
+    pub fn column_called(&self, oid: u32, name: &str) -> Option<&Column> {
+        self.columns(oid).iter().find(|column| column.name == name)
     }
 
     /// The parents in the order of `inhseqno`: it decides the order of inherited columns.
@@ -159,8 +165,7 @@ impl Relations {
         column: &'a str,
     ) -> impl Iterator<Item = (&'a Relation, &'a Column)> {
         self.parents(oid).filter_map(move |parent| {
-            let found = self.columns(parent.oid).iter().find(|candidate| candidate.name == column);
-            found.map(|found| (parent, found))
+            self.column_called(parent.oid, column).map(|found| (parent, found))
         })
     }
 

@@ -44,13 +44,12 @@ impl Source<'_> {
         let (name, keyword, class) = (table.sql(), table.keyword(), table.table_class());
         let parents = Agreement::of(self.relations, table, |column| is_printed(table, column));
         let mut draft = Draft::new(class, Some(&table.name.schema), &table.name.name);
-        let (namer, around) = self.not_nulls().first_parent(table).unzip();
-        let around = around.unwrap_or_default();
+        let (inherits, around) = self.not_nulls().parents(table);
         for sql in parents.before.into_iter().chain(around.before) {
             draft = draft.define(sql);
         }
         let draft = draft
-            .define(self.create(table, namer, &inline))
+            .define(self.create(table, &inherits, &inline))
             .in_tablespace(table.tablespace.as_deref())
             .owned_by(&table.owner, &format!("{keyword} {name}"));
         let index = out.add(table.key(), draft)?;
@@ -104,7 +103,7 @@ impl Source<'_> {
         NotNulls { relations: self.relations, constraints: self.constraints }
     }
 
-    fn create(&self, table: &Relation, namer: Option<String>, inline: &[&Constraint]) -> String {
+    fn create(&self, table: &Relation, inherits: &[String], inline: &[&Constraint]) -> String {
         let mut parts = Vec::new();
         let mut afterwards = Vec::new();
         for column in self.relations.columns(table.oid) {
@@ -152,12 +151,8 @@ impl Source<'_> {
                 parts.iter().map(|part| format!("\n    {part}")).collect::<Vec<_>>().join(",");
             sql.push_str(&format!(" ({body}\n)"));
         }
-        if !table.is_partition {
-            let parents = self.relations.parents(table.oid).map(Relation::sql);
-            let parents: Vec<String> = namer.into_iter().chain(parents).collect();
-            if !parents.is_empty() {
-                sql.push_str(&format!("\nINHERITS ({})", parents.join(", ")));
-            }
+        if !inherits.is_empty() {
+            sql.push_str(&format!("\nINHERITS ({})", inherits.join(", ")));
         }
         if let Some(key) = &table.partition_key {
             sql.push_str(&format!("\nPARTITION BY {key}"));
