@@ -182,10 +182,11 @@ fn the_new_owner_of_a_foreign_server_may_use_the_wrapper_of_an_extension_that_co
     let folder = place.path().join("extension");
     std::fs::create_dir(&folder).unwrap();
     let script = "CREATE FOREIGN DATA WRAPPER far; GRANT USAGE ON FOREIGN DATA WRAPPER far TO @extowner@ WITH GRANT OPTION";
-    write(&folder.join("far.control"), "default_version = '1'\ntrusted = true\n");
-    write(&folder.join("far--1.sql"), script);
-    for folder in [place.path(), &folder] {
-        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (control, made) = (folder.join("far.control"), folder.join("far--1.sql"));
+    write(&control, "default_version = '1'\ntrusted = true\n");
+    write(&made, script);
+    for path in [place.path(), &folder, &control, &made] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     let (source, target) = (owned_by("l4_restorer"), owned_by("l4_restorer"));
     let path = place.path().display();
