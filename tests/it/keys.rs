@@ -36,22 +36,22 @@ fn keys_of_every_kind_come_back_as_they_were() {
     carry(&source);
 }
 
-/// A large key, and an index that takes two seconds.
+/// A large key, and an index that takes as long as `restore_slowly` says.
 fn with_a_slow_index() -> Database {
     Database::with(
         "CREATE FUNCTION slow(x int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
            $$BEGIN PERFORM pg_sleep(coalesce(current_setting('test.slow', true), '0')::float); RETURN x; END$$;
          CREATE TABLE t (x int CONSTRAINT key PRIMARY KEY);
-         INSERT INTO t SELECT generate_series(1, 500000); CREATE INDEX i ON t (slow(x)) WHERE x = 7",
+         INSERT INTO t SELECT generate_series(1, 1500000); CREATE INDEX i ON t (slow(x)) WHERE x = 7",
     )
 }
 
-fn restore_slowly(repo: &Repo, target: &Database, more: &[&str]) -> Child {
+fn restore_slowly(repo: &Repo, target: &Database, seconds: u32, more: &[&str]) -> Child {
     let url = target.url();
     let restore = ["restore", "latest", "--jobs", "2", "--url", &url];
     let mut command = repo.command(&[&restore[..], more].concat());
-    command.env("PGOPTIONS", "-c test.slow=2").stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().unwrap()
+    command.env("PGOPTIONS", format!("-c test.slow={seconds}"));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Waits until a query gives true, while the restore goes on.
@@ -69,7 +69,7 @@ fn wait_for(client: &mut Client, run: &mut Child, sql: &str) {
 fn the_index_of_a_key_is_made_while_another_is_made_on_its_table() {
     let (source, repo, target) = (with_a_slow_index(), Repo::new(), Database::empty());
     repo.backup(&source, &[]);
-    let mut run = restore_slowly(&repo, &target, &[]);
+    let mut run = restore_slowly(&repo, &target, 3, &[]);
     let both = "SELECT count(DISTINCT l.pid) = 2 FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation
         WHERE c.relname = 't' AND l.mode = 'ShareLock' AND l.granted AND l.database =
             (SELECT oid FROM pg_database WHERE datname = current_database())";
@@ -82,7 +82,7 @@ fn the_index_of_a_key_is_made_while_another_is_made_on_its_table() {
 fn an_index_is_kept_for_a_key_that_a_lock_keeps_from_taking_it_over() {
     let (source, repo, target) = (with_a_slow_index(), Repo::new(), Database::empty());
     repo.backup(&source, &[]);
-    let mut run = restore_slowly(&repo, &target, &["--lock-timeout", "1"]);
+    let mut run = restore_slowly(&repo, &target, 6, &["--lock-timeout", "1"]);
     let (mut client, mut reader) = (target.client(), target.client());
     let made = "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'key')";
     wait_for(&mut client, &mut run, made);
