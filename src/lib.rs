@@ -64,6 +64,7 @@ pub mod ops {
     pub mod restore;
     pub mod scan;
     pub mod show;
+    pub mod steady;
     pub mod verify;
 }
 

@@ -183,8 +183,6 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     observer.phase("writing the manifest", None);
     let named = all_roles(&taken, &rows.large_objects);
     let role_definitions = roles::definitions(&mut leader.client, &named)?;
-    let mut sequences = catalog::sequences(&mut leader.client)?;
-    sequences.retain(|sequence| taken.takes_sequence(sequence));
     let changed = snapshot::rewritten(&mut leader, &taken.locked())?;
     if !changed.is_empty() {
         return Err(Error::failed(format!(
@@ -196,7 +194,11 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     let finished = Utc::now();
 
     let tables: Vec<TableEntry> = rows.tables;
-    files.push(add_text(&mut archive, by_hand::SEQUENCES, &by_hand::sequences_sql(&sequences))?);
+    files.push(add_text(
+        &mut archive,
+        by_hand::SEQUENCES,
+        &by_hand::sequences_sql(&taken.sequences),
+    )?);
     if !rows.large_objects.objects.is_empty() {
         let sql = by_hand::large_objects_sql(&rows.large_objects);
         files.push(add_text(&mut archive, by_hand::LARGE_OBJECTS, &sql)?);
@@ -221,7 +223,7 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         left_out: taken.left_out,
         whole: options.selection.is_everything() && options.selection.filters.is_empty(),
         tables,
-        sequences,
+        sequences: taken.sequences,
         large_objects: rows.large_objects,
         migrations: bundle,
         ledgers,

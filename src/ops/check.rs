@@ -12,14 +12,16 @@ use crate::model::table::SequenceState;
 use crate::pg::catalog::{self, CatalogTable};
 use crate::pg::connect::Encryption;
 use crate::pg::session::{Purpose, Session};
-use crate::pg::{conflicts, ddl, grants, target};
+use crate::pg::{conflicts, ddl, grants, snapshot, target};
 use crate::rules::selection::Choice;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 mod repository;
 
-/// How long definitions that others alter are waited for.
-const PATIENCE: &str = "2s";
+/// How long definitions that others alter are waited for: shorter than the `deadlock_timeout` after
+/// which the server would end one of two that wait for each other.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,7 +205,7 @@ fn database(
     target::check_unmarked(&mut session)?;
     observer.phase("looking at the tables", None);
     session.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-    session.execute(&format!("SET LOCAL lock_timeout = '{PATIENCE}'"))?;
+    snapshot::limit_lock_waits(&mut session, PATIENCE)?;
     let mut tables = catalog::tables(&mut session.client)?;
     let choices = schema::choices(&mut session, &tables, options)?;
     privileges(report, &mut session, &tables, &choices, options)?;
@@ -224,24 +226,46 @@ fn database(
         Err(error) => {
             let error = interrupt.reason(error);
             session.execute("ROLLBACK TO SAVEPOINT before_schema")?;
-            if error.kind() == Kind::Locked && !locked.is_empty() {
-                report.checks.push(Check {
-                    name: "schema",
-                    state: State::Warning,
-                    what: String::from("definitions cannot be read while those locks are held"),
-                    mend: Vec::new(),
-                    hint: Some(String::from("check again when they are gone")),
-                });
-                let measured = measure(&mut session, &tables, &choices, options, &locked)?;
-                report.covered = Some(measured);
-            } else {
-                report.failed("schema", &error)?;
+            let why = match error.kind() {
+                Kind::Locked if !locked.is_empty() => Some((
+                    "definitions cannot be read while those locks are held",
+                    "check again when they are gone",
+                )),
+                _ if changed(&mut session, options, interrupt)? => Some((
+                    "definitions changed while they were read",
+                    "check again when no migration is running",
+                )),
+                _ => None,
+            };
+            match why {
+                Some((what, hint)) => {
+                    report.checks.push(Check {
+                        name: "schema",
+                        state: State::Warning,
+                        what: what.to_owned(),
+                        mend: Vec::new(),
+                        hint: Some(hint.to_owned()),
+                    });
+                    let measured = measure(&mut session, &tables, &choices, options, &locked)?;
+                    report.covered = Some(measured);
+                }
+                None => report.failed("schema", &error)?,
             }
         }
     }
     let ledgers = backup::migrations::ledgers(&mut session, &tables)?;
     session.execute("ROLLBACK")?;
     Ok((session.facts.database, ledgers))
+}
+
+/// Whether definitions are not as the session's transaction sees them any more.
+fn changed(
+    session: &mut Session,
+    options: &backup::Options,
+    interrupt: &Interrupt,
+) -> Result<bool> {
+    let mut fresh = interrupt.open(&options.connection, None, Purpose::Catalog)?;
+    Ok(snapshot::catalog_fingerprint(session)? != snapshot::catalog_fingerprint(&mut fresh)?)
 }
 
 /// Tables whose rows are to be read.

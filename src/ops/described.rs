@@ -1,19 +1,15 @@
 //! The schema of an archive or of a live database, ready to be compared.
 
 use super::interrupt::Interrupt;
+use super::steady;
 use crate::archive::reader::ArchiveReader;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::model::connection::Connection;
 use crate::pg::session::{Purpose, Session};
+use crate::pg::snapshot::LOCK_ATTEMPT;
 use crate::pg::{ddl, names, snapshot, target};
 use crate::rules::schema_diff::Schema;
 use std::time::Duration;
-
-/// How often the catalogs are read anew when definitions changed meanwhile.
-const ATTEMPTS: usize = 3;
-
-/// How long to wait before that: definitions that change come in a row.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// The schema of an archive.
 ///
@@ -80,24 +76,25 @@ fn read_database(
     target::check_unmarked(&mut session)?;
     names::check_readable(&mut session)?;
     let mut watcher = interrupt.open(connection, database, Purpose::Catalog)?;
-    let patience = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX).max(1);
-    for attempt in 0..ATTEMPTS {
-        if attempt > 0 {
-            std::thread::sleep(PAUSE);
+    steady::read(patience, interrupt, |_| {
+        let read = read_still(&mut session, &mut watcher);
+        if !matches!(read, Ok(Some(_))) {
+            session.execute("ROLLBACK")?;
         }
-        interrupt.check()?;
-        session.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-        // Deparsing a view waits for whoever alters its tables.
-        session.execute(&format!("SET LOCAL lock_timeout = {patience}"))?;
-        let before = snapshot::catalog_fingerprint(&mut session)?;
-        let read = ddl::read(&mut session.client, &session.facts);
-        if before == snapshot::catalog_fingerprint(&mut watcher)? {
-            let read = read?;
-            session.execute("COMMIT")?;
-            return Ok(schema(&session, read));
-        }
-        session.execute("ROLLBACK")?;
+        read
+    })
+}
+
+/// `None`: definitions changed while they were read.
+fn read_still(session: &mut Session, watcher: &mut Session) -> Result<Option<Schema>> {
+    session.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+    snapshot::limit_lock_waits(session, LOCK_ATTEMPT)?;
+    let before = snapshot::catalog_fingerprint(session)?;
+    let read = ddl::read(&mut session.client, &session.facts);
+    if before != snapshot::catalog_fingerprint(watcher)? {
+        return Ok(None);
     }
-    Err(Error::new(Kind::Locked, "definitions in the database did not stop changing")
-        .hint("run again when no migration is running"))
+    let read = read?;
+    session.execute("COMMIT")?;
+    Ok(Some(schema(session, read)))
 }

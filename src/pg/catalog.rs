@@ -42,7 +42,9 @@ pub struct CatalogTable {
 /// Lists the tables: ordinary and partitioned, temporary ones and other sessions' excepted,
 /// members of extensions only where the extension marked them as configuration. In order of OID.
 ///
-/// Nothing here waits for a lock on a table.
+/// Nothing here waits for a lock on a table, so one may be dropped at any time. The functions about
+/// privileges, which look past the snapshot, give null for it then: it counts as readable, and
+/// whoever locks or reads it will find that it is gone.
 pub fn tables(client: &mut Client) -> Result<Vec<CatalogTable>> {
     let failed = |error| server("cannot list the tables", error);
     let mut columns = columns(client)?;
@@ -55,8 +57,8 @@ pub fn tables(client: &mut Client) -> Result<Vec<CatalogTable>> {
                     x.extname::text,
                     nullif(x.extcondition[pg_catalog.array_position(x.extconfig, c.oid)], ''),
                     c.relpersistence = 'u',
-                    pg_catalog.has_schema_privilege(n.oid, 'USAGE')
-                      AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+                    coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+                      AND pg_catalog.has_table_privilege(c.oid, 'SELECT'), true),
                     pg_catalog.row_security_active(c.oid)
              FROM pg_catalog.pg_class AS c
              JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -178,8 +180,8 @@ pub fn sequences(client: &mut Client) -> Result<Vec<SequenceState>> {
         .query(
             "SELECT n.nspname::text, c.relname::text, tn.nspname::text, t.relname::text,
                     a.attname::text, s.seqincrement < 0,
-                    pg_catalog.has_schema_privilege(n.oid, 'USAGE')
-                      AND pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
+                    coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+                      AND pg_catalog.has_sequence_privilege(c.oid, 'SELECT'), true)
              FROM pg_catalog.pg_sequence AS s
              JOIN pg_catalog.pg_class AS c ON c.oid = s.seqrelid
              JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -293,9 +295,9 @@ pub fn extension_tables_with_rows(client: &mut Client) -> Result<Vec<(QualifiedN
     let rows = client
         .query(
             "SELECT n.nspname::text, c.relname::text, x.extname::text,
-                    pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+                    coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE')
                       AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
-                      AND NOT pg_catalog.row_security_active(c.oid)
+                      AND NOT pg_catalog.row_security_active(c.oid), true)
              FROM pg_catalog.pg_depend AS d
              JOIN pg_catalog.pg_class AS c ON c.oid = d.objid
              JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace

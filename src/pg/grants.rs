@@ -57,10 +57,10 @@ fn unreadable(client: &mut Client, tables: &[&CatalogTable]) -> Result<Vec<Unrea
         .query(
             "SELECT * FROM (
                SELECT n.nspname::text, c.relname::text, c.relkind = 'S' AS sequence,
-                      pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS usage,
-                      CASE WHEN c.relkind = 'S'
+                      coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), true) AS usage,
+                      coalesce(CASE WHEN c.relkind = 'S'
                         THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
-                        ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END AS readable
+                        ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END, true) AS readable
                FROM pg_catalog.pg_class AS c
                JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
                WHERE c.oid = ANY ($1)

@@ -18,10 +18,13 @@ use tokio_postgres::error::SqlState;
 /// How often locks are asked for anew when tables came, went or were replaced meanwhile.
 const ATTEMPTS: usize = 5;
 
-/// How long one request waits for its locks. Whoever comes after a waiting request waits too, so
-/// it gives way soon and asks again: sooner than `deadlock_timeout`, which is 1 s by default, so that
-/// no application's transaction is ended for waiting for a backup in a circle.
-const LOCK_ATTEMPT: Duration = Duration::from_millis(800);
+/// How long one request waits for a lock while others are held; deparsing a view asks for locks too,
+/// on it and its tables. A transaction that waits for those,
+/// and has what is waited for, is ended by the server if the circle still stands when its own
+/// `deadlock_timeout` is over, which is looked at once for each wait, 1 s after it began by default:
+/// the sooner the request gives way, the less likely it is that an application's transaction pays
+/// for a backup.
+pub const LOCK_ATTEMPT: Duration = Duration::from_millis(100);
 
 /// Bytes of SQL per LOCK statement.
 const LOCK_BATCH: usize = 100_000;
@@ -131,7 +134,7 @@ fn lock(
             _ => batches.push(format!("LOCK TABLE ONLY {name}")),
         }
     }
-    session.execute(&format!("SET LOCAL lock_timeout = {}", LOCK_ATTEMPT.as_millis()))?;
+    limit_lock_waits(session, LOCK_ATTEMPT)?;
     for batch in batches {
         // A failed LOCK would end the transaction, and so free the locks of earlier batches. A
         // savepoint keeps them; it takes no snapshot either.
@@ -162,10 +165,14 @@ fn lock(
         }
         session.execute("RELEASE SAVEPOINT before_lock")?;
     }
-    // Deparsing a view of tables that were left out locks those: not for ever.
-    let patience = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX).max(1);
-    session.execute(&format!("SET LOCAL lock_timeout = {patience}"))?;
+    limit_lock_waits(session, patience)?;
     Ok(true)
+}
+
+/// How long every request of the open transaction may wait for a lock from now on.
+pub fn limit_lock_waits(session: &mut Session, limit: Duration) -> Result<()> {
+    let limit = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX).max(1);
+    session.execute(&format!("SET LOCAL lock_timeout = {limit}"))
 }
 
 /// The detector: tables whose file, in the snapshot's view, is not the current one. Under locks

@@ -197,7 +197,8 @@ pub fn other_databases(session: &mut Session) -> Result<Vec<(String, bool)>> {
     let rows = session
         .client
         .query(
-            "SELECT datname::text, datallowconn AND pg_catalog.has_database_privilege(oid, 'CONNECT')
+            "SELECT datname::text, datallowconn
+                    AND coalesce(pg_catalog.has_database_privilege(oid, 'CONNECT'), true)
              FROM pg_catalog.pg_database
              WHERE NOT datistemplate AND datname <> pg_catalog.current_database()
                AND datconnlimit <> -2 ORDER BY 1",

@@ -20,7 +20,7 @@ fn open(database: &Database) -> Session {
 fn a_backup_that_the_server_picks_to_end_a_deadlock_asks_for_its_locks_again() {
     let source = Database::with("CREATE TABLE a (x int); CREATE TABLE b (x int)");
     // The backup's session looks for deadlocks before its own attempt ends, the other one never.
-    let url = format!("{} options='-c deadlock_timeout=600ms'", source.url());
+    let url = format!("{} options='-c deadlock_timeout=30ms'", source.url());
     let mut other = source.client();
     other
         .batch_execute("SET deadlock_timeout = '1h'; BEGIN; LOCK TABLE b IN ACCESS EXCLUSIVE MODE")

@@ -10,14 +10,15 @@ use pgark::pg::copy::{self, RowSource};
 use pgark::pg::session::{Purpose, Session, Statements};
 use pgark::pg::snapshot;
 use pgark::pg::wire::Sink;
+use postgres::error::SqlState;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 const ROWS: &str = "1000";
 
-/// Runs `rounds` while another thread runs `statements` over and over on a connection of its own;
-/// gives how often it ran them.
+/// Runs `rounds` while another thread runs `statements` over and over on a connection of its own, from
+/// the first one again when the server ended one for waiting in a circle; gives how many it ran.
 fn meanwhile(database: &Database, statements: &[&str], rounds: impl FnOnce()) -> u32 {
     let (stop, times) = (AtomicBool::new(false), AtomicU32::new(0));
     /// Stops the other thread also when the rounds panic.
@@ -31,11 +32,15 @@ fn meanwhile(database: &Database, statements: &[&str], rounds: impl FnOnce()) ->
         let guard = Stop(&stop);
         let other = scope.spawn(|| {
             let mut client = database.client();
-            for statement in statements.iter().cycle() {
-                if stop.load(Ordering::SeqCst) {
-                    break;
+            let mut next = 0;
+            while !stop.load(Ordering::SeqCst) {
+                match client.batch_execute(statements[next]) {
+                    Ok(()) => next = (next + 1) % statements.len(),
+                    Err(error) if error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED) => {
+                        next = 0;
+                    }
+                    Err(error) => panic!("{}: {error:?}", statements[next]),
                 }
-                client.batch_execute(statement).unwrap();
                 times.fetch_add(1, Ordering::SeqCst);
             }
         });
@@ -291,7 +296,7 @@ fn tables_that_come_and_go_are_whole_or_the_backup_fails_cleanly() {
         for round in 0..15 {
             let (url, name) = (source.url(), format!("round-{round}"));
             let before = repo.files();
-            let run = repo.run(&["backup", "--url", &url, "--name", &name]);
+            let run = repo.run(&["backup", "--url", &url, "--name", &name, "--lock-timeout", "2"]);
             match run.code {
                 0 => done.push(name),
                 11 => {
@@ -317,6 +322,57 @@ fn tables_that_come_and_go_are_whole_or_the_backup_fails_cleanly() {
         }
     }
     println!("{} of 15 backups taken while tables came and went", done.len() - 1);
+}
+
+#[test]
+fn objects_of_every_kind_come_and_go_and_a_backup_holds_all_or_none() {
+    let source = Database::with("CREATE TABLE steady AS SELECT generate_series(1, 1000) AS x");
+    let repo = Repo::new();
+    let storm = [
+        "DROP SCHEMA IF EXISTS s CASCADE; CREATE SCHEMA s; CREATE TYPE s.colour AS ENUM ('red');
+         CREATE DOMAIN s.positive AS int CHECK (VALUE > 0)",
+        "CREATE TABLE s.parent (id serial PRIMARY KEY, c s.colour DEFAULT 'red',
+           g int GENERATED ALWAYS AS (1) STORED);
+         CREATE TABLE s.child (LIKE s.parent INCLUDING ALL, FOREIGN KEY (id) REFERENCES s.parent)
+           PARTITION BY RANGE (id);
+         CREATE TABLE s.part PARTITION OF s.child FOR VALUES FROM (1) TO (10)",
+        "CREATE FUNCTION s.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+         CREATE TRIGGER t AFTER INSERT ON s.parent FOR EACH ROW EXECUTE FUNCTION s.f();
+         CREATE STATISTICS s.both ON id, g FROM s.parent;
+         CREATE POLICY p ON s.parent USING (id > 0); ALTER TABLE s.parent ENABLE ROW LEVEL SECURITY",
+        "CREATE VIEW s.v AS SELECT * FROM s.parent;
+         CREATE RULE r AS ON INSERT TO s.v DO INSTEAD NOTHING;
+         CREATE MATERIALIZED VIEW s.m AS SELECT * FROM s.v; CREATE SEQUENCE s.alone START 7;
+         CREATE AGGREGATE s.total (int) (sfunc = int4pl, stype = int)",
+        "DROP AGGREGATE s.total (int); DROP SEQUENCE s.alone; DROP MATERIALIZED VIEW s.m; DROP VIEW s.v",
+        "DROP SCHEMA s CASCADE",
+        "SELECT pg_sleep(0.1)",
+    ];
+    let mut done = Vec::new();
+    meanwhile(&source, &storm, || {
+        for round in 0..15 {
+            let (url, name) = (source.url(), format!("round-{round}"));
+            let before = repo.files();
+            let run = repo.run(&["backup", "--url", &url, "--name", &name, "--lock-timeout", "2"]);
+            match run.code {
+                0 => done.push(name),
+                _ => {
+                    run.expect_code(11);
+                    assert_eq!(repo.files(), before, "a failed run leaves nothing");
+                }
+            }
+            let check = repo.run(&["check", "--url", &url]);
+            assert!([0, 11].contains(&check.code), "{}{}", check.stdout, check.stderr);
+        }
+    });
+    println!("{} of 15 backups taken while objects came and went", done.len());
+    repo.ok(&["backup", "--url", &source.url(), "--name", "quiet"]);
+    done.push(String::from("quiet"));
+    for name in &done {
+        let target = Database::empty();
+        repo.ok(&["restore", name, "--url", &target.url()]);
+        assert_eq!(target.one("SELECT sum(x) FROM steady"), "500500");
+    }
 }
 
 #[test]

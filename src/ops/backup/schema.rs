@@ -9,9 +9,10 @@ use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::lock_wait;
 use crate::ops::observer::Observer;
+use crate::ops::steady;
 use crate::pg::catalog::{self, CatalogTable};
 use crate::pg::session::{Purpose, Session};
-use crate::pg::snapshot::{self, Snapshot};
+use crate::pg::snapshot::{self, LOCK_ATTEMPT, Snapshot};
 use crate::pg::{database, ddl, extensions, names};
 use crate::rules::object_selection::Uncarried;
 use crate::rules::pattern::Pattern;
@@ -20,12 +21,6 @@ use crate::rules::{object_selection, order, role_names};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-/// How often the catalogs are read anew when definitions changed meanwhile.
-const ATTEMPTS: usize = 3;
-
-/// How long to wait before that: definitions that change come in a row.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// A snapshot and the schema under it.
 pub struct Taken {
@@ -41,19 +36,14 @@ pub struct Taken {
     pub not_carried: Vec<NotCarried>,
     pub left_out: Vec<String>,
     pub with_large_objects: bool,
-    /// The sequences to take; `None` is all.
-    sequences: Option<BTreeSet<QualifiedName>>,
+    /// Those that go with what was chosen.
+    pub sequences: Vec<SequenceState>,
 }
 
 impl Taken {
     /// OIDs of the tables that are locked.
     pub fn locked(&self) -> BTreeSet<u32> {
         to_lock(&self.tables, &self.choices)
-    }
-
-    /// Whether a sequence goes with what was chosen.
-    pub fn takes_sequence(&self, sequence: &SequenceState) -> bool {
-        takes_sequence(self.sequences.as_ref(), &self.tables, &self.choices, sequence)
     }
 }
 
@@ -85,17 +75,16 @@ pub fn take(
 ) -> Result<Taken> {
     names::check_readable(leader)?;
     let mut watcher = interrupt.open(&options.connection, None, Purpose::Catalog)?;
-    for attempts in 0..ATTEMPTS {
-        if attempts > 0 {
-            std::thread::sleep(PAUSE);
-        }
-        if let Some(taken) = attempt(leader, &mut watcher, options, observer, interrupt)? {
-            return Ok(taken);
-        }
-        leader.execute("ROLLBACK")?;
-    }
-    Err(Error::new(Kind::Locked, "definitions in the database did not stop changing")
-        .hint("run again when no migration is running"))
+    let process = leader.process();
+    lock_wait::told(&options.connection, None, process, observer, || {
+        steady::read(options.lock_timeout, interrupt, |patience| {
+            let taken = attempt(leader, &mut watcher, options, patience, observer, interrupt);
+            if !matches!(taken, Ok(Some(_))) {
+                leader.execute("ROLLBACK")?;
+            }
+            taken
+        })
+    })
 }
 
 /// `None`: definitions changed while they were read.
@@ -103,6 +92,7 @@ fn attempt(
     leader: &mut Session,
     watcher: &mut Session,
     options: &Options,
+    patience: Duration,
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Option<Taken>> {
@@ -113,25 +103,27 @@ fn attempt(
         Ok(to_lock(tables, &choices))
     };
     let check = || interrupt.check();
-    let process = leader.process();
-    let mut snapshot = lock_wait::told(&options.connection, None, process, observer, || {
-        snapshot::take(leader, options.lock_timeout, &check, &mut choose)
-    })?;
+    let mut snapshot = snapshot::take(leader, patience, &check, &mut choose)?;
     let mut tables = std::mem::take(&mut snapshot.tables);
     let choices = choices(watcher, &tables, options)?;
     check_standby(&tables, &choices, leader.facts.in_recovery)?;
     filter::apply(leader, &mut tables, &choices, options)?;
 
     observer.phase("reading the schema", None);
+    snapshot::limit_lock_waits(leader, LOCK_ATTEMPT)?;
     let before = snapshot::catalog_fingerprint(leader)?;
-    let schema = ddl::read(&mut leader.client, &leader.facts);
+    let read = ddl::read(&mut leader.client, &leader.facts)
+        .and_then(|schema| Ok((schema, catalog::sequences(&mut leader.client)?)));
     // A view that went away under the snapshot's eyes is an error of the reading, too.
     if before != snapshot::catalog_fingerprint(watcher)? {
         return Ok(None);
     }
+    let (schema, mut positions) = read?;
+    snapshot::limit_lock_waits(leader, options.lock_timeout)?;
     let allowed = Some(options.allow_missing.as_slice());
-    let coverage = cover(leader, schema?, &tables, &choices, &options.selection, allowed)?;
+    let coverage = cover(leader, schema, &tables, &choices, &options.selection, allowed)?;
     let Coverage { objects, not_carried, left_out, sequences } = coverage;
+    positions.retain(|position| takes_sequence(sequences.as_ref(), &tables, &choices, position));
     let roles: BTreeSet<String> = objects.iter().flat_map(role_names::named).collect();
     Ok(Some(Taken {
         snapshot,
@@ -143,7 +135,7 @@ fn attempt(
         not_carried,
         left_out,
         with_large_objects: options.selection.is_inclusive(),
-        sequences,
+        sequences: positions,
     }))
 }
 
