@@ -144,6 +144,7 @@ pub mod pg {
     pub mod lending;
     pub mod names;
     pub mod positions;
+    pub mod record;
     pub mod references;
     pub mod rights;
     pub mod roles;

@@ -1,6 +1,7 @@
 //! Who stands in the way of a session that waits for a lock.
 
 use super::failure::server;
+use super::record::{Record, Unread};
 use super::session::{Session, shorten};
 use crate::error::Result;
 use crate::model::name::{Printable, QualifiedName};
@@ -38,7 +39,7 @@ pub struct Blocker {
 /// The server's.
 pub fn of(session: &mut Session, process: i32) -> Result<Option<Blocked>> {
     let failed = |error| server("cannot ask who holds the locks", error);
-    let rows = session
+    let by = session
         .client
         .query(
             "SELECT DISTINCT blocker, a.usename::text, a.application_name, a.state,
@@ -48,9 +49,10 @@ pub fn of(session: &mut Session, process: i32) -> Result<Option<Blocked>> {
              LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = blocker
              ORDER BY 5 DESC NULLS LAST, 1",
             &[&process],
+            |row| Blocker::read(row, row.at(0)?, 1),
         )
         .map_err(failed)?;
-    if rows.is_empty() {
+    if by.is_empty() {
         return Ok(None);
     }
     let object = session
@@ -61,27 +63,27 @@ pub fn of(session: &mut Session, process: i32) -> Result<Option<Blocked>> {
              JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
              WHERE l.pid = $1 AND NOT l.granted LIMIT 1",
             &[&process],
+            |row| row.name_at(0),
         )
         .map_err(failed)?;
-    let by = rows
-        .iter()
-        .map(|row| {
-            let said = |column: usize| -> Option<String> {
-                row.get::<_, Option<String>>(column).filter(|text| !text.is_empty())
-            };
-            let seconds: Option<f64> = row.get(4);
-            Blocker {
-                process: row.get(0),
-                facts: [1, 2, 3].into_iter().filter_map(said).collect(),
-                since: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
-                query: said(5),
-            }
+    Ok(Some(Blocked { object, by }))
+}
+
+impl Blocker {
+    /// The session with this server process, whose role, application, state, seconds in its transaction
+    /// and statement are at `position` and after it.
+    pub(super) fn read(row: &Record, process: i32, position: usize) -> Result<Self, Unread> {
+        let said = |at: usize| -> Result<Option<String>, Unread> {
+            Ok(row.at::<Option<String>>(position + at)?.filter(|text| !text.is_empty()))
+        };
+        let seconds: Option<f64> = row.at(position + 3)?;
+        Ok(Self {
+            process,
+            facts: [said(0)?, said(1)?, said(2)?].into_iter().flatten().collect(),
+            since: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+            query: said(4)?,
         })
-        .collect();
-    let named = |row: tokio_postgres::Row| {
-        QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1))
-    };
-    Ok(Some(Blocked { object: object.map(named), by }))
+    }
 }
 
 impl Blocked {

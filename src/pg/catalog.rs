@@ -1,7 +1,8 @@
 //! Which tables and sequences there are, and what the role may read of them.
 
-use super::failure::server;
+use super::failure::{Reason, server};
 use super::ident::{literal, quote_qualified};
+use super::record::{Record, Unread};
 use crate::error::{Error, Kind, Result};
 use crate::model::condition::Condition;
 use crate::model::name::{QualifiedName, enumerate};
@@ -46,7 +47,9 @@ pub struct CatalogTable {
 /// privileges, which look past the snapshot, give null for it then: it counts as readable, and
 /// whoever locks or reads it will find that it is gone.
 pub fn tables(client: &mut Client) -> Result<Vec<CatalogTable>> {
-    let failed = |error| server("cannot list the tables", error);
+    fn failed(reason: impl Into<Reason>) -> Error {
+        server("cannot list the tables", reason)
+    }
     let mut columns = columns(client)?;
     let through = loaded_through_root(client)?;
     let rows = client
@@ -73,30 +76,36 @@ pub fn tables(client: &mut Client) -> Result<Vec<CatalogTable>> {
              ORDER BY c.oid",
         )
         .map_err(failed)?;
-    let table = |row: std::result::Result<tokio_postgres::Row, _>| {
-        let row = row.map_err(failed)?;
-        let oid = row.get(0);
-        let name = QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2));
-        let condition = row.get::<_, Option<String>>(6).map(Condition::of_clause).transpose();
-        let condition = condition.map_err(|error| {
-            error.while_doing(format!("cannot tell which rows of {name} are to be read"))
+    let mut tables = Vec::new();
+    for row in rows {
+        let (mut table, clause) = table(&row.map_err(failed)?).map_err(failed)?;
+        table.condition = clause.map(Condition::of_clause).transpose().map_err(|error| {
+            error.while_doing(format!("cannot tell which rows of {} are to be read", table.name))
         })?;
-        Ok(CatalogTable {
-            oid,
-            name,
-            partitioned: row.get(3),
-            partition_of: row.get(4),
-            extension: row.get(5),
-            condition,
-            load_through: through.get(&oid).copied(),
-            unlogged: row.get(7),
-            readable: row.get(8),
-            rows_hidden: row.get(9),
-            pages: 0,
-            columns: columns.remove(&oid).unwrap_or_default(),
-        })
+        table.load_through = through.get(&table.oid).copied();
+        table.columns = columns.remove(&table.oid).unwrap_or_default();
+        tables.push(table);
+    }
+    Ok(tables)
+}
+
+/// What [`tables`] selects of one table, and its extension's condition on the rows.
+fn table(row: &Record) -> Result<(CatalogTable, Option<String>), Unread> {
+    let table = CatalogTable {
+        oid: row.at(0)?,
+        name: row.name_at(1)?,
+        partitioned: row.at(3)?,
+        partition_of: row.at(4)?,
+        extension: row.at(5)?,
+        condition: None,
+        load_through: None,
+        unlogged: row.at(7)?,
+        readable: row.at(8)?,
+        rows_hidden: row.at(9)?,
+        pages: 0,
+        columns: Vec::new(),
     };
-    rows.map(table).collect()
+    Ok((table, row.at(6)?))
 }
 
 /// Fills in the sizes of the tables that are locked: `pg_relation_size` takes a lock itself, and
@@ -108,15 +117,16 @@ pub fn measure(
 ) -> Result<()> {
     let is_locked = |table: &&CatalogTable| !table.partitioned && locked.contains(&table.oid);
     let oids: Vec<u32> = tables.iter().filter(is_locked).map(|table| table.oid).collect();
-    let rows = client
+    let pages = client
         .query(
             "SELECT o, coalesce(pg_catalog.pg_relation_size(o), 0)
                     / pg_catalog.current_setting('block_size')::bigint
              FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS o",
             &[&oids],
+            |row| Ok((row.at(0)?, row.at(1)?)),
         )
         .map_err(|error| server("cannot read the sizes of the tables", error))?;
-    let pages: BTreeMap<u32, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let pages: BTreeMap<u32, i64> = pages.into_iter().collect();
     for table in tables {
         let found = pages.get(&table.oid).copied().unwrap_or_default();
         table.pages = u64::try_from(found).unwrap_or_default();
@@ -125,7 +135,9 @@ pub fn measure(
 }
 
 fn columns(client: &mut Client) -> Result<BTreeMap<u32, Vec<Column>>> {
-    let failed = |error| server("cannot list the columns", error);
+    fn failed(reason: impl Into<Reason>) -> Error {
+        server("cannot list the columns", reason)
+    }
     let rows = client
         .stream(
             "SELECT a.attrelid, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod)
@@ -140,18 +152,20 @@ fn columns(client: &mut Client) -> Result<BTreeMap<u32, Vec<Column>>> {
         .map_err(failed)?;
     let mut columns: BTreeMap<u32, Vec<Column>> = BTreeMap::new();
     for row in rows {
-        let row = row.map_err(failed)?;
-        columns
-            .entry(row.get(0))
-            .or_default()
-            .push(Column { name: row.get(1), type_name: row.get(2) });
+        let (table, column) = column(&row.map_err(failed)?).map_err(failed)?;
+        columns.entry(table).or_default().push(column);
     }
     Ok(columns)
 }
 
+/// A column, with the OID of its table.
+fn column(row: &Record) -> Result<(u32, Column), Unread> {
+    Ok((row.at(0)?, Column { name: row.at(1)?, type_name: row.at(2)? }))
+}
+
 /// Partitions below a table that is hash-partitioned by an enum, with that table.
 fn loaded_through_root(client: &mut Client) -> Result<BTreeMap<u32, u32>> {
-    let rows = client
+    let through = client
         .query(
             "WITH RECURSIVE hashed AS (
                SELECT p.partrelid AS root, p.partrelid AS oid
@@ -164,9 +178,10 @@ fn loaded_through_root(client: &mut Client) -> Result<BTreeMap<u32, u32>> {
                JOIN pg_catalog.pg_inherits AS i ON i.inhparent = h.oid)
              SELECT oid, pg_catalog.min(root) FROM hashed WHERE oid <> root GROUP BY oid",
             &[],
+            |row| Ok((row.at(0)?, row.at(1)?)),
         )
         .map_err(|error| server("cannot list the partitions", error))?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    Ok(through.into_iter().collect())
 }
 
 /// Reads every sequence's position. Sequences are not transactional: read after the snapshot was
@@ -176,7 +191,7 @@ fn loaded_through_root(client: &mut Client) -> Result<BTreeMap<u32, u32>> {
 /// Also when the role may not read a sequence: all of them are named.
 pub fn sequences(client: &mut Client) -> Result<Vec<SequenceState>> {
     let failed = |error| server("cannot read the sequences", error);
-    let rows = client
+    let found = client
         .query(
             "SELECT n.nspname::text, c.relname::text, tn.nspname::text, t.relname::text,
                     a.attname::text, s.seqincrement < 0,
@@ -202,12 +217,13 @@ pub fn sequences(client: &mut Client) -> Result<Vec<SequenceState>> {
                    AND e.deptype = 'e' AND NOT c.oid = ANY (coalesce(x.extconfig, '{}')))
              ORDER BY 1, 2",
             &[],
+            |row| Ok((sequence(row)?, row.at::<bool>(6)?)),
         )
         .map_err(failed)?;
-    let hidden: Vec<String> = rows
+    let hidden: Vec<String> = found
         .iter()
-        .filter(|row| !row.get::<_, bool>(6))
-        .map(|row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)).to_string())
+        .filter(|(_, readable)| !readable)
+        .map(|(sequence, _)| sequence.name.to_string())
         .collect();
     if !hidden.is_empty() {
         return Err(Error::failed(format!(
@@ -216,45 +232,47 @@ pub fn sequences(client: &mut Client) -> Result<Vec<SequenceState>> {
         ))
         .hint("GRANT pg_read_all_data TO the backup role, or SELECT on these sequences"));
     }
-    let mut sequences = Vec::with_capacity(rows.len());
+    let mut sequences: Vec<SequenceState> =
+        found.into_iter().map(|(sequence, _)| sequence).collect();
     // One statement for many sequences, and not so many that the statement has no bound.
-    for batch in rows.chunks(200) {
-        let names: Vec<QualifiedName> = batch
-            .iter()
-            .map(|row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)))
-            .collect();
-        let reads: Vec<String> = names
+    for batch in sequences.chunks_mut(200) {
+        let reads: Vec<String> = batch
             .iter()
             .enumerate()
-            .map(|(position, name)| {
-                let from = quote_qualified(name);
+            .map(|(position, sequence)| {
+                let from = quote_qualified(&sequence.name);
                 format!("SELECT {position}::int4 AS p, last_value, is_called FROM {from}")
             })
             .collect();
         let sql = format!("{} ORDER BY 1", reads.join(" UNION ALL "));
-        let states = client.query(&sql, &[]).map_err(failed)?;
-        for ((row, name), state) in batch.iter().zip(names).zip(&states) {
-            let table: Option<String> = row.get(3);
-            sequences.push(SequenceState {
-                name,
-                owned_by: table.map(|table| OwnedBy {
-                    table: QualifiedName::new(row.get::<_, String>(2), table),
-                    column: row.get(4),
-                }),
-                last_value: state.get(1),
-                is_called: state.get(2),
-                descending: row.get(5),
-            });
+        let states = client.query(&sql, &[], |row| Ok((row.at(1)?, row.at(2)?))).map_err(failed)?;
+        for (sequence, state) in batch.iter_mut().zip(states) {
+            (sequence.last_value, sequence.is_called) = state;
         }
     }
     Ok(sequences)
+}
+
+/// What the catalogs know of a sequence, which is not its position.
+fn sequence(row: &Record) -> Result<SequenceState, Unread> {
+    let owned_by = match row.at::<Option<&str>>(3)? {
+        Some(_) => Some(OwnedBy { table: row.name_at(2)?, column: row.at(4)? }),
+        None => None,
+    };
+    Ok(SequenceState {
+        name: row.name_at(0)?,
+        owned_by,
+        last_value: 0,
+        is_called: false,
+        descending: row.at(5)?,
+    })
 }
 
 /// Tables that look like Alembic's version table: one column `version_num`, a varchar of any length
 /// (projects with long revision names widen it) or a text, whatever their name and schema
 /// (research: alembic.md section 3).
 pub fn alembic_ledgers(client: &mut Client) -> Result<Vec<QualifiedName>> {
-    let rows = client
+    client
         .query(
             "SELECT n.nspname::text, c.relname::text
              FROM pg_catalog.pg_class AS c
@@ -267,12 +285,9 @@ pub fn alembic_ledgers(client: &mut Client) -> Result<Vec<QualifiedName>> {
                     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
              ORDER BY 1, 2",
             &[],
+            |row| row.name_at(0),
         )
-        .map_err(|error| server("cannot look for migration ledgers", error))?;
-    Ok(rows
-        .iter()
-        .map(|row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)))
-        .collect())
+        .map_err(|error| server("cannot look for migration ledgers", error))
 }
 
 /// The revisions in an Alembic version table, sorted.
@@ -281,10 +296,9 @@ pub fn alembic_revisions(client: &mut Client, table: &QualifiedName) -> Result<V
         "SELECT version_num::text COLLATE \"C\" FROM ONLY {} ORDER BY 1",
         quote_qualified(table)
     );
-    let rows = client
-        .query(&sql, &[])
-        .map_err(|error| server(format!("cannot read the migration ledger {table}"), error))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    client
+        .query(&sql, &[], |row| row.at(0))
+        .map_err(|error| server(format!("cannot read the migration ledger {table}"), error))
 }
 
 /// Ordinary tables that belong to an extension, are not its configuration, and hold rows, with the
@@ -292,7 +306,7 @@ pub fn alembic_revisions(client: &mut Client, table: &QualifiedName) -> Result<V
 /// the role may not look, a table whose file is not empty counts.
 pub fn extension_tables_with_rows(client: &mut Client) -> Result<Vec<(QualifiedName, String)>> {
     let failed = |error| server("cannot look into the tables of extensions", error);
-    let rows = client
+    let candidates: Vec<(QualifiedName, String, bool)> = client
         .query(
             "SELECT n.nspname::text, c.relname::text, x.extname::text,
                     coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE')
@@ -309,15 +323,14 @@ pub fn extension_tables_with_rows(client: &mut Client) -> Result<Vec<(QualifiedN
                AND pg_catalog.pg_relation_size(c.oid) > 0
              ORDER BY 1, 2",
             &[],
+            |row| Ok((row.name_at(0)?, row.at(2)?, row.at(3)?)),
         )
         .map_err(failed)?;
     let mut found = Vec::new();
-    for row in &rows {
-        let table = QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+    for (table, extension, visible) in candidates {
         let sql = format!("SELECT EXISTS (SELECT FROM ONLY {})", quote_qualified(&table));
-        let visible: bool = row.get(3);
-        if !visible || client.query_one(&sql, &[]).map_err(failed)?.get(0) {
-            found.push((table, row.get(2)));
+        if !visible || client.query_one(&sql, &[], |row| row.at(0)).map_err(failed)? {
+            found.push((table, extension));
         }
     }
     Ok(found)
@@ -325,7 +338,7 @@ pub fn extension_tables_with_rows(client: &mut Client) -> Result<Vec<(QualifiedN
 
 /// What has a name like a table and is none, with what it is.
 pub fn other_relations(client: &mut Client) -> Result<Vec<(QualifiedName, String)>> {
-    let rows = client
+    client
         .query(
             "SELECT n.nspname::text, c.relname::text, CASE c.relkind WHEN 'v' THEN 'a view'
                     WHEN 'm' THEN 'a materialized view' WHEN 'S' THEN 'a sequence'
@@ -335,18 +348,15 @@ pub fn other_relations(client: &mut Client) -> Result<Vec<(QualifiedName, String
              WHERE c.relkind IN ('v', 'm', 'S', 'f', 'c', 'i', 'I') AND n.nspname !~ '^pg_'
                AND n.nspname <> 'information_schema' ORDER BY c.relkind = ANY ('{i,I}'), 1, 2",
             &[],
+            |row| Ok((row.name_at(0)?, row.at(2)?)),
         )
-        .map_err(|error| server("cannot list the relations", error))?;
-    let relation = |row: &tokio_postgres::Row| {
-        (QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)), row.get(2))
-    };
-    Ok(rows.iter().map(relation).collect())
+        .map_err(|error| server("cannot list the relations", error))
 }
 
 /// Tables, and those that inherit from them other than as partitions, be they foreign. What other
 /// sessions have of their own for a while is none of them.
 pub fn inherited(client: &mut Client) -> Result<Vec<(QualifiedName, QualifiedName)>> {
-    let rows = client
+    client
         .query(
             "SELECT pn.nspname::text, p.relname::text, cn.nspname::text, c.relname::text
              FROM pg_catalog.pg_inherits AS i
@@ -357,20 +367,18 @@ pub fn inherited(client: &mut Client) -> Result<Vec<(QualifiedName, QualifiedNam
              WHERE p.relkind = 'r' AND p.relpersistence <> 't' AND c.relpersistence <> 't'
              ORDER BY 1, 2, 3, 4",
             &[],
+            |row| Ok((row.name_at(0)?, row.name_at(2)?)),
         )
-        .map_err(|error| server("cannot list the children of tables", error))?;
-    let name = |row: &tokio_postgres::Row, at: usize| {
-        QualifiedName::new(row.get::<_, String>(at), row.get::<_, String>(at + 1))
-    };
-    Ok(rows.iter().map(|row| (name(row, 0), name(row, 2))).collect())
+        .map_err(|error| server("cannot list the children of tables", error))
 }
 
 /// How many large objects there are.
 pub fn count_large_objects(client: &mut Client) -> Result<u64> {
-    let row = client
-        .query_one("SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata", &[])
+    let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata";
+    let count: i64 = client
+        .query_one(sql, &[], |row| row.at(0))
         .map_err(|error| server("cannot count the large objects", error))?;
-    Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
+    Ok(u64::try_from(count).unwrap_or_default())
 }
 
 /// Which of `roles` the server does not have.
@@ -385,8 +393,7 @@ pub fn missing_roles(client: &mut Client, roles: &[String]) -> Result<Vec<String
          ORDER BY 1",
         wanted.join(", ")
     );
-    let rows = client.query(&sql, &[]).map_err(|error| server("cannot list the roles", error))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    client.query(&sql, &[], |row| row.at(0)).map_err(|error| server("cannot list the roles", error))
 }
 
 /// Which of `roles` the session's role may not act for, as `SET ROLE` would, and which of `owners` it has
@@ -397,7 +404,7 @@ pub fn foreign_roles(
     owners: &[String],
 ) -> Result<Vec<String>> {
     // Before 16, membership includes the right to SET ROLE.
-    let rows = client
+    client
         .query(
             "SELECT r.rolname::text FROM pg_catalog.pg_roles AS r
              WHERE r.rolname::text = ANY ($1)
@@ -407,15 +414,15 @@ pub fn foreign_roles(
                 OR r.rolname::text = ANY ($2) AND NOT pg_catalog.pg_has_role(r.oid, 'USAGE')
              ORDER BY 1",
             &[&roles, &owners],
+            |row| row.at(0),
         )
-        .map_err(|error| server("cannot look up the roles", error))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+        .map_err(|error| server("cannot look up the roles", error))
 }
 
 /// Tables, partitioned tables and materialized views, the system's own last; and whether there is
 /// a foreign table below them, which ANALYZE would go and read.
 pub fn to_analyze(client: &mut Client) -> Result<Vec<(QualifiedName, bool)>> {
-    let rows = client
+    client
         .query(
             "WITH RECURSIVE far AS (
                SELECT i.inhparent AS oid FROM pg_catalog.pg_inherits AS i
@@ -428,15 +435,9 @@ pub fn to_analyze(client: &mut Client) -> Result<Vec<(QualifiedName, bool)>> {
              WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't'
              ORDER BY n.nspname = 'pg_catalog', 1, 2",
             &[],
+            |row| Ok((row.name_at(0)?, row.at(2)?)),
         )
-        .map_err(|error| server("cannot list the tables to analyze", error))?;
-    Ok(rows
-        .iter()
-        .map(|row| {
-            let name = QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1));
-            (name, row.get(2))
-        })
-        .collect())
+        .map_err(|error| server("cannot list the tables to analyze", error))
 }
 
 /// Whether the session's role reads rows that are guarded by row-level security.
@@ -445,8 +446,8 @@ pub fn bypasses_row_security(client: &mut Client) -> Result<bool> {
         .query_one(
             "SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user",
             &[],
+            |row| row.at(0),
         )
-        .map(|row| row.get(0))
         .map_err(|error| server("cannot look up the role", error))
 }
 

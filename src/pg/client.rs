@@ -1,6 +1,8 @@
 //! The driver, blocking: a session on a stream that pgark has opened itself. Whatever else comes
 //! over it is seen to while somebody waits for an answer, and at no other time.
 
+use super::failure::Reason;
+use super::record::{Record, Unread};
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, SinkExt, StreamExt, TryStreamExt};
@@ -13,11 +15,11 @@ use tokio::runtime::Runtime;
 use tokio_postgres::error::DbError;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{
-    AsyncMessage, Connection, CopyInSink, CopyOutStream, Error, Row, RowStream, SimpleQueryMessage,
+    AsyncMessage, Connection, CopyInSink, CopyOutStream, Error, RowStream, SimpleQueryMessage,
     Statement,
 };
 
-type Result<T> = std::result::Result<T, Error>;
+type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// How long the end of a session may take: what the server still sends then is read by nobody.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -107,9 +109,14 @@ impl Client {
         self.line.wait(self.session.batch_execute(sql))
     }
 
-    /// Runs statements by the simple protocol.
-    pub fn simple_query(&mut self, sql: &str) -> Result<Vec<SimpleQueryMessage>> {
-        self.line.wait(self.session.simple_query(sql))
+    /// The first value that a statement gives by the simple protocol, where it gives one.
+    pub fn simple_query(&mut self, sql: &str) -> Result<Option<String>> {
+        for message in self.line.wait(self.session.simple_query(sql))? {
+            if let SimpleQueryMessage::Row(row) = message {
+                return Ok(row.try_get(0)?.map(str::to_owned));
+            }
+        }
+        Ok(None)
     }
 
     /// Runs one statement and gives the number of rows that it concerned.
@@ -117,9 +124,16 @@ impl Client {
         self.line.wait(self.session.execute(sql, parameters))
     }
 
-    /// The rows of one statement.
-    pub fn query(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
-        self.line.wait(self.session.query(sql, parameters))
+    /// What `read` makes of the rows of one statement.
+    pub fn query<T>(
+        &mut self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+        mut read: impl FnMut(&Record) -> Result<T, Unread>,
+    ) -> Result<Vec<T>, Reason> {
+        let rows = self.line.wait(self.session.query(sql, parameters))?;
+        let read: Result<_, Unread> = rows.into_iter().map(|row| read(&Record::new(row))).collect();
+        Ok(read?)
     }
 
     /// The rows of one statement without parameters, one after the other: for those that may be many
@@ -130,18 +144,26 @@ impl Client {
         Ok(Rows { line: &mut self.line, rows })
     }
 
-    /// The only row of one statement.
-    pub fn query_one(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row> {
-        self.line.wait(self.session.query_one(sql, parameters))
-    }
-
-    /// The row of one statement that gives one at most.
-    pub fn query_opt(
+    /// What `read` makes of the only row of one statement.
+    pub fn query_one<T>(
         &mut self,
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Option<Row>> {
-        self.line.wait(self.session.query_opt(sql, parameters))
+        read: impl FnOnce(&Record) -> Result<T, Unread>,
+    ) -> Result<T, Reason> {
+        let row = self.line.wait(self.session.query_one(sql, parameters))?;
+        Ok(read(&Record::new(row))?)
+    }
+
+    /// What `read` makes of the row of one statement that gives one at most.
+    pub fn query_opt<T>(
+        &mut self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+        read: impl FnOnce(&Record) -> Result<T, Unread>,
+    ) -> Result<Option<T>, Reason> {
+        let row = self.line.wait(self.session.query_opt(sql, parameters))?;
+        Ok(row.map(|row| read(&Record::new(row))).transpose()?)
     }
 
     /// Has the server understand a statement, and runs nothing.
@@ -185,7 +207,7 @@ pub struct Rows<'a> {
 }
 
 impl Iterator for Rows<'_> {
-    type Item = Result<Row>;
+    type Item = Result<Record>;
 
     fn next(&mut self) -> Option<Self::Item> {
         // Most rows came together with the one before.
@@ -194,6 +216,7 @@ impl Iterator for Rows<'_> {
             None => self.line.wait(self.rows.try_next()),
         }
         .transpose()
+        .map(|row| row.map(Record::new))
     }
 }
 
@@ -231,6 +254,7 @@ impl CopyIn<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pg::failure::server;
     use std::collections::VecDeque;
     use std::io::{self, Read, Write};
     use std::task::{Context, Waker};
@@ -240,6 +264,9 @@ mod tests {
 
     /// Authenticated, and ready.
     const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+
+    /// A statement is prepared, which gives one integer, x.
+    const PREPARED: &[u8] = b"1\0\0\0\x04t\0\0\0\x06\0\0T\0\0\0\x1a\0\x01x\0\0\0\0\0\0\0\0\0\0\x17\0\x04\xff\xff\xff\xff\0\0Z\0\0\0\x05I";
 
     /// A server that answers each message at once; after the last answer the connection is closed, or
     /// reset.
@@ -322,15 +349,36 @@ mod tests {
 
     #[test]
     fn rows_that_end_too_early_say_why() {
-        let prepared = b"1\0\0\0\x04t\0\0\0\x06\0\0T\0\0\0\x1a\0\x01x\0\0\0\0\0\0\0\0\0\0\x17\0\x04\xff\xff\xff\xff\0\0Z\0\0\0\x05I";
         let rows = b"2\0\0\0\x04D\0\0\0\x0e\0\x01\0\0\0\x04\0\0\0\x07";
-        let answers = VecDeque::from([WELCOME, &prepared[..], &rows[..]]);
+        let answers = VecDeque::from([WELCOME, PREPARED, &rows[..]]);
         let mut client = begin(|| Fake { answers, said: b"", reader: None, resets: true });
         let mut rows = client.stream("SELECT 7 AS x").unwrap();
-        assert_eq!(rows.next().unwrap().unwrap().get::<_, i32>(0), 7);
+        assert_eq!(rows.next().unwrap().unwrap().at::<i32>(0).unwrap(), 7);
         let error = rows.next().unwrap().unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().downcast_ref::<io::Error>().unwrap();
         assert_eq!(cause.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_a_failure_and_no_panic() {
+        let null = b"2\0\0\0\x04D\0\0\0\x0a\0\x01\xff\xff\xff\xffC\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I";
+        let answers = VecDeque::from([WELCOME, PREPARED, &null[..]]);
+        let mut client = begin(|| Fake { answers, said: b"", reader: None, resets: false });
+        let rows: Vec<Record> = client.stream("SELECT").unwrap().collect::<Result<_>>().unwrap();
+        let row = &rows[0];
+        assert_eq!(row.at::<Option<i32>>(0).unwrap(), None);
+        let said = |unread| server("cannot look", unread);
+        let dropped = said(row.at::<i32>(0).unwrap_err());
+        assert_eq!(dropped.in_full(), "cannot look: an object was dropped while its x was read");
+        assert_eq!(dropped.next_step(), said(row.get::<i32>("x").unwrap_err()).next_step());
+        assert!(dropped.next_step().is_some());
+        let wrong = said(row.at::<Option<bool>>(0).unwrap_err()).in_full();
+        assert!(
+            wrong.starts_with("cannot look: cannot read x of the server's answer: "),
+            "{wrong}"
+        );
+        assert!(said(row.at::<i32>(1).unwrap_err()).in_full().contains("column 1"));
+        assert!(said(row.get::<i32>("y").unwrap_err()).in_full().contains("cannot read y"));
     }
 
     #[test]

@@ -6,7 +6,6 @@ use super::failure::server;
 use super::session::Session;
 use crate::error::Result;
 use crate::model::name::QualifiedName;
-use std::time::Duration;
 
 /// A session that keeps a table from being read: it has locked it, or waits to, and whoever comes
 /// later waits behind it.
@@ -23,7 +22,7 @@ pub struct Conflict {
 /// The conflicts about these tables.
 pub fn find(session: &mut Session, tables: &[&CatalogTable]) -> Result<Vec<Conflict>> {
     let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
-    let rows = session
+    session
         .client
         .query(
             "SELECT n.nspname::text, c.relname::text, coalesce(l.pid, 0), l.granted,
@@ -40,38 +39,29 @@ pub fn find(session: &mut Session, tables: &[&CatalogTable]) -> Result<Vec<Confl
                AND c.oid = ANY ($1)
              ORDER BY 1, 2, l.granted DESC, 3",
             &[&oids],
-        )
-        .map_err(|error| server("cannot look for locks", error))?;
-    let conflict = |row: &tokio_postgres::Row| {
-        let said = |column: usize| -> Option<String> {
-            row.get::<_, Option<String>>(column).filter(|text| !text.is_empty())
-        };
-        let seconds: Option<f64> = row.get(7);
-        Conflict {
-            table: QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)),
-            held: row.get(3),
-            by: Blocker {
-                process: row.get(2),
-                facts: [4, 5, 6].into_iter().filter_map(said).collect(),
-                since: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
-                query: said(8),
+            |row| {
+                Ok(Conflict {
+                    table: row.name_at(0)?,
+                    held: row.at(3)?,
+                    by: Blocker::read(row, row.at(2)?, 4)?,
+                })
             },
-        }
-    };
-    Ok(rows.iter().map(conflict).collect())
+        )
+        .map_err(|error| server("cannot look for locks", error))
 }
 
 /// Bytes of these tables on the server's disk, long values included and indexes not. None of them
 /// may be locked by others, or this waits.
 pub fn bytes(session: &mut Session, tables: &[&CatalogTable]) -> Result<u64> {
     let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
-    let row = session
+    let bytes: i64 = session
         .client
         .query_one(
             "SELECT coalesce(pg_catalog.sum(pg_catalog.pg_table_size(o)), 0)::bigint
              FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS o",
             &[&oids],
+            |row| row.at(0),
         )
         .map_err(|error| server("cannot read the sizes of the tables", error))?;
-    Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
+    Ok(u64::try_from(bytes).unwrap_or_default())
 }

@@ -24,8 +24,7 @@ pub fn suffixed(stem: &str, suffix: &str) -> String {
 
 /// What a database is apart from its encoding and locale, or `None` where there is no such database.
 pub fn properties(session: &mut Session, database: &str) -> Result<Option<DatabaseProperties>> {
-    let failed = |error| server(format!("cannot look up database \"{database}\""), error);
-    let row = session
+    session
         .client
         .query_opt(
             "SELECT pg_catalog.pg_get_userbyid(d.datdba)::text,
@@ -37,24 +36,26 @@ pub fn properties(session: &mut Session, database: &str) -> Result<Option<Databa
              JOIN pg_catalog.pg_tablespace AS t ON t.oid = d.dattablespace
              WHERE d.datname = $1",
             &[&database],
+            |row| {
+                Ok(DatabaseProperties {
+                    owner: row.at(0)?,
+                    tablespace: row.at(1)?,
+                    connection_limit: row.at(2)?,
+                    is_template: row.at(3)?,
+                    closed: row.at(4)?,
+                    icu_rules: row.at(5)?,
+                })
+            },
         )
-        .map_err(failed)?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(DatabaseProperties {
-        owner: row.get(0),
-        tablespace: row.get(1),
-        connection_limit: row.get(2),
-        is_template: row.get(3),
-        closed: row.get(4),
-        icu_rules: row.get(5),
-    }))
+        .map_err(|error| server(format!("cannot look up database \"{database}\""), error))
 }
 
 /// Whether there is a database of this name.
 pub fn exists(session: &mut Session, database: &str) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1)";
-    let row = session.client.query_one(sql, &[&database]);
-    row.map(|row| row.get(0))
+    session
+        .client
+        .query_one(sql, &[&database], |row| row.at(0))
         .map_err(|error| server(format!("cannot look up database \"{database}\""), error))
 }
 
@@ -67,36 +68,36 @@ pub fn own_tablespace(session: &mut Session) -> Result<String> {
              JOIN pg_catalog.pg_tablespace AS t ON t.oid = d.dattablespace
              WHERE d.datname = pg_catalog.current_database()",
             &[],
+            |row| row.at(0),
         )
-        .map(|row| row.get(0))
         .map_err(|error| server("cannot look up the database's tablespace", error))
 }
 
 /// Names of databases that begin so.
 pub fn beginning_with(session: &mut Session, beginning: &str) -> Result<Vec<String>> {
-    let rows = session
+    session
         .client
         .query(
             "SELECT datname::text FROM pg_catalog.pg_database
              WHERE pg_catalog.starts_with(datname::text, $1) ORDER BY 1",
             &[&beginning],
+            |row| row.at(0),
         )
-        .map_err(|error| server("cannot list the databases", error))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+        .map_err(|error| server("cannot list the databases", error))
 }
 
 /// Names of databases that begin so and bear this comment.
 pub fn commented(session: &mut Session, beginning: &str, comment: &str) -> Result<Vec<String>> {
-    let rows = session
+    session
         .client
         .query(
             "SELECT datname::text FROM pg_catalog.pg_database
              WHERE pg_catalog.starts_with(datname::text, $1)
                AND pg_catalog.shobj_description(oid, 'pg_database') = $2 ORDER BY 1",
             &[&beginning, &comment],
+            |row| row.at(0),
         )
-        .map_err(|error| server("cannot list the databases", error))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+        .map_err(|error| server("cannot list the databases", error))
 }
 
 /// How many other sessions are connected to a database.
@@ -107,8 +108,8 @@ pub fn sessions(session: &mut Session, database: &str) -> Result<i64> {
             "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity
              WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid() AND backend_type = 'client backend'",
             &[&database],
+            |row| row.at(0),
         )
-        .map(|row| row.get(0))
         .map_err(|error| server("cannot list the sessions", error))
 }
 
@@ -116,7 +117,7 @@ pub fn sessions(session: &mut Session, database: &str) -> Result<i64> {
 pub fn disconnect(session: &mut Session, database: &str) -> Result<()> {
     session
         .client
-        .query(
+        .execute(
             "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
              WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()",
             &[&database],
@@ -245,7 +246,7 @@ pub type Settings = Vec<(Option<String>, Vec<String>)>;
 
 /// Reads what `ALTER DATABASE … SET` and `ALTER ROLE … IN DATABASE … SET` have set.
 pub fn settings(client: &mut Client, database: &str) -> Result<Settings> {
-    let rows = client
+    client
         .query(
             "SELECT r.rolname::text, s.setconfig
              FROM pg_catalog.pg_db_role_setting AS s
@@ -254,9 +255,9 @@ pub fn settings(client: &mut Client, database: &str) -> Result<Settings> {
              WHERE d.datname = $1 AND (s.setrole = 0 OR r.oid IS NOT NULL)
              ORDER BY r.rolname NULLS FIRST",
             &[&database],
+            |row| Ok((row.at(0)?, row.at(1)?)),
         )
-        .map_err(|error| server(format!("cannot read the settings of \"{database}\""), error))?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+        .map_err(|error| server(format!("cannot read the settings of \"{database}\""), error))
 }
 
 /// Gives a database these settings, and names those that the server refuses.

@@ -3,7 +3,7 @@
 use super::failure::server;
 use crate::error::Result;
 use crate::pg::client::Client;
-use tokio_postgres::Row;
+use crate::pg::record::{Record, Unread};
 
 /// An extension that the server can create.
 pub struct Available {
@@ -29,7 +29,7 @@ pub struct Installed {
 
 /// Those of `names` that the server has.
 pub fn available(client: &mut Client, names: &[String]) -> Result<Vec<Available>> {
-    let rows = client
+    client
         .query(
             "SELECT a.name::text, coalesce(x.extversion, a.default_version, ''), n.nspname::text,
                     pg_catalog.obj_description(x.oid, 'pg_extension'),
@@ -40,26 +40,22 @@ pub fn available(client: &mut Client, names: &[String]) -> Result<Vec<Available>
              LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = x.extnamespace
              WHERE a.name::text = ANY ($1) ORDER BY a.name",
             &[&names],
+            |row| {
+                Ok(Available { name: row.at(0)?, version: row.at(1)?, installed: installed(row)? })
+            },
         )
-        .map_err(|error| server("cannot list the available extensions", error))?;
-    let installed = |row: &Row| {
-        row.get::<_, Option<String>>(2).map(|schema| Installed {
-            schema,
-            comment: row.get(3),
-            owner: row.get(4),
-            is_ours: row.get(5),
-        })
-    };
-    Ok(rows
-        .iter()
-        .map(|row| Available { name: row.get(0), version: row.get(1), installed: installed(row) })
-        .collect())
+        .map_err(|error| server("cannot list the available extensions", error))
+}
+
+fn installed(row: &Record) -> Result<Option<Installed>, Unread> {
+    let Some(schema) = row.at(2)? else { return Ok(None) };
+    Ok(Some(Installed { schema, comment: row.at(3)?, owner: row.at(4)?, is_ours: row.at(5)? }))
 }
 
 /// All that the database has.
 pub fn names(client: &mut Client) -> Result<Vec<String>> {
     let sql = "SELECT extname::text FROM pg_catalog.pg_extension ORDER BY extname";
-    let rows =
-        client.query(sql, &[]).map_err(|error| server("cannot list the extensions", error))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    client
+        .query(sql, &[], |row| row.at(0))
+        .map_err(|error| server("cannot list the extensions", error))
 }

@@ -1,5 +1,6 @@
 //! The server's errors as pgark's own: its words once, with the SQLSTATE.
 
+use super::record::Unread;
 use crate::error::{Error, Kind};
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::ErrorFields;
@@ -79,8 +80,36 @@ impl Refusal {
     }
 }
 
-/// The failure of `doing`, for the reason that `error` gives.
-pub fn server(doing: impl Into<String>, error: tokio_postgres::Error) -> Error {
+/// Why a statement has brought nothing.
+#[derive(Debug)]
+pub enum Reason {
+    /// The server, or the way to it, failed.
+    Driver(tokio_postgres::Error),
+    /// The answer cannot be read.
+    Unread(Unread),
+}
+
+impl From<tokio_postgres::Error> for Reason {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Driver(error)
+    }
+}
+
+impl From<Unread> for Reason {
+    fn from(unread: Unread) -> Self {
+        Self::Unread(unread)
+    }
+}
+
+/// The failure of `doing`, for the reason that is given.
+pub fn server(doing: impl Into<String>, reason: impl Into<Reason>) -> Error {
+    match reason.into() {
+        Reason::Driver(error) => of_driver(doing, error),
+        Reason::Unread(unread) => Error::from(unread).while_doing(doing),
+    }
+}
+
+fn of_driver(doing: impl Into<String>, error: tokio_postgres::Error) -> Error {
     match error.as_db_error() {
         Some(reason) => Refusal::of_driver(reason).fails(doing),
         None => {

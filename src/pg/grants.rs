@@ -53,7 +53,7 @@ struct Unreadable {
 
 fn unreadable(client: &mut Client, tables: &[&CatalogTable]) -> Result<Vec<Unreadable>> {
     let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
-    let rows = client
+    client
         .query(
             "SELECT * FROM (
                SELECT n.nspname::text, c.relname::text, c.relkind = 'S' AS sequence,
@@ -74,20 +74,21 @@ fn unreadable(client: &mut Client, tables: &[&CatalogTable]) -> Result<Vec<Unrea
                           AND NOT c.oid = ANY (coalesce(x.extconfig, '{}'))))) AS found
              WHERE NOT (usage AND readable) ORDER BY sequence, 1, 2",
             &[&oids],
+            |row| {
+                Ok(Unreadable {
+                    name: row.name_at(0)?,
+                    kind: if row.at(2)? { "SEQUENCE" } else { "TABLE" },
+                    usage: row.at(3)?,
+                    select: row.at(4)?,
+                })
+            },
         )
-        .map_err(|error| server("cannot find out what the role may read", error))?;
-    let relation = |row: &tokio_postgres::Row| Unreadable {
-        name: QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)),
-        kind: if row.get(2) { "SEQUENCE" } else { "TABLE" },
-        usage: row.get(3),
-        select: row.get(4),
-    };
-    Ok(rows.iter().map(relation).collect())
+        .map_err(|error| server("cannot find out what the role may read", error))
 }
 
 /// What is missing to read every large object, where their table may not be read as a whole.
 pub fn missing_large_objects(session: &mut Session) -> Result<Vec<Missing>> {
-    let rows = session
+    let oids = session
         .client
         .query(
             "SELECT m.oid FROM pg_catalog.pg_largeobject_metadata AS m
@@ -100,10 +101,10 @@ pub fn missing_large_objects(session: &mut Session) -> Result<Vec<Missing>> {
                    AND (a.grantee = 0 OR pg_catalog.pg_has_role(a.grantee, 'USAGE')))
              ORDER BY m.oid",
             &[],
+            |row| Ok(row.at::<u32>(0)?.to_string()),
         )
         .map_err(|error| server("cannot find out which large objects may be read", error))?;
     let role = quote(&session.facts.role);
-    let oids: Vec<String> = rows.iter().map(|row| row.get::<_, u32>(0).to_string()).collect();
     let grant = |oids: &[String]| Missing {
         what: match oids {
             [one] => format!("SELECT on large object {one}"),

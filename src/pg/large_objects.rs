@@ -7,6 +7,7 @@ use super::session::Session;
 use crate::error::Result;
 use crate::model::schema::{AccessList, Grant, SecurityLabel};
 use crate::pg::client::Client;
+use crate::pg::record::{Record, Unread};
 
 /// Owner, comment, privileges and security labels of one large object.
 #[derive(Clone, Debug)]
@@ -26,12 +27,13 @@ pub struct LargeObjectFacts {
 /// Lists all large objects by OID.
 pub fn list(client: &mut Client) -> Result<Vec<LargeObjectFacts>> {
     let failed = |error| server("cannot list the large objects", error);
-    let rows = client
+    let mut facts = client
         .query(
             "SELECT m.oid, pg_catalog.pg_get_userbyid(m.lomowner)::text,
                     pg_catalog.obj_description(m.oid, 'pg_largeobject'), m.lomacl IS NOT NULL
              FROM pg_catalog.pg_largeobject_metadata AS m ORDER BY m.oid",
             &[],
+            large_object,
         )
         .map_err(failed)?;
     let grants = client
@@ -42,34 +44,22 @@ pub fn list(client: &mut Client) -> Result<Vec<LargeObjectFacts>> {
                   pg_catalog.aclexplode(m.lomacl) WITH ORDINALITY AS a
              ORDER BY m.oid, a.ordinality",
             &[],
+            |row| {
+                let grant = Grant {
+                    grantee: row.at(1)?,
+                    grantor: row.at(2)?,
+                    privilege: row.at(3)?,
+                    grantable: row.at(4)?,
+                };
+                Ok((row.at::<u32>(0)?, grant))
+            },
         )
         .map_err(failed)?;
-    let mut facts: Vec<LargeObjectFacts> = rows
-        .iter()
-        .map(|row| {
-            let (oid, owner): (u32, String) = (row.get(0), row.get(1));
-            let access = row.get::<_, bool>(3).then(|| AccessList {
-                target: format!("LARGE OBJECT {oid}"),
-                in_schema: None,
-                column: None,
-                kind: 'L',
-                owner: owner.clone(),
-                grants: Vec::new(),
-            });
-            LargeObjectFacts { oid, owner, comment: row.get(2), access, labels: Vec::new() }
-        })
-        .collect();
-    for row in &grants {
-        let oid: u32 = row.get(0);
+    for (oid, grant) in grants {
         if let Ok(position) = facts.binary_search_by_key(&oid, |object| object.oid)
             && let Some(access) = &mut facts[position].access
         {
-            access.grants.push(Grant {
-                grantee: row.get(1),
-                grantor: row.get(2),
-                privilege: row.get(3),
-                grantable: row.get(4),
-            });
+            access.grants.push(grant);
         }
     }
     let labels = client
@@ -77,16 +67,32 @@ pub fn list(client: &mut Client) -> Result<Vec<LargeObjectFacts>> {
             "SELECT objoid, provider, label FROM pg_catalog.pg_seclabel
              WHERE classoid = 'pg_catalog.pg_largeobject'::pg_catalog.regclass ORDER BY 1, 2",
             &[],
+            |row| {
+                let label = SecurityLabel { provider: row.at(1)?, label: row.at(2)? };
+                Ok((row.at::<u32>(0)?, label))
+            },
         )
         .map_err(failed)?;
-    for row in &labels {
-        let oid: u32 = row.get(0);
+    for (oid, label) in labels {
         if let Ok(position) = facts.binary_search_by_key(&oid, |object| object.oid) {
-            let label = SecurityLabel { provider: row.get(1), label: row.get(2) };
             facts[position].labels.push(label);
         }
     }
     Ok(facts)
+}
+
+/// A large object, without the grants and labels of it.
+fn large_object(row: &Record) -> Result<LargeObjectFacts, Unread> {
+    let (oid, owner): (u32, String) = (row.at(0)?, row.at(1)?);
+    let access = row.at::<bool>(3)?.then(|| AccessList {
+        target: format!("LARGE OBJECT {oid}"),
+        in_schema: None,
+        column: None,
+        kind: 'L',
+        owner: owner.clone(),
+        grants: Vec::new(),
+    });
+    Ok(LargeObjectFacts { oid, owner, comment: row.at(2)?, access, labels: Vec::new() })
 }
 
 /// The statement that puts a security label on a large object.
@@ -117,14 +123,15 @@ pub fn copy_out(
         }
     };
     let doing = "cannot read the large objects";
-    let row = session
+    let may_read_pages = session
         .client
         .query_one(
             "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_largeobject', 'SELECT')",
             &[],
+            |row| row.at(0),
         )
         .map_err(|error| server(doing, error))?;
-    let sql = if row.get(0) {
+    let sql = if may_read_pages {
         format!("COPY (SELECT loid, pageno::bigint * (pg_catalog.current_setting('block_size')::bigint / 4), data
                FROM pg_catalog.pg_largeobject {} ORDER BY loid, pageno) TO STDOUT", among("loid"))
     } else {
@@ -142,7 +149,7 @@ pub fn copy_out(
 pub fn create_all(session: &mut Session, oids: &[u32]) -> Result<()> {
     session
         .client
-        .query(
+        .execute(
             "SELECT pg_catalog.lo_create(o) FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS o",
             &[&oids],
         )
@@ -173,7 +180,7 @@ pub fn drop_pieces(session: &mut Session, oids: &[u32]) -> Result<()> {
 pub fn remove(session: &mut Session, oids: &[u32]) -> Result<()> {
     session
         .client
-        .query(
+        .execute(
             "SELECT pg_catalog.lo_unlink(o) FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS o",
             &[&oids],
         )
@@ -194,12 +201,12 @@ pub fn put_pieces(session: &mut Session) -> Result<()> {
 
 /// Which of `oids` the database has already.
 pub fn existing(session: &mut Session, oids: &[u32]) -> Result<Vec<u32>> {
-    let rows = session
+    session
         .client
         .query(
             "SELECT oid FROM pg_catalog.pg_largeobject_metadata WHERE oid = ANY ($1) ORDER BY oid",
             &[&oids],
+            |row| row.at(0),
         )
-        .map_err(|error| server("cannot list the large objects", error))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+        .map_err(|error| server("cannot list the large objects", error))
 }

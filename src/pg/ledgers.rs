@@ -18,12 +18,11 @@ pub fn read(
     has_names: bool,
 ) -> Result<LedgerState> {
     let sql = query(tool, &quote_qualified(table), has_names);
-    let rows = client
-        .query(&sql, &[])
+    let rows: Vec<(Option<String>, Option<bool>)> = client
+        .query(&sql, &[], |row| Ok((row.at(0)?, row.at(1)?)))
         .map_err(|error| server(format!("cannot read the migration ledger {table}"), error))?;
     let mut state = LedgerState::default();
-    for row in &rows {
-        let (name, applied): (Option<String>, Option<bool>) = (row.get(0), row.get(1));
+    for (name, applied) in rows {
         let name = name.unwrap_or_default();
         match applied {
             Some(true) => state.applied.push(name),

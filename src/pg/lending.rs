@@ -79,9 +79,8 @@ impl fmt::Display for Place {
 pub fn has_wrapper(session: &mut Session, name: &str) -> Result<bool> {
     let sql =
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_foreign_data_wrapper WHERE fdwname::text = $1)";
-    let asked = session.client.query_one(sql, &[&name]);
-    let row = asked.map_err(|error| server("cannot look for foreign-data wrappers", error))?;
-    Ok(row.get(0))
+    let asked = session.client.query_one(sql, &[&name], |row| row.at(0));
+    asked.map_err(|error| server("cannot look for foreign-data wrappers", error))
 }
 
 /// Which of the roles lack the privilege there.
@@ -100,11 +99,10 @@ pub fn lacking(
         place.privilege()
     );
     let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
-    let rows = session
+    session
         .client
-        .query(&sql, &[&roles, &place.name()])
-        .map_err(|error| server(format!("cannot ask for privileges on {place}"), error))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+        .query(&sql, &[&roles, &place.name()], |row| row.at(0))
+        .map_err(|error| server(format!("cannot ask for privileges on {place}"), error))
 }
 
 /// Whether the session may give others the privilege there.
@@ -114,10 +112,8 @@ pub fn lacking(
 pub fn may_lend(session: &mut Session, place: &Place) -> Result<bool> {
     let sql =
         format!("SELECT {}($1::text, '{} WITH GRANT OPTION')", place.asking(), place.privilege());
-    let asked = session.client.query_one(&sql, &[&place.name()]);
-    let row =
-        asked.map_err(|error| server(format!("cannot ask who may grant on {place}"), error))?;
-    Ok(row.get(0))
+    let asked = session.client.query_one(&sql, &[&place.name()], |row| row.at(0));
+    asked.map_err(|error| server(format!("cannot ask who may grant on {place}"), error))
 }
 
 /// Who owns a schema, where the session has not his rights.
@@ -127,9 +123,8 @@ pub fn may_lend(session: &mut Session, place: &Place) -> Result<bool> {
 pub fn other_owner(session: &mut Session, schema: &str) -> Result<Option<String>> {
     let sql = "SELECT pg_catalog.pg_get_userbyid(nspowner)::text FROM pg_catalog.pg_namespace
                WHERE nspname::text = $1 AND NOT pg_catalog.pg_has_role(nspowner, 'USAGE')";
-    let asked = session.client.query_opt(sql, &[&schema]);
-    let row = asked.map_err(|error| server("cannot ask who owns a schema", error))?;
-    Ok(row.map(|row| row.get(0)))
+    let asked = session.client.query_opt(sql, &[&schema], |row| row.at(0));
+    asked.map_err(|error| server("cannot ask who owns a schema", error))
 }
 
 /// What has been lent: the statements that take it back.

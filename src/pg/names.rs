@@ -14,7 +14,7 @@ pub fn check_readable(session: &mut Session) -> Result<()> {
         return Ok(());
     }
     // As bytes, since the server would refuse to send them as text.
-    let rows = session
+    let names = session
         .client
         .query(
             "SELECT kind, pg_catalog.convert_to(name::text, 'SQL_ASCII') FROM (
@@ -32,14 +32,14 @@ pub fn check_readable(session: &mut Session) -> Result<()> {
                UNION ALL SELECT 'tablespace', spcname FROM pg_catalog.pg_tablespace
              ) AS names ORDER BY 1, 2",
             &[],
+            |row| {
+                let (kind, name): (&str, &[u8]) = (row.at(0)?, row.at(1)?);
+                let unreadable = std::str::from_utf8(name).is_err();
+                Ok(unreadable.then(|| format!("{kind} {}", escaped(name))))
+            },
         )
         .map_err(|error| server("cannot read the names", error))?;
-    let unreadable: Vec<String> = rows
-        .iter()
-        .map(|row| (row.get::<_, &str>(0), row.get::<_, &[u8]>(1)))
-        .filter(|(_, name)| std::str::from_utf8(name).is_err())
-        .map(|(kind, name)| format!("{kind} {}", escaped(name)))
-        .collect();
+    let unreadable: Vec<String> = names.into_iter().flatten().collect();
     if unreadable.is_empty() {
         return Ok(());
     }

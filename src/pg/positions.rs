@@ -24,11 +24,11 @@ pub fn behind_their_columns(
         if !is_integer(session, &owner.table, &owner.column)? {
             continue;
         }
-        let row = session
+        let furthest: Option<i64> = session
             .client
-            .query_one(&sql, &[])
+            .query_one(&sql, &[], |row| row.at(0))
             .map_err(|error| server(format!("cannot read table {}", owner.table), error))?;
-        let Some(furthest) = row.get::<_, Option<i64>>(0) else { continue };
+        let Some(furthest) = furthest else { continue };
         let beyond = match (sequence.descending, sequence.is_called) {
             (false, true) => sequence.last_value >= furthest,
             (false, false) => sequence.last_value > furthest,
@@ -60,7 +60,7 @@ fn is_integer(
                WHERE n.nspname = $1 AND c.relname = $2 AND a.attname = $3
                  AND coalesce(nullif(t.typbasetype, 0), t.oid) IN (20, 21, 23))",
             &[&table.schema, &table.name, &column],
+            |row| row.at(0),
         )
-        .map(|row| row.get(0))
         .map_err(|error| server("cannot look up a column", error))
 }

@@ -7,6 +7,7 @@ use super::session::Session;
 use crate::error::Result;
 use crate::model::name::QualifiedName;
 use crate::pg::client::Client;
+use crate::pg::record::{Record, Unread};
 
 /// A foreign key that is not a partition's copy of another.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ pub struct Trigger {
 
 /// All foreign keys of the database.
 pub fn foreign_keys(client: &mut Client) -> Result<Vec<ForeignKey>> {
-    let rows = client
+    client
         .query(
             "SELECT k.conname::text, n.nspname::text, t.relname::text, t.oid, t.relkind = 'p',
                     fn.nspname::text, f.relname::text, f.oid, f.relkind = 'p',
@@ -77,37 +78,38 @@ pub fn foreign_keys(client: &mut Client) -> Result<Vec<ForeignKey>> {
              WHERE k.contype = 'f' AND k.conparentid = 0
              ORDER BY 2, 3, 1",
             &[],
+            foreign_key,
         )
-        .map_err(|error| server("cannot list the foreign keys", error))?;
-    let key = |row: &tokio_postgres::Row| {
-        let (ours, operators, theirs): (Vec<String>, Vec<String>, Vec<String>) =
-            (row.get(14), row.get(15), row.get(16));
-        ForeignKey {
-            name: row.get(0),
-            table: QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
-            table_oid: row.get(3),
-            partitioned: row.get(4),
-            referenced: QualifiedName::new(row.get::<_, String>(5), row.get::<_, String>(6)),
-            referenced_oid: row.get(7),
-            referenced_partitioned: row.get(8),
-            deferral: (row.get(9), row.get(10)),
-            validated: row.get(11),
-            match_full: row.get(12),
-            period: row.get(13),
-            columns: ours
-                .into_iter()
-                .zip(operators)
-                .zip(theirs)
-                .map(|((ours, operator), theirs)| (ours, operator, theirs))
-                .collect(),
-        }
-    };
-    Ok(rows.iter().map(key).collect())
+        .map_err(|error| server("cannot list the foreign keys", error))
+}
+
+fn foreign_key(row: &Record) -> Result<ForeignKey, Unread> {
+    let (ours, operators, theirs): (Vec<String>, Vec<String>, Vec<String>) =
+        (row.at(14)?, row.at(15)?, row.at(16)?);
+    Ok(ForeignKey {
+        name: row.at(0)?,
+        table: row.name_at(1)?,
+        table_oid: row.at(3)?,
+        partitioned: row.at(4)?,
+        referenced: row.name_at(5)?,
+        referenced_oid: row.at(7)?,
+        referenced_partitioned: row.at(8)?,
+        deferral: (row.at(9)?, row.at(10)?),
+        validated: row.at(11)?,
+        match_full: row.at(12)?,
+        period: row.at(13)?,
+        columns: ours
+            .into_iter()
+            .zip(operators)
+            .zip(theirs)
+            .map(|((ours, operator), theirs)| (ours, operator, theirs))
+            .collect(),
+    })
 }
 
 /// Users' triggers on these tables.
 pub fn triggers(client: &mut Client, tables: &[u32]) -> Result<Vec<Trigger>> {
-    let rows = client
+    client
         .query(
             "SELECT n.nspname::text, c.relname::text, t.tgname::text, t.tgenabled::text
              FROM pg_catalog.pg_trigger AS t
@@ -119,16 +121,15 @@ pub fn triggers(client: &mut Client, tables: &[u32]) -> Result<Vec<Trigger>> {
                                     WHERE k.oid = t.tgconstraint AND k.contype = 'f'))
              ORDER BY 1, 2, 3",
             &[&tables],
+            |row| {
+                Ok(Trigger {
+                    table: row.name_at(0)?,
+                    name: row.at(2)?,
+                    enabled: row.at::<&str>(3)?.chars().next().unwrap_or('O'),
+                })
+            },
         )
-        .map_err(|error| server("cannot list the triggers", error))?;
-    Ok(rows
-        .iter()
-        .map(|row| Trigger {
-            table: QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)),
-            name: row.get(2),
-            enabled: row.get::<_, String>(3).chars().next().unwrap_or('O'),
-        })
-        .collect())
+        .map_err(|error| server("cannot list the triggers", error))
 }
 
 /// Whether the role owns, or acts for the owner of, all these tables.
@@ -138,8 +139,8 @@ pub fn owns_all(client: &mut Client, tables: &[u32]) -> Result<bool> {
             "SELECT coalesce(pg_catalog.bool_and(pg_catalog.pg_has_role(relowner, 'USAGE')), true)
              FROM pg_catalog.pg_class WHERE oid = ANY ($1)",
             &[&tables],
+            |row| row.at(0),
         )
-        .map(|row| row.get(0))
         .map_err(|error| server("cannot look up the tables' owners", error))
 }
 
@@ -217,7 +218,7 @@ pub fn has_orphans(session: &mut Session, key: &ForeignKey) -> Result<bool> {
         only(key.partitioned),
         quote_qualified(&key.table)
     );
-    session.client.query_one(&sql, &[]).map(|row| row.get(0)).map_err(|error| {
+    session.client.query_one(&sql, &[], |row| row.at(0)).map_err(|error| {
         server(format!("cannot check foreign key {} on {}", key.name, key.table), error)
     })
 }

@@ -7,6 +7,7 @@ use super::session::Session;
 use crate::error::{Kind, Result};
 use crate::model::role::{Membership, RoleAttribute, RoleDefinition};
 use crate::pg::client::Client;
+use crate::pg::record::{Record, Unread};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The attributes, in the order of the columns that [`definitions`] reads.
@@ -22,16 +23,15 @@ const ATTRIBUTES: [RoleAttribute; 7] = [
 
 /// The names of all roles.
 pub fn names(client: &mut Client) -> Result<BTreeSet<String>> {
-    let rows = client.query("SELECT rolname::text FROM pg_catalog.pg_roles", &[]);
-    let rows = rows.map_err(|error| server("cannot read the roles", error))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    let sql = "SELECT rolname::text FROM pg_catalog.pg_roles";
+    let names = client.query(sql, &[], |row| row.at(0));
+    Ok(names.map_err(|error| server("cannot read the roles", error))?.into_iter().collect())
 }
 
 /// What `names` are, and the roles that they are members of, directly or not. The server's own
 /// roles (`pg_…`) are everywhere, and not among them. An administrator's bare right to hand out a
 /// role is no membership here.
 pub fn definitions(client: &mut Client, names: &[String]) -> Result<Vec<RoleDefinition>> {
-    let failed = |error| server("cannot read the roles", error);
     let mut member_of = memberships(client)?;
     let mut wanted: BTreeSet<String> = names.iter().cloned().collect();
     let mut open: Vec<String> = names.to_vec();
@@ -43,7 +43,7 @@ pub fn definitions(client: &mut Client, names: &[String]) -> Result<Vec<RoleDefi
         }
     }
     let wanted: Vec<String> = wanted.into_iter().collect();
-    let rows = client
+    client
         .query(
             "SELECT rolname::text, rolsuper, rolcreatedb, rolcreaterole, NOT rolinherit,
                     rolcanlogin, rolreplication, rolbypassrls,
@@ -53,29 +53,36 @@ pub fn definitions(client: &mut Client, names: &[String]) -> Result<Vec<RoleDefi
              WHERE rolname::text = ANY ($1) AND NOT pg_catalog.starts_with(rolname::text, 'pg_')
              ORDER BY rolname",
             &[&wanted],
+            |row| {
+                let name: String = row.at(0)?;
+                let member_of = member_of.remove(&name).unwrap_or_default();
+                Ok(RoleDefinition {
+                    name,
+                    attributes: attributes(row)?,
+                    connection_limit: row.at(8)?,
+                    valid_until: row.at(9)?,
+                    comment: row.at(10)?,
+                    member_of,
+                })
+            },
         )
-        .map_err(failed)?;
-    let definition = |row: &tokio_postgres::Row| {
-        let name: String = row.get(0);
-        let has = |at: &usize| row.get::<_, bool>(at + 1);
-        let attributes = (0..ATTRIBUTES.len()).filter(has).map(|at| ATTRIBUTES[at]).collect();
-        let member_of = member_of.remove(&name).unwrap_or_default();
-        RoleDefinition {
-            name,
-            attributes,
-            connection_limit: row.get(8),
-            valid_until: row.get(9),
-            comment: row.get(10),
-            member_of,
+        .map_err(|error| server("cannot read the roles", error))
+}
+
+fn attributes(row: &Record) -> Result<Vec<RoleAttribute>, Unread> {
+    let mut attributes = Vec::new();
+    for (position, attribute) in (1..).zip(ATTRIBUTES) {
+        if row.at(position)? {
+            attributes.push(attribute);
         }
-    };
-    Ok(rows.iter().map(definition).collect())
+    }
+    Ok(attributes)
 }
 
 /// All memberships by member. What several roles have granted is one.
 fn memberships(client: &mut Client) -> Result<BTreeMap<String, Vec<Membership>>> {
     // Before 16, members inherit by their own attribute, and may SET ROLE.
-    let rows = client
+    let memberships: Vec<(String, Membership)> = client
         .query(
             "SELECT m.member, m.role, bool_or(m.admin_option), bool_or(m.inherit), bool_or(m.set)
              FROM (SELECT pg_catalog.pg_get_userbyid(member)::text AS member,
@@ -86,17 +93,20 @@ fn memberships(client: &mut Client) -> Result<BTreeMap<String, Vec<Membership>>>
              WHERE coalesce(m.inherit, true) OR coalesce(m.set, true)
              GROUP BY 1, 2 ORDER BY m.member COLLATE \"C\", m.role COLLATE \"C\"",
             &[],
+            |row| {
+                let membership = Membership {
+                    role: row.at(1)?,
+                    admin: row.at(2)?,
+                    inherit: row.at(3)?,
+                    set: row.at(4)?,
+                };
+                Ok((row.at(0)?, membership))
+            },
         )
         .map_err(|error| server("cannot read the memberships of roles", error))?;
     let mut found: BTreeMap<String, Vec<Membership>> = BTreeMap::new();
-    for row in &rows {
-        let membership = Membership {
-            role: row.get(1),
-            admin: row.get(2),
-            inherit: row.get(3),
-            set: row.get(4),
-        };
-        found.entry(row.get(0)).or_default().push(membership);
+    for (member, membership) in memberships {
+        found.entry(member).or_default().push(membership);
     }
     Ok(found)
 }

@@ -8,8 +8,8 @@ use crate::model::condition::Condition;
 use crate::model::name::QualifiedName;
 use crate::model::table::{Column, SequenceState};
 use crate::pg::client::Client;
-use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::FromSqlOwned;
 
 /// The temporary table that rows pass through where they must be matched with others.
 const STAGED: &str = "pg_temp.pgark_rows";
@@ -21,7 +21,7 @@ pub fn has_rows(
     condition: Option<&Condition>,
 ) -> Result<bool> {
     let found = rows_of(table, condition);
-    ask(session, table, &format!("SELECT EXISTS (SELECT {found})")).map(|row| row.get(0))
+    ask(session, table, &format!("SELECT EXISTS (SELECT {found})"))
 }
 
 /// How many rows of a table meet `WHERE …`.
@@ -31,8 +31,8 @@ pub fn count(
     condition: Option<&Condition>,
 ) -> Result<u64> {
     let found = rows_of(table, condition);
-    let row = ask(session, table, &format!("SELECT pg_catalog.count(*) {found}"))?;
-    Ok(row.get::<_, i64>(0).unsigned_abs())
+    let count: i64 = ask(session, table, &format!("SELECT pg_catalog.count(*) {found}"))?;
+    Ok(count.unsigned_abs())
 }
 
 fn rows_of(table: &QualifiedName, condition: Option<&Condition>) -> String {
@@ -40,29 +40,29 @@ fn rows_of(table: &QualifiedName, condition: Option<&Condition>) -> String {
     format!("FROM ONLY {} {condition}", quote_qualified(table))
 }
 
-fn ask(session: &mut Session, table: &QualifiedName, sql: &str) -> Result<Row> {
-    let asked = session.client.query_one(sql, &[]);
+fn ask<T: FromSqlOwned>(session: &mut Session, table: &QualifiedName, sql: &str) -> Result<T> {
+    let asked = session.client.query_one(sql, &[], |row| row.at(0));
     asked.map_err(|error| server(format!("cannot read table {table}"), error))
 }
 
 /// Columns that a row must give a value: NOT NULL, and neither default nor identity nor
 /// generation. With the table's OID.
 pub fn required_columns(client: &mut Client) -> Result<Vec<(u32, String)>> {
-    let rows = client
+    client
         .query(
             "SELECT a.attrelid, a.attname::text FROM pg_catalog.pg_attribute AS a
              WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull AND NOT a.atthasdef
                AND a.attidentity = '' AND a.attgenerated = ''
              ORDER BY a.attrelid, a.attnum",
             &[],
+            |row| Ok((row.at(0)?, row.at(1)?)),
         )
-        .map_err(|error| server("cannot list the columns", error))?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+        .map_err(|error| server("cannot list the columns", error))
 }
 
 /// Columns of a table's primary key, in its order; empty without one.
 pub fn primary_key(client: &mut Client, table: u32) -> Result<Vec<String>> {
-    let rows = client
+    client
         .query(
             "SELECT a.attname::text
              FROM pg_catalog.pg_constraint AS k
@@ -70,9 +70,9 @@ pub fn primary_key(client: &mut Client, table: u32) -> Result<Vec<String>> {
              JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = p.attnum
              WHERE k.conrelid = $1 AND k.contype = 'p' ORDER BY p.position",
             &[&table],
+            |row| row.at(0),
         )
-        .map_err(|error| server("cannot look up the primary key", error))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+        .map_err(|error| server("cannot look up the primary key", error))
 }
 
 /// Whether rules act on what is inserted into or updated in a table: these forbid `ON CONFLICT`.
@@ -82,8 +82,8 @@ pub fn has_rules(client: &mut Client, table: u32) -> Result<bool> {
             "SELECT EXISTS (SELECT FROM pg_catalog.pg_rewrite
                WHERE ev_class = $1 AND ev_type IN ('2', '3'))",
             &[&table],
+            |row| row.at(0),
         )
-        .map(|row| row.get(0))
         .map_err(|error| server("cannot look up the rules", error))
 }
 
@@ -128,15 +128,16 @@ pub fn delete(session: &mut Session, table: &QualifiedName, condition: &Conditio
 
 /// How many partitions with rows of their own are below a partitioned table.
 pub fn leaf_count(session: &mut Session, table: &QualifiedName) -> Result<usize> {
-    let row = session
+    let count: i64 = session
         .client
         .query_one(
             "SELECT pg_catalog.count(*) FROM pg_catalog.pg_partition_tree($1::text::pg_catalog.regclass) AS t
              JOIN pg_catalog.pg_class AS c ON c.oid = t.relid WHERE t.isleaf AND c.relkind = 'r'",
             &[&quote_qualified(table)],
+            |row| row.at(0),
         )
         .map_err(|error| server(format!("cannot list the partitions of {table}"), error))?;
-    Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or_default())
+    Ok(usize::try_from(count).unwrap_or_default())
 }
 
 /// Makes the temporary table for rows of `table`.
@@ -208,14 +209,14 @@ pub fn upsert_sql(
 
 /// Columns that can be given a value on insert and never be updated: GENERATED ALWAYS AS IDENTITY.
 pub fn fixed_columns(client: &mut Client, table: u32) -> Result<Vec<String>> {
-    let rows = client
+    client
         .query(
             "SELECT attname::text FROM pg_catalog.pg_attribute
              WHERE attrelid = $1 AND attidentity = 'a' AND NOT attisdropped",
             &[&table],
+            |row| row.at(0),
         )
-        .map_err(|error| server("cannot look up the identity columns", error))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+        .map_err(|error| server("cannot look up the identity columns", error))
 }
 
 /// Sets a sequence as a part of the transaction: `setval` alone would survive a rollback, but
@@ -254,8 +255,8 @@ pub fn may_set_sequence(client: &mut Client, sequence: &SequenceState, value: i6
              JOIN pg_catalog.pg_class AS c ON c.oid = s.seqrelid
              WHERE c.oid = $1::text::pg_catalog.regclass",
             &[&quote_qualified(&sequence.name), &value],
+            |row| row.at(0),
         )
-        .map(|row| row.get(0))
         .map_err(|error| server(format!("cannot look up sequence {}", sequence.name), error))
 }
 

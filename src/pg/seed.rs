@@ -58,9 +58,9 @@ pub fn inserts(session: &mut Session, table: &CatalogTable) -> Result<Vec<String
     let joined = |parts: &[String]| format!("pg_catalog.concat_ws(', ', {})", parts.join(", "));
     let groups: Vec<String> = values.chunks(ARGUMENTS).map(joined).collect();
     let sql = format!("SELECT {} FROM ONLY {quoted} ORDER BY ctid", joined(&groups));
-    let rows = session
+    let rows: Vec<String> = session
         .client
-        .query(&sql, &[])
+        .query(&sql, &[], |row| row.at(0))
         .map_err(|error| server(format!("cannot read table {name}"), error))?;
     let columns: Vec<String> = table.columns.iter().map(|column| quote(&column.name)).collect();
     let mut statements = Vec::new();
@@ -69,7 +69,7 @@ pub fn inserts(session: &mut Session, table: &CatalogTable) -> Result<Vec<String
             format!("INSERT INTO {quoted} ({}) OVERRIDING SYSTEM VALUE VALUES", columns.join(", "));
         for (number, row) in batch.iter().enumerate() {
             let comma = if number == 0 { "" } else { "," };
-            sql.push_str(&format!("{comma}\n({})", row.get::<_, &str>(0)));
+            sql.push_str(&format!("{comma}\n({row})"));
         }
         statements.push(sql);
     }

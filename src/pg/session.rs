@@ -4,6 +4,7 @@ use super::client::Client;
 use super::connect::{self, Canceller, Target};
 use super::failure::server;
 use super::ident;
+use super::record::{Record, Unread};
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::name::QualifiedName;
@@ -153,7 +154,7 @@ impl Session {
             )));
         }
         for settings in settings(purpose) {
-            client.query(&pin_sql(settings), &[]).map_err(failed)?;
+            client.execute(&pin_sql(settings), &[]).map_err(failed)?;
         }
         let client_encoding = String::from("UTF8");
         Ok(Self { client, facts, target, canceller, pid, client_encoding })
@@ -187,11 +188,11 @@ impl Session {
     /// Fails when a connection pooler has moved the session to another server process: the
     /// settings above, the snapshot and the locks would be gone without a word.
     pub fn check_not_pooled(&mut self) -> Result<()> {
-        let row = self
+        let pid: i32 = self
             .client
-            .query_one("SELECT pg_catalog.pg_backend_pid()", &[])
+            .query_one("SELECT pg_catalog.pg_backend_pid()", &[], |row| row.at(0))
             .map_err(|error| server("cannot ask for the server process", error))?;
-        if row.get::<_, i32>(0) == self.pid {
+        if pid == self.pid {
             return Ok(());
         }
         Err(pooled())
@@ -267,8 +268,7 @@ pub fn shorten(sql: &str) -> String {
 }
 
 fn read_facts(client: &mut Client) -> Result<(ServerFacts, i32)> {
-    let failed = |error| server("cannot read the server's version and encoding", error);
-    let row = client
+    let (mut facts, pid) = client
         .query_one(
             "SELECT pg_catalog.current_database()::text,
                     pg_catalog.current_setting('server_version'),
@@ -284,26 +284,28 @@ fn read_facts(client: &mut Client) -> Result<(ServerFacts, i32)> {
              FROM pg_catalog.pg_database AS d
              WHERE d.datname = pg_catalog.current_database()",
             &[],
+            |row| Ok((server_facts(row)?, row.at(11)?)),
         )
-        .map_err(failed)?;
+        .map_err(|error| server("cannot read the server's version and encoding", error))?;
     // Denied to some managed services' roles: then the archive does not name the cluster.
-    let system_identifier = client
-        .query_one("SELECT system_identifier::text FROM pg_catalog.pg_control_system()", &[])
-        .ok()
-        .map(|row| row.get(0));
-    let facts = ServerFacts {
-        database: row.get(0),
-        server_version: row.get(1),
-        server_version_num: u32::try_from(row.get::<_, i32>(2)).unwrap_or_default(),
-        encoding: row.get(3),
-        collate: row.get(4),
-        ctype: row.get(5),
-        locale_provider: row.get::<_, String>(6).chars().next().unwrap_or('c'),
-        locale: row.get(7),
-        in_recovery: row.get(8),
-        role: row.get(9),
-        superuser: row.get(10),
-        system_identifier,
-    };
-    Ok((facts, row.get(11)))
+    let sql = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()";
+    facts.system_identifier = client.query_one(sql, &[], |row| row.at(0)).ok();
+    Ok((facts, pid))
+}
+
+fn server_facts(row: &Record) -> Result<ServerFacts, Unread> {
+    Ok(ServerFacts {
+        database: row.at(0)?,
+        server_version: row.at(1)?,
+        server_version_num: u32::try_from(row.at::<i32>(2)?).unwrap_or_default(),
+        encoding: row.at(3)?,
+        collate: row.at(4)?,
+        ctype: row.at(5)?,
+        locale_provider: row.at::<&str>(6)?.chars().next().unwrap_or('c'),
+        locale: row.at(7)?,
+        in_recovery: row.at(8)?,
+        role: row.at(9)?,
+        superuser: row.at(10)?,
+        system_identifier: None,
+    })
 }

@@ -83,7 +83,7 @@ fn attempt(
         return Ok(None);
     }
     let failed = |error| server("cannot take the snapshot", error);
-    let row = session
+    let (id, taken, lsn): (String, String, String) = session
         .client
         .query_one(
             "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.clock_timestamp()::text,
@@ -91,6 +91,7 @@ fn attempt(
                       THEN coalesce(pg_catalog.pg_last_wal_replay_lsn()::text, '0/0')
                       ELSE pg_catalog.pg_current_wal_insert_lsn()::text END",
             &[],
+            |row| Ok((row.at(0)?, row.at(1)?, row.at(2)?)),
         )
         .map_err(failed)?;
     let mut tables = catalog::tables(&mut session.client)?;
@@ -102,8 +103,7 @@ fn attempt(
         return Ok(None);
     }
     catalog::measure(&mut session.client, &mut tables, &chosen)?;
-    let taken: String = row.get(1);
-    Ok(Some(Snapshot { id: row.get(0), taken: parse_timestamp(&taken)?, lsn: row.get(2), tables }))
+    Ok(Some(Snapshot { id, taken: parse_timestamp(&taken)?, lsn, tables }))
 }
 
 /// The chosen tables, in the order of OIDs.
@@ -179,16 +179,16 @@ pub fn limit_lock_waits(session: &mut Session, limit: Duration) -> Result<()> {
 /// that were taken before the snapshot there can be none.
 pub fn rewritten(session: &mut Session, oids: &BTreeSet<u32>) -> Result<Vec<String>> {
     let oids: Vec<u32> = oids.iter().copied().collect();
-    let rows = session
+    session
         .client
         .query(
             "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class AS c
              WHERE c.oid = ANY ($1) AND c.relkind = 'r' AND c.relfilenode <> 0
                AND c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid)",
             &[&oids],
+            |row| row.at(0),
         )
-        .map_err(|error| server("cannot compare table files with the snapshot", error))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+        .map_err(|error| server("cannot compare table files with the snapshot", error))
 }
 
 /// Joins a session to a snapshot.
@@ -277,11 +277,10 @@ pub fn catalog_fingerprint(session: &mut Session) -> Result<String> {
         "SELECT pg_catalog.string_agg(p.c || ' ' || p.n || ' ' || p.h, ';' ORDER BY p.c) FROM ({}) AS p",
         parts.join(" UNION ALL ")
     );
-    let row = session
+    session
         .client
-        .query_one(&sql, &[])
-        .map_err(|error| server("cannot fingerprint the catalogs", error))?;
-    Ok(row.get(0))
+        .query_one(&sql, &[], |row| row.at(0))
+        .map_err(|error| server("cannot fingerprint the catalogs", error))
 }
 
 fn parse_timestamp(text: &str) -> Result<DateTime<Utc>> {

@@ -2,9 +2,11 @@
 //! empty it again.
 
 use super::access;
+use super::catalog;
 use super::database;
 use super::failure::server;
 use super::ident::{literal, quote};
+use super::record::{Record, Unread};
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::model::name::counted;
@@ -16,13 +18,13 @@ pub const MARK: &str = "pgark_restore_unfinished";
 
 /// Whether a restore into this database was begun and has not ended.
 pub fn is_marked(client: &mut Client) -> Result<bool> {
-    let row = client
+    client
         .query_one(
             "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)",
             &[&MARK],
+            |row| row.at(0),
         )
-        .map_err(|error| server("cannot look for an unfinished restore", error))?;
-    Ok(row.get(0))
+        .map_err(|error| server("cannot look for an unfinished restore", error))
 }
 
 /// Fails for a database in which a restore has not ended.
@@ -64,7 +66,7 @@ fn lent(client: &mut Client) -> Option<(String, Vec<String>)> {
            ARRAY(SELECT statement FROM {MARK}.lent ORDER BY statement)
          FROM pg_catalog.pg_namespace WHERE nspname = $1"
     );
-    client.query_one(&sql, &[&MARK]).ok().map(|row| (row.get(0), row.get(1)))
+    client.query_one(&sql, &[&MARK], |row| Ok((row.at(0)?, row.at(1)?))).ok()
 }
 
 /// Keeps every other restore out of the database for as long as the session lasts.
@@ -72,13 +74,14 @@ fn lent(client: &mut Client) -> Option<(String, Vec<String>)> {
 /// # Errors
 /// [`Kind::Locked`] when another restore is under way there.
 pub fn lock(session: &mut Session) -> Result<()> {
+    let sql = "SELECT pg_catalog.pg_try_advisory_lock($1)";
     // After a crash or a cut connection the server needs a moment to notice that the holder is gone.
     for attempt in 0..50 {
-        let row = session
+        let locked = session
             .client
-            .query_one("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&ADVISORY_KEY])
+            .query_one(sql, &[&ADVISORY_KEY], |row| row.at(0))
             .map_err(|error| server("cannot lock the database against other restores", error))?;
-        if row.get(0) {
+        if locked {
             return Ok(());
         }
         if attempt < 49 {
@@ -131,6 +134,31 @@ pub fn mark(session: &mut Session, archive: &str) -> Result<()> {
     marked.map(drop).map_err(failed)
 }
 
+/// What the mark says of `public` and the database.
+struct Before {
+    public_owner: Option<String>,
+    public_comment: Option<String>,
+    database_comment: Option<String>,
+    access: String,
+    public_is_there: bool,
+    defaults: String,
+    settings: String,
+}
+
+impl Before {
+    fn read(row: &Record) -> Result<Self, Unread> {
+        Ok(Self {
+            public_owner: row.at(0)?,
+            public_comment: row.at(1)?,
+            database_comment: row.at(2)?,
+            access: row.at(3)?,
+            public_is_there: row.at(4)?,
+            defaults: row.at(5)?,
+            settings: row.at(6)?,
+        })
+    }
+}
+
 /// Gives `public` and the database what the mark says that they had.
 fn put_back(session: &mut Session) -> Result<()> {
     let failed = |error| server("cannot read the mark of the restore", error);
@@ -138,28 +166,27 @@ fn put_back(session: &mut Session) -> Result<()> {
         "SELECT public_owner, public_comment, database_comment, access,
            pg_catalog.to_regnamespace('public') IS NOT NULL, default_access, settings FROM {MARK}.restore"
     );
-    let row = session.client.query_one(&sql, &[]).map_err(failed)?;
-    let comment = |text: Option<String>| text.map_or(String::from("NULL"), |text| literal(&text));
-    let (owner, there): (Option<String>, bool) = (row.get(0), row.get(4));
+    let before = session.client.query_one(&sql, &[], Before::read).map_err(failed)?;
+    let comment = |text: &Option<String>| text.as_deref().map_or(String::from("NULL"), literal);
     let database = quote(&session.facts.database);
-    if let Some(owner) = &owner {
-        if !there {
+    if let Some(owner) = &before.public_owner {
+        if !before.public_is_there {
             session.execute("CREATE SCHEMA public")?;
         }
         // A role that could not have changed them cannot set them either, and need not.
         let statements = [
             format!("ALTER SCHEMA public OWNER TO {}", quote(owner)),
-            format!("COMMENT ON SCHEMA public IS {}", comment(row.get(1))),
-            format!("COMMENT ON DATABASE {database} IS {}", comment(row.get(2))),
+            format!("COMMENT ON SCHEMA public IS {}", comment(&before.public_comment)),
+            format!("COMMENT ON DATABASE {database} IS {}", comment(&before.database_comment)),
         ];
         for statement in statements {
             drop(session.execute(&statement));
         }
     }
     let read = |error| Error::failed("cannot read the mark of the restore").caused_by(error);
-    let access: Vec<AccessList> = serde_json::from_str(row.get(3)).map_err(read)?;
-    let defaults: Vec<AccessList> = serde_json::from_str(row.get(5)).map_err(read)?;
-    let settings: database::Settings = serde_json::from_str(row.get(6)).map_err(read)?;
+    let access: Vec<AccessList> = serde_json::from_str(&before.access).map_err(read)?;
+    let defaults: Vec<AccessList> = serde_json::from_str(&before.defaults).map_err(read)?;
+    let settings: database::Settings = serde_json::from_str(&before.settings).map_err(read)?;
     let major = session.facts.major();
     access::put_back_containers(&mut session.client, major, &access)?;
     access::apply_defaults(&mut session.client, major, &defaults)?;
@@ -190,16 +217,11 @@ pub fn user_objects(session: &mut Session) -> Result<Vec<String>> {
     let sql = format!(
         "{USER_OBJECTS} SELECT kind || ' ' || name FROM found ORDER BY rank, name LIMIT 10"
     );
-    let rows = session
+    let mut found = session
         .client
-        .query(&sql, &[])
+        .query(&sql, &[], |row| row.at(0))
         .map_err(|error| server("cannot look whether the database is empty", error))?;
-    let mut found: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    let row = session
-        .client
-        .query_one("SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata", &[])
-        .map_err(|error| server("cannot count the large objects", error))?;
-    if let count @ 1.. = row.get::<_, i64>(0) {
+    if let count @ 1.. = catalog::count_large_objects(&mut session.client)? {
         found.push(counted(usize::try_from(count).unwrap_or(usize::MAX), "large object"));
     }
     Ok(found)
@@ -215,8 +237,9 @@ pub fn empty(session: &mut Session) -> Result<()> {
     // One statement at a time: dropping thousands of tables at once needs more locks than
     // servers have room for.
     let sql = format!("{USER_OBJECTS} SELECT kind, name FROM found ORDER BY rank, name");
-    for row in session.client.query(&sql, &[]).map_err(failed)? {
-        let (kind, name): (&str, &str) = (row.get(0), row.get(1));
+    let objects: Vec<(String, String)> =
+        session.client.query(&sql, &[], |row| Ok((row.at(0)?, row.at(1)?))).map_err(failed)?;
+    for (kind, name) in objects {
         if kind == "SUBSCRIPTION" {
             // Else the slot would be dropped at the publisher, where another database uses it.
             session.execute(&format!("ALTER SUBSCRIPTION {name} DISABLE"))?;
@@ -229,19 +252,22 @@ pub fn empty(session: &mut Session) -> Result<()> {
          FROM pg_catalog.pg_extension AS x, {MARK}.restore AS r
          WHERE x.extname::text <> ALL (r.extensions)"
     );
-    for row in session.client.query(&extensions, &[]).map_err(failed)? {
-        session.execute(row.get(0))?;
+    let drops: Vec<String> =
+        session.client.query(&extensions, &[], |row| row.at(0)).map_err(failed)?;
+    for sql in drops {
+        session.execute(&sql)?;
     }
     loop {
-        let removed = session
+        let removed: i64 = session
             .client
             .query_one(
                 "SELECT pg_catalog.count(pg_catalog.lo_unlink(oid)) FROM
                  (SELECT oid FROM pg_catalog.pg_largeobject_metadata LIMIT 1000) AS batch",
                 &[],
+                |row| row.at(0),
             )
             .map_err(failed)?;
-        if removed.get::<_, i64>(0) == 0 {
+        if removed == 0 {
             break;
         }
     }

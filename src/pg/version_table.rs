@@ -25,11 +25,12 @@ pub enum Hold {
 /// # Errors
 /// [`Kind::Locked`] when another one is under way.
 pub fn lock_out_others(session: &mut Session) -> Result<()> {
-    let row = session
+    let sql = "SELECT pg_catalog.pg_try_advisory_lock($1)";
+    let locked = session
         .client
-        .query_one("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&ADVISORY_KEY])
+        .query_one(sql, &[&ADVISORY_KEY], |row| row.at(0))
         .map_err(|error| server("cannot lock the database against other runs", error))?;
-    match row.get(0) {
+    match locked {
         true => Ok(()),
         false => Err(Error::new(
             Kind::Locked,
@@ -86,6 +87,7 @@ pub fn put_mark(session: &mut Session, table: &QualifiedName, id: &str) -> Resul
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
              WHERE n.nspname = $1 AND c.relname = $2",
             &[&table.schema, &table.name],
+            |_| Ok(()),
         )
         .map_err(|error| server(format!("cannot look for {table}"), error))?
         .is_some();
@@ -95,9 +97,9 @@ pub fn put_mark(session: &mut Session, table: &QualifiedName, id: &str) -> Resul
         let sql = format!("DELETE FROM ONLY {name} RETURNING version_num::text");
         let rows = session
             .client
-            .query(&sql, &[])
+            .query(&sql, &[], |row| row.at(0))
             .map_err(|error| server(format!("cannot mark {table}"), error))?;
-        before = Before::Rows(rows.iter().map(|row| row.get(0)).collect());
+        before = Before::Rows(rows);
     } else {
         session.execute(&format!(
             "CREATE TABLE {name} (version_num pg_catalog.varchar(32) NOT NULL PRIMARY KEY)"
@@ -146,7 +148,7 @@ fn insert(session: &mut Session, table: &QualifiedName, id: &str) -> Result<()> 
 pub fn waiting_since(session: &mut Session, since: &str) -> Result<Vec<String>> {
     // In a transaction the view shows what it showed first, unless that is forgotten.
     session.execute("SELECT pg_catalog.pg_stat_clear_snapshot()")?;
-    let rows = session
+    session
         .client
         .query(
             "SELECT coalesce(nullif(application_name, ''), 'process ' || pid)
@@ -155,17 +157,16 @@ pub fn waiting_since(session: &mut Session, since: &str) -> Result<Vec<String>> 
                AND coalesce(backend_start >= $1::text::timestamptz, true)
                AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(pid))",
             &[&since],
+            |row| row.at(0),
         )
-        .map_err(|error| server("cannot look who waits for the version table", error))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+        .map_err(|error| server("cannot look who waits for the version table", error))
 }
 
 /// The server's clock.
 pub fn clock(session: &mut Session) -> Result<String> {
     session
         .client
-        .query_one("SELECT pg_catalog.clock_timestamp()::text", &[])
-        .map(|row| row.get(0))
+        .query_one("SELECT pg_catalog.clock_timestamp()::text", &[], |row| row.at(0))
         .map_err(|error| server("cannot read the server's clock", error))
 }
 
@@ -194,7 +195,7 @@ pub fn change(session: &mut Session, table: &QualifiedName, from: &str, to: &str
 /// Databases of the server, but for the session's own, templates, and what a DROP has begun to remove,
 /// and whether the role may connect to each.
 pub fn other_databases(session: &mut Session) -> Result<Vec<(String, bool)>> {
-    let rows = session
+    session
         .client
         .query(
             "SELECT datname::text, datallowconn
@@ -203,7 +204,7 @@ pub fn other_databases(session: &mut Session) -> Result<Vec<(String, bool)>> {
              WHERE NOT datistemplate AND datname <> pg_catalog.current_database()
                AND datconnlimit <> -2 ORDER BY 1",
             &[],
+            |row| Ok((row.at(0)?, row.at(1)?)),
         )
-        .map_err(|error| server("cannot list the databases", error))?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+        .map_err(|error| server("cannot list the databases", error))
 }

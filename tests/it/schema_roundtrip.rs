@@ -141,8 +141,8 @@ pub fn unseen(scratch: &Scratch) -> Vec<String> {
         ORDER BY 1";
     // Relations of TOAST have numbers for names.
     let named = |line: &String| !line.contains("pg_toast");
-    let rows = open(&scratch.0, Purpose::Read).client.query(sql, &[]).unwrap();
-    rows.iter().map(|row| row.get(0)).filter(named).collect()
+    let lines = open(&scratch.0, Purpose::Read).client.query(sql, &[], |row| row.at(0)).unwrap();
+    lines.into_iter().filter(named).collect()
 }
 
 /// What `pg_dump` does not tell: which indexes and constraints hold, and where they come from, what
@@ -181,8 +181,7 @@ fn states(scratch: &Scratch) -> Vec<String> {
             FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
             WHERE a.attrelid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f')
         ) AS states ORDER BY text";
-    let rows = open(&scratch.0, Purpose::Catalog).client.query(sql, &[]).unwrap();
-    rows.iter().map(|row| row.get(0)).collect()
+    open(&scratch.0, Purpose::Catalog).client.query(sql, &[], |row| row.at(0)).unwrap()
 }
 
 fn assert_same(source: &str, copy: &str) {
@@ -335,7 +334,8 @@ fn a_partition_keeps_the_comment_on_a_not_null_of_its_own_name() {
     replay(&copy, &restore_order(schema.objects).unwrap(), major);
     let text = "SELECT obj_description(oid, 'pg_constraint') FROM pg_catalog.pg_constraint
         WHERE conrelid = 'public.part'::regclass AND conname = 'above'";
-    let kept: String = open(&copy.0, Purpose::Read).client.query_one(text, &[]).unwrap().get(0);
+    let mut session = open(&copy.0, Purpose::Read);
+    let kept: String = session.client.query_one(text, &[], |row| row.at(0)).unwrap();
     assert_eq!(kept, "kept");
 }
 
@@ -390,9 +390,9 @@ fn only_the_order_of_inherited_columns_differs() {
                 "SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_catalog.pg_attribute
                  WHERE attrelid = 'public.c'::regclass AND attnum > 0",
                 &[],
+                |row| row.at(0),
             )
             .unwrap()
-            .get(0)
     };
     assert_eq!(order(&source), "a,b,z");
     assert_eq!(order(&copy), "a,z,b");

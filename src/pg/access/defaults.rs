@@ -9,7 +9,7 @@ use super::held::{grants, list};
 use crate::error::{Error, Result};
 use crate::model::schema::{AccessList, Grant};
 use crate::pg::client::Client;
-use crate::pg::failure::server;
+use crate::pg::failure::{Reason, server};
 use crate::pg::ident::quote;
 use crate::pg::session::shorten;
 
@@ -35,7 +35,9 @@ impl FutureObjects {
 
 /// Reads the privileges of future objects, in the order of role, schema and class.
 pub(crate) fn future_objects(client: &mut Client) -> Result<Vec<FutureObjects>> {
-    let failed = |error| server("cannot read the default privileges", error);
+    fn failed(reason: impl Into<Reason>) -> Error {
+        server("cannot read the default privileges", reason)
+    }
     let usual = "acldefault(CASE d.defaclobjtype WHEN 'S' THEN 's' ELSE d.defaclobjtype END,
                             d.defaclrole)";
     let sql = format!(
@@ -49,8 +51,9 @@ pub(crate) fn future_objects(client: &mut Client) -> Result<Vec<FutureObjects>> 
         list(usual)
     );
     let mut found = Vec::new();
-    for row in client.query(&sql, &[]).map_err(failed)? {
-        let text = |column: &str| row.try_get::<_, Option<String>>(column).map_err(failed);
+    for row in client.stream(&sql).map_err(failed)? {
+        let row = row.map_err(failed)?;
+        let text = |column: &str| row.get::<Option<String>>(column).map_err(failed);
         let kind = text("kind")?.and_then(|kind| kind.chars().next()).unwrap_or(' ');
         let target = class(kind).ok_or_else(|| {
             Error::failed(format!("this pgark does not know default privileges on \"{kind}\""))
@@ -59,8 +62,11 @@ pub(crate) fn future_objects(client: &mut Client) -> Result<Vec<FutureObjects>> 
         let schema = text("schema")?;
         let initial = if schema.is_none() { grants(text("initial")?)? } else { Vec::new() };
         found.push(FutureObjects {
-            oid: row.try_get("oid").map_err(failed)?,
-            schema_oid: schema.is_some().then(|| row.get("schema_oid")),
+            oid: row.get("oid").map_err(failed)?,
+            schema_oid: match schema {
+                Some(_) => row.get("schema_oid").map_err(failed)?,
+                None => None,
+            },
             list: AccessList {
                 target: target.to_owned(),
                 in_schema: schema,
@@ -70,7 +76,7 @@ pub(crate) fn future_objects(client: &mut Client) -> Result<Vec<FutureObjects>> 
                 grants: grants(text("actual")?)?,
             },
             initial,
-            changeable: row.try_get("changeable").map_err(failed)?,
+            changeable: row.get("changeable").map_err(failed)?,
         });
     }
     Ok(found)
@@ -148,8 +154,7 @@ fn usual(client: &mut Client, wanted: &AccessList) -> Result<Vec<Grant>> {
     let failed = |error| {
         server(format!("cannot look up the default privileges of role {}", wanted.owner), error)
     };
-    let row = client.query_one(&sql, &[&wanted.owner]).map_err(failed)?;
-    grants(row.try_get(0).map_err(failed)?)
+    grants(client.query_one(&sql, &[&wanted.owner], |row| row.at(0)).map_err(failed)?)
 }
 
 /// The word of `ALTER DEFAULT PRIVILEGES` for a letter of `pg_default_acl.defaclobjtype`.

@@ -4,8 +4,9 @@ use crate::error::{Error, Result};
 use crate::model::schema::{AccessList, Grant};
 use crate::pg::client::Client;
 use crate::pg::ddl::functions::{SIGNATURE, display_name};
-use crate::pg::failure::server;
+use crate::pg::failure::{Reason, server};
 use crate::pg::ident;
+use crate::pg::record::Record;
 use std::collections::BTreeSet;
 
 /// The access list of one object or column, as it is in the catalogs.
@@ -50,19 +51,21 @@ impl Held {
 
 /// Reads the access lists of the database's objects; without `all`, only of those that have one.
 pub(crate) fn read(client: &mut Client, all: bool) -> Result<Vec<Held>> {
-    let failed = |error| server("cannot read the privileges", error);
+    fn failed(reason: impl Into<Reason>) -> Error {
+        server("cannot read the privileges", reason)
+    }
     // Names are compared as text, so they must be deparsed alike in every session.
     let before: String = client
-        .query_one("SELECT current_setting('quote_all_identifiers')", &[])
-        .and_then(|row| row.try_get(0))
+        .query_one("SELECT current_setting('quote_all_identifiers')", &[], |row| row.at(0))
         .map_err(failed)?;
     let quote = "SELECT set_config('quote_all_identifiers', $1, false)";
     client.execute(quote, &[&"on"]).map_err(failed)?;
-    let rows = client.query(&sql(all), &[]);
+    let rows: std::result::Result<Vec<Record>, _> =
+        client.stream(&sql(all)).and_then(Iterator::collect);
     client.execute(quote, &[&before]).map_err(failed)?;
     let mut held = Vec::new();
     for row in rows.map_err(failed)? {
-        let text = |column: &str| row.try_get::<_, Option<String>>(column).map_err(failed);
+        let text = |column: &str| row.get::<Option<String>>(column).map_err(failed);
         let (schema, name) = (text("schema")?, text("name")?.unwrap_or_default());
         let kind = text("kind")?.and_then(|kind| kind.chars().next()).unwrap_or('r');
         let keyword = text("keyword")?.unwrap_or_default();
@@ -83,8 +86,8 @@ pub(crate) fn read(client: &mut Client, all: bool) -> Result<Vec<Held>> {
             grants(text("initial")?)?
         };
         held.push(Held {
-            catalog: row.try_get("catalog").map_err(failed)?,
-            oid: row.try_get("oid").map_err(failed)?,
+            catalog: row.get("catalog").map_err(failed)?,
+            oid: row.get("oid").map_err(failed)?,
             name: match &signature {
                 Some(signature) => display_name(&name, signature),
                 None => name,

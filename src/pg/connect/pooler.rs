@@ -13,7 +13,6 @@ use crate::pg::client::Client;
 use crate::pg::failure::server;
 use std::sync::mpsc;
 use std::time::Duration;
-use tokio_postgres::SimpleQueryMessage;
 
 /// How long a second session may take to get a process; a pool whose sessions keep theirs may have
 /// none left.
@@ -102,10 +101,7 @@ fn process(
     before: &str,
 ) -> std::result::Result<Option<i32>, tokio_postgres::Error> {
     let answer = client.simple_query(&format!("{before}SELECT pg_catalog.pg_backend_pid()"))?;
-    Ok(answer.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
-        _ => None,
-    }))
+    Ok(answer.and_then(|process| process.parse().ok()))
 }
 
 /// The error for a session that does not keep its process.

@@ -14,7 +14,6 @@ use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::fmt;
 use std::result::Result;
-use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::error::SqlState;
 
 /// What is searched for.
@@ -232,11 +231,7 @@ fn fits(
     wish: Wish,
 ) -> std::result::Result<Option<&'static str>, tokio_postgres::Error> {
     let mut is = |question: &str, yes: &str| -> Result<bool, tokio_postgres::Error> {
-        let answer = client.simple_query(question)?;
-        Ok(answer.iter().any(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0) == Some(yes),
-            _ => false,
-        }))
+        Ok(client.simple_query(question)?.as_deref() == Some(yes))
     };
     Ok(match wish {
         Wish::Any | Wish::PreferStandby => None,

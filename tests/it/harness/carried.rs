@@ -107,5 +107,5 @@ pub fn ask(client: &mut postgres::Client, sql: &str) -> String {
 /// The same in a session of pgark's.
 #[track_caller]
 pub fn ask_own(session: &mut pgark::pg::session::Session, sql: &str) -> String {
-    session.client.query_one(&format!("SELECT ({sql})::text"), &[]).unwrap().get(0)
+    session.client.query_one(&format!("SELECT ({sql})::text"), &[], |row| row.at(0)).unwrap()
 }
