@@ -396,6 +396,9 @@ impl Manifest {
             return contradiction(String::from("the previous manifest has no SHA-256"));
         }
         // Whoever adds up afterwards cannot overflow.
+        if self.members().try_fold(0_u64, |sum, file| sum.checked_add(file.size)).is_none() {
+            return contradiction(String::from("its members are larger than a file can be"));
+        }
         let mut total = Content::default();
         let large_objects = self.large_objects.chunks.iter();
         let chunks = self.tables.iter().flat_map(|table| &table.chunks).chain(large_objects);

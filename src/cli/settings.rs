@@ -303,7 +303,8 @@ impl Configuration {
 /// Reads the text of a file that lies in `folder`.
 fn parse(text: &str, folder: &Path) -> Result<BTreeMap<&'static str, Vec<String>>> {
     let table: Table = toml::from_str(text).map_err(|error: toml::de::Error| {
-        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        let before = text.bytes().take(error.span().map_or(0, |span| span.start));
+        let line = before.filter(|byte| *byte == b'\n').count() + 1;
         // Not the line itself, which may hold a password.
         Error::new(Kind::Usage, format!("line {line}: {}", error.message()))
     })?;

@@ -92,6 +92,7 @@ fn in_transaction(
     }
     let through = rows::LoadedThrough::before(session, &targets)?;
 
+    let archived_rows: u64 = targets.iter().map(|target| target.entry.content.rows).sum();
     let total = targets.iter().map(|target| target.entry.content.bytes).sum();
     observer.phase("loading the rows", Some(total));
     let mut loaded = 0;
@@ -136,7 +137,7 @@ fn in_transaction(
             OnExisting::Skip => Proof::AddedNew,
             OnExisting::Upsert => Proof::Contained,
         },
-        skipped: targets.iter().map(|target| target.entry.content.rows).sum::<u64>() - loaded,
+        skipped: archived_rows.saturating_sub(loaded),
         stale,
         refused_settings: Vec::new(),
         elapsed: Duration::ZERO,
@@ -346,5 +347,5 @@ fn restore_large_objects(
             ));
         }
     }
-    Ok(archived.count - keep.len() as u64)
+    Ok((oids.len() - keep.len()) as u64)
 }
