@@ -170,9 +170,7 @@ impl Plan {
     /// Puts a placeholder into one circle.
     fn cut_circle(&mut self, stuck: &BTreeSet<usize>) -> Result<()> {
         let circle = self.find_circle(stuck);
-        let Some(view) = circle.iter().copied().find(|index| {
-            self.objects[*index].placeholder.is_some() && self.split[*index].is_none()
-        }) else {
+        let Some(view) = self.view_to_cut(&circle) else {
             let names: Vec<String> =
                 circle.iter().map(|index| self.objects[*index].to_string()).collect();
             return Err(Error::failed(format!(
@@ -190,6 +188,22 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// The view of a circle that gets a placeholder: one that a table needs, if there is one, and at
+    /// least no view. Then those in between are made over what they read, and not over a placeholder;
+    /// and `pg_dump`, which begins at the oldest object of a circle, cuts the copy where it cut the source.
+    fn view_to_cut(&self, circle: &[usize]) -> Option<usize> {
+        let needing = circle.iter().cycle().skip(circle.len().saturating_sub(1));
+        let views = circle.iter().zip(needing).filter(|(view, _)| {
+            self.objects[**view].placeholder.is_some() && self.split[**view].is_none()
+        });
+        let rank = |needing: usize| match self.objects[needing].class {
+            ObjectClass::Table | ObjectClass::ForeignTable => 0,
+            class if !is_view(class) => 1,
+            _ => 2,
+        };
+        views.min_by_key(|(_, needing)| rank(**needing)).map(|(view, _)| *view)
     }
 
     /// Follows needs from one stuck object until one comes up again.
@@ -313,6 +327,18 @@ mod tests {
             object(View, "w", PreData, &[1]),
         ])?;
         assert_eq!(first_statements(&sorted), ["t", "empty v", "f", "v", "w"]);
+        assert_sound(&sorted);
+        Ok(())
+    }
+
+    #[test]
+    fn a_circle_of_several_views_is_cut_where_a_table_needs_one() -> Result<()> {
+        let sorted = restore_order(vec![
+            object(View, "v", PreData, &[2]),
+            object(View, "w", PreData, &[0]),
+            object(Table, "t", PreData, &[1]),
+        ])?;
+        assert_eq!(first_statements(&sorted), ["empty w", "t", "v", "w"]);
         assert_sound(&sorted);
         Ok(())
     }
