@@ -146,6 +146,10 @@ pub enum Property {
     Deferrable,
     Enforced,
     Validated,
+    /// The tables below whose copies are valid, where the original is not.
+    ValidatedBelow,
+    /// What copies on partitions are called, where it is not the original's name.
+    NamesBelow,
     Enabled,
     EnabledOnPartitions,
     AttachedTo,

@@ -23,6 +23,7 @@ mod exclusions;
 mod extensions;
 mod extract_fields;
 pub(crate) mod foreign;
+mod foreign_keys;
 pub(crate) mod functions;
 mod indexes;
 mod inherited_not_nulls;
@@ -94,7 +95,7 @@ fn collect(client: &mut Client, major: u32) -> Result<(Collection, Graph)> {
     let dependencies = Graph::read(client, major)?;
     let (out, graph) = (&mut collection, &dependencies);
     let relations = &Relations::read(client, major, graph, out)?;
-    let constraints = &Constraints::read(client, major)?;
+    let constraints = &Constraints::read(client, major, relations)?;
     let sequences = &Sequences::read(client, major, relations)?;
     extensions::collect(client, out, graph)?;
     types::collect(client, major, out, graph, relations, constraints)?;

@@ -541,6 +541,46 @@ fn partitions_and_children_follow_without_a_word_of_their_own() {
 }
 
 #[test]
+fn what_copies_of_constraints_have_of_their_own() {
+    let mut bench = Bench::new(
+        "CREATE TABLE others (id integer PRIMARY KEY);
+         CREATE TABLE whole (id integer, k integer) PARTITION BY LIST (k);
+         CREATE TABLE part PARTITION OF whole DEFAULT;
+         ALTER TABLE whole ADD CONSTRAINT other FOREIGN KEY (id) REFERENCES others;
+         CREATE TABLE above (id integer);
+         CREATE TABLE below () INHERITS (above);
+         ALTER TABLE above ADD CONSTRAINT small CHECK (id < 9) NOT VALID",
+    );
+    bench.finds(
+        "ALTER TABLE public.part RENAME CONSTRAINT other TO own",
+        &["~ foreign-key other on public.whole: names-below"],
+    );
+    bench.finds(
+        "ALTER TABLE public.below VALIDATE CONSTRAINT small",
+        &["~ check small on public.above: validated-below"],
+    );
+    if bench.base.major >= 18 {
+        let mut bench = Bench::new(
+            "CREATE TABLE others (id integer PRIMARY KEY);
+             CREATE TABLE whole (id integer, k integer) PARTITION BY LIST (k);
+             CREATE TABLE part PARTITION OF whole DEFAULT;
+             ALTER TABLE whole ADD CONSTRAINT other FOREIGN KEY (id) REFERENCES others NOT VALID;
+             ALTER TABLE whole ADD CONSTRAINT there NOT NULL k NOT VALID",
+        );
+        bench.finds(
+            "ALTER TABLE public.part VALIDATE CONSTRAINT other",
+            &["~ foreign-key other on public.whole: validated-below"],
+        );
+        bench.finds(
+            "ALTER TABLE public.part VALIDATE CONSTRAINT there",
+            &["~ table public.part column k: not-null"],
+        );
+        bench.done();
+    }
+    bench.done();
+}
+
+#[test]
 fn owners_privileges_and_what_may_be_ignored() {
     role("d1_one", "");
     role("d1_two", "");

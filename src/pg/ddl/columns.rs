@@ -217,7 +217,7 @@ pub(super) fn describe<'a>(
             Some(own) if own.validated || !own.is_separate(relation) => {
                 describe_not_null(said, own);
                 // What a partition has from its parent after the rows is named by the server.
-                if own.validated || !relation.is_partition {
+                if (own.validated && own.is_stated(relation)) || !relation.is_partition {
                     said.set(Property::NotNullName, own.name.as_str());
                 }
             }

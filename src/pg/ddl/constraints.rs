@@ -4,6 +4,7 @@ use super::collection::{Collection, Draft, Key};
 use super::columns::{self, Column, NotNull};
 use super::dependencies::Graph;
 use super::exclusions::{self, Reach};
+use super::foreign_keys;
 use super::inherited_not_nulls::NotNulls;
 use super::keys;
 use super::relations::{Relation, Relations};
@@ -28,8 +29,14 @@ pub(super) struct Constraint {
     pub domain: u32,
     /// The index behind it; for a foreign key the one it refers to.
     pub index: u32,
-    /// The foreign key, on a partitioned table above, that this one is a copy of; else 0.
+    /// The constraint, on a partitioned table above, that this one is a copy of; else 0.
     pub parent: u32,
+    /// The one at the top, which no copy is.
+    pub root: u32,
+    /// For a foreign key: the table it refers to.
+    pub refers_to: u32,
+    /// Whether there is a comment on a copy.
+    pub is_copy_with_comment: bool,
     /// What no parent gives any more is the table's own; the server forgets to say so where a
     /// parent's column was dropped.
     pub is_local: bool,
@@ -46,6 +53,10 @@ pub(super) struct Constraint {
     pub excludes: bool,
     /// Whether its index is valid: of a partitioned table, that all partitions have it.
     pub is_whole: bool,
+    /// Whether a partition has this NOT NULL from one that is not valid above, and is valid itself.
+    pub comes_late: bool,
+    /// Whether this NOT NULL is not valid though one above is, and is taken for valid.
+    pub is_contradicted: bool,
     /// What follows the name: `CHECK (…)`.
     pub definition: String,
 }
@@ -55,15 +66,16 @@ impl Constraint {
         Key::constraint(self.oid)
     }
 
-    /// Whether the table states it itself; a partition, which is made alone, states them all.
+    /// Whether the table states it itself; a partition, which is made alone, states all that can be there
+    /// before the rows. It would keep a NOT NULL of its own when one above goes that came after it.
     pub fn is_stated(&self, table: &Relation) -> bool {
-        self.is_local || table.is_partition
+        self.is_local || (table.is_partition && !self.comes_late)
     }
 
     /// Whether it can be an object of its own. What a partition has from its parent alone and comes
     /// after the rows is added through the parent, and could not be added twice.
     pub fn is_separate(&self, table: &Relation) -> bool {
-        let early = self.validated && self.enforced;
+        let early = self.validated && self.enforced && !self.comes_late;
         self.is_local || (table.is_partition && (early || !self.is_inherited))
     }
 
@@ -118,7 +130,7 @@ pub(super) struct Constraints {
 }
 
 impl Constraints {
-    pub fn read(client: &mut Client, major: u32) -> Result<Self> {
+    pub fn read(client: &mut Client, major: u32, relations: &Relations) -> Result<Self> {
         let enforced = since(major, 18, "con.conenforced", "true");
         let overlaps = since(major, 18, "con.conperiod", "false");
         let nulls = since(major, 15, "i.indnullsnotdistinct", "false");
@@ -129,7 +141,10 @@ impl Constraints {
         let sql = format!(
             "SELECT con.oid, con.conname::text AS name, con.contype::text AS kind,
                     con.conrelid AS relation, con.contypid AS domain, con.conindid AS index,
-                    con.conparentid AS parent,
+                    con.conparentid AS parent, con.confrelid AS refers_to,
+                    con.conparentid <> 0 AND EXISTS (
+                        SELECT FROM pg_catalog.pg_description AS d
+                        WHERE d.classoid = 2606 AND d.objoid = con.oid) AS is_copy_with_comment,
                     con.conislocal OR con.coninhcount = 0 OR {lost} AS is_local,
                     con.coninhcount > 0 AND NOT {lost} AS is_inherited,
                     con.convalidated AS validated,
@@ -181,6 +196,9 @@ impl Constraints {
                 domain: row.get("domain")?,
                 index: row.get("index")?,
                 parent: row.get("parent")?,
+                root: row.get("oid")?,
+                refers_to: row.get("refers_to")?,
+                is_copy_with_comment: row.get("is_copy_with_comment")?,
                 is_local: row.get("is_local")?,
                 is_inherited: row.get("is_inherited")?,
                 validated: row.get("validated")?,
@@ -191,6 +209,8 @@ impl Constraints {
                 deferred: row.get("deferred")?,
                 excludes: row.get("excludes")?,
                 is_whole: row.get("is_whole")?,
+                comes_late: false,
+                is_contradicted: false,
                 definition,
             };
             let position = constraints.all.len();
@@ -204,7 +224,39 @@ impl Constraints {
             }
             constraints.all.push(constraint);
         }
+        constraints.find_roots();
+        constraints.mark(
+            |constraints, own| NotNulls { relations, constraints }.contradict(own),
+            |own| (own.is_contradicted, own.validated) = (true, true),
+        );
+        constraints.mark(
+            |constraints, own| NotNulls { relations, constraints }.comes_late(own),
+            |own| own.comes_late = true,
+        );
         Ok(constraints)
+    }
+
+    /// Marks NOT NULLs of tables, again and again, since a mark may hang on the one above.
+    fn mark(&mut self, is_so: impl Fn(&Self, &Constraint) -> bool, mark: impl Fn(&mut Constraint)) {
+        loop {
+            let not_nulls = self.of_column.values().copied();
+            let found: Vec<usize> =
+                not_nulls.filter(|position| is_so(self, &self.all[*position])).collect();
+            if found.is_empty() {
+                return;
+            }
+            found.into_iter().for_each(|position| mark(&mut self.all[position]));
+        }
+    }
+
+    fn find_roots(&mut self) {
+        let copies = self.all.iter().filter(|copy| copy.parent != 0);
+        let parents: HashMap<u32, u32> = copies.map(|copy| (copy.oid, copy.parent)).collect();
+        for copy in self.all.iter_mut().filter(|copy| copy.parent != 0) {
+            while let Some(parent) = parents.get(&copy.root) {
+                copy.root = *parent;
+            }
+        }
     }
 
     fn of<'a>(
@@ -248,16 +300,21 @@ impl Constraints {
         self.of_column.get(&(table, column.number)).map(|position| &self.all[*position])
     }
 
-    /// What a child or partition has from it: all but a NOT NULL is called the same there.
+    /// What a child or partition has from it: a CHECK is called the same there.
     pub fn copy_below(
         &self,
         relations: &Relations,
         original: &Constraint,
         below: u32,
     ) -> Option<&Constraint> {
-        match original.column(relations) {
-            Some(column) => self.not_null_of(below, relations.column_called(below, &column.name)?),
-            None => self.of_table(below).find(|own| own.name == original.name),
+        match (original.column(relations), original.kind) {
+            (Some(column), _) => {
+                self.not_null_of(below, relations.column_called(below, &column.name)?)
+            }
+            (None, 'f') => self
+                .of_table(below)
+                .find(|own| own.root == original.root && own.refers_to == original.refers_to),
+            (None, _) => self.of_table(below).find(|own| own.name == original.name),
         }
     }
 
@@ -296,15 +353,22 @@ pub(super) fn collect(
             continue;
         }
         let Some(table) = relations.get(constraint.relation) else { continue };
+        if constraint.is_contradicted {
+            let name = format!(
+                "{} on {}, which is not valid though one above it is: VALIDATE it first",
+                constraint.name, table.name
+            );
+            out.leave_out_on(&table.name, ObjectClass::NotNull, None, name);
+        }
         if out.accounts_for(constraint.key()) {
             continue;
         }
         match constraint.kind {
             'c' | 'n' => collect_check(out, relations, constraints, table, constraint)?,
             _ if constraint.excludes && constraint.parent != 0 => {}
-            'p' | 'u' | 'x' => collect_indexed(out, relations, constraints, table, constraint)?,
+            'p' | 'u' | 'x' => keys::collect(out, relations, constraints, table, constraint)?,
             'f' if constraint.parent == 0 => {
-                collect_foreign_key(out, relations, table, constraint)?;
+                foreign_keys::collect(out, relations, constraints, table, constraint)?;
             }
             // Copies are collected with what they are copies of; see below and `triggers`.
             'f' | 't' => {}
@@ -315,34 +379,23 @@ pub(super) fn collect(
         }
     }
     for copy in constraints.all.iter().filter(|copy| copy.parent != 0) {
-        let mut root = copy;
-        while let Some(parent) = by_oid.get(&root.parent) {
-            root = parent;
-        }
+        let Some(root) = by_oid.get(&copy.root) else { continue };
+        let Some(draft) = out.maker(root.key()) else { continue };
         if copy.excludes {
-            let (table, draft) = (relations.get(root.relation), out.maker(root.key()));
-            if let (Some(table), Some(draft)) = (table, draft)
-                && exclusions::reach(constraints, relations, table, root) == Reach::All
-            {
+            if relations.get(root.relation).is_some_and(|table| {
+                exclusions::reach(constraints, relations, table, root) == Reach::All
+            }) {
                 exclusions::come_from_above(out, relations, copy, draft)?;
             }
-            continue;
-        }
-        if copy.kind != 'f' {
-            continue;
-        }
-        if let (Some(draft), Some(table)) = (out.maker(root.key()), relations.get(copy.relation)) {
-            out.claim_implied(copy.key(), draft)?;
-            out.commentable(copy.key(), draft, copy.comment_target(table));
-            if root.enforced && !root.validated {
-                validate(out, relations, constraints, table, copy, draft);
-            }
+        } else if copy.kind == 'f' {
+            foreign_keys::collect_copy(out, relations, constraints, root, copy, draft)?;
         }
     }
     Ok(())
 }
 
-fn draft(
+/// A constraint that is an object of its own.
+pub(super) fn draft(
     class: ObjectClass,
     table: &Relation,
     constraint: &Constraint,
@@ -402,71 +455,7 @@ fn collect_check(
         {
             out.commentable(copy.key(), index, not_nulls.comment_target(below, copy));
         }
-        if constraint.enforced && !constraint.validated {
-            validate(out, relations, constraints, below, constraint, index);
-        }
+        validate(out, relations, constraints, below, constraint, index);
     }
-    Ok(())
-}
-
-/// What a constraint with an index of its own is.
-pub(super) fn class_of_indexed(constraint: &Constraint) -> ObjectClass {
-    match constraint.kind {
-        'p' => ObjectClass::PrimaryKey,
-        'u' => ObjectClass::Unique,
-        _ => ObjectClass::Exclusion,
-    }
-}
-
-fn collect_indexed(
-    out: &mut Collection,
-    relations: &Relations,
-    constraints: &Constraints,
-    table: &Relation,
-    constraint: &Constraint,
-) -> Result<()> {
-    let class = class_of_indexed(constraint);
-    let reach = exclusions::reach(constraints, relations, table, constraint);
-    let only = if reach == Reach::All { "" } else { "ONLY " };
-    let sql = format!(
-        "ALTER TABLE {only}{} ADD CONSTRAINT {} {}",
-        table.sql(),
-        ident::quote(&constraint.name),
-        constraint.definition
-    );
-    let tablespace = relations.get(constraint.index).and_then(|index| index.tablespace.as_deref());
-    let mut draft = draft(class, table, constraint, vec![sql]).in_tablespace(tablespace);
-    // Partitions are attached before the rows come.
-    if reach != Reach::Later {
-        draft = draft.after_data();
-    }
-    let index = out.add(constraint.key(), draft)?;
-    out.claim_as_named(Key::relation(constraint.index), index)?;
-    constraint.describe(out.described(index));
-    out.commentable(constraint.key(), index, constraint.comment_target(table));
-    Ok(())
-}
-
-fn collect_foreign_key(
-    out: &mut Collection,
-    relations: &Relations,
-    table: &Relation,
-    constraint: &Constraint,
-) -> Result<()> {
-    let only = if table.kind == 'p' { "" } else { "ONLY " };
-    let sql = format!(
-        "ALTER TABLE {only}{} ADD CONSTRAINT {} {}",
-        table.sql(),
-        ident::quote(&constraint.name),
-        constraint.definition
-    );
-    let mut draft = draft(ObjectClass::ForeignKey, table, constraint, vec![sql]).after_data();
-    // A partitioned unique index is valid, and can be referred to, when all below are attached.
-    for below in relations.descendants(constraint.index) {
-        draft = draft.needs(Key::index_attach(below.oid));
-    }
-    let index = out.add(constraint.key(), draft)?;
-    constraint.describe(out.described(index));
-    out.commentable(constraint.key(), index, constraint.comment_target(table));
     Ok(())
 }

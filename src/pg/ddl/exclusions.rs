@@ -2,7 +2,8 @@
 //! are the same to the server.
 
 use super::collection::{Collection, Key};
-use super::constraints::{Constraint, Constraints, class_of_indexed};
+use super::constraints::{Constraint, Constraints};
+use super::keys;
 use super::relations::{Relation, Relations};
 use crate::error::Result;
 use crate::model::catalog::{Address, Property};
@@ -84,7 +85,7 @@ pub(super) fn come_from_above(
 ) -> Result<()> {
     let Some(table) = relations.get(copy.relation) else { return Ok(()) };
     let index = Key::relation(copy.index);
-    let address = Address::part(class_of_indexed(copy), &table.name, copy.name.as_str());
+    let address = Address::part(keys::class_of(copy), &table.name, copy.name.as_str());
     out.claim_implied(copy.key(), draft)?;
     out.claim_implied(index, draft)?;
     out.name_row(copy.key(), address.clone());

@@ -2,6 +2,7 @@
 //! the first parent to give one, and no statement changes it. Parents may name it differently, and
 //! the one that it was named after may be gone. So a parent for the time being names it.
 
+use super::collection::Key;
 use super::columns::Column;
 use super::constraints::{Constraint, Constraints};
 use super::relations::{Relation, Relations};
@@ -40,6 +41,42 @@ impl<'a> NotNulls<'a> {
     /// Whether a parent's is valid.
     pub fn comes_valid(self, table: &Relation, own: &Constraint) -> bool {
         self.above(table, own).any(|(_, above)| above.validated)
+    }
+
+    /// Whether it is not valid although a parent's is. SET NOT NULL of the parent leaves it so (18); no other
+    /// statement makes such a thing, and a child that is made has it valid.
+    pub fn contradict(self, own: &'a Constraint) -> bool {
+        let table = self.relations.get(own.relation);
+        !own.validated && table.is_some_and(|table| self.comes_valid(table, own))
+    }
+
+    /// Whether a partition gets it from above after the rows, and only then can be told to be valid;
+    /// as long as it is called as it will be called then.
+    pub fn comes_late(self, own: &'a Constraint) -> bool {
+        let Some(table) = self.relations.get(own.relation) else { return false };
+        own.validated
+            && !own.is_local
+            && !own.comes_late
+            && table.is_partition
+            && self.above(table, own).any(|(parent, above)| {
+                (above.comes_late || !above.validated)
+                    && self.restored_name(parent, above) == own.name
+            })
+    }
+
+    /// What makes the NOT NULLs that a table has from above, and only after the rows.
+    pub fn late_makers(self, table: &Relation) -> Vec<Key> {
+        let own = self.constraints.not_nulls(table.oid);
+        own.filter(|own| !own.is_separate(table) && self.early_name(table, own).is_none())
+            .flat_map(|own| self.makers(table, own))
+            .collect()
+    }
+
+    fn makers(self, table: &Relation, own: &'a Constraint) -> Vec<Key> {
+        if own.is_separate(table) {
+            return vec![own.key()];
+        }
+        self.above(table, own).flat_map(|(parent, above)| self.makers(parent, above)).collect()
     }
 
     /// What it is called before the rows come, if it is there by then.

@@ -1,10 +1,16 @@
-//! Primary keys and unique constraints as SQL.
+//! Primary keys, unique constraints and exclusions.
 
+use super::collection::{Collection, Key};
+use super::constraints::{Constraint, Constraints, draft};
+use super::exclusions::{self, Reach};
+use super::inherited_not_nulls::NotNulls;
+use super::relations::{Relation, Relations};
 use super::{columns, rows};
 use crate::error::Result;
+use crate::model::schema::ObjectClass;
 use crate::pg::ident;
 
-/// What follows the constraint's name, from a row of `pg_constraint` with what its index says.
+/// What follows the name of a primary key or unique constraint, from a row of `pg_constraint` with what its index says.
 pub(super) fn definition(row: &rows::Record) -> Result<String> {
     let columns: Vec<String> = row.get("columns")?;
     let columns: Vec<String> = columns.iter().map(|column| ident::quote(column)).collect();
@@ -34,4 +40,48 @@ pub(super) fn definition(row: &rows::Record) -> Result<String> {
         sql.push_str(" INITIALLY DEFERRED");
     }
     Ok(sql)
+}
+
+/// What a constraint with an index of its own is.
+pub(super) fn class_of(constraint: &Constraint) -> ObjectClass {
+    match constraint.kind {
+        'p' => ObjectClass::PrimaryKey,
+        'u' => ObjectClass::Unique,
+        _ => ObjectClass::Exclusion,
+    }
+}
+
+pub(super) fn collect(
+    out: &mut Collection,
+    relations: &Relations,
+    constraints: &Constraints,
+    table: &Relation,
+    constraint: &Constraint,
+) -> Result<()> {
+    let class = class_of(constraint);
+    let reach = exclusions::reach(constraints, relations, table, constraint);
+    let only = if reach == Reach::All { "" } else { "ONLY " };
+    let sql = format!(
+        "ALTER TABLE {only}{} ADD CONSTRAINT {} {}",
+        table.sql(),
+        ident::quote(&constraint.name),
+        constraint.definition
+    );
+    let tablespace = relations.get(constraint.index).and_then(|index| index.tablespace.as_deref());
+    let mut draft = draft(class, table, constraint, vec![sql]).in_tablespace(tablespace);
+    // Partitions are attached before the rows come.
+    if reach != Reach::Later {
+        draft = draft.after_data();
+    }
+    if constraint.kind == 'p' {
+        // It would make a NOT NULL of the table's own.
+        for key in (NotNulls { relations, constraints }).late_makers(table) {
+            draft = draft.needs(key);
+        }
+    }
+    let index = out.add(constraint.key(), draft)?;
+    out.claim_as_named(Key::relation(constraint.index), index)?;
+    constraint.describe(out.described(index));
+    out.commentable(constraint.key(), index, constraint.comment_target(table));
+    Ok(())
 }

@@ -1,12 +1,14 @@
 //! `ATTACH PARTITION`: partitions are made alone and attached while they are empty.
 
 use super::collection::{Collection, Draft, Key};
-use super::constraints::Constraints;
+use super::constraints::{Constraint, Constraints};
 use super::exclusions;
-use super::relations::Relations;
+use super::inherited_not_nulls::NotNulls;
+use super::relations::{Relation, Relations};
 use crate::error::Result;
 use crate::model::catalog::{Address, Property};
 use crate::model::schema::ObjectClass;
+use crate::pg::ident;
 
 /// Collects one attachment per partition.
 pub(super) fn collect(
@@ -34,6 +36,9 @@ pub(super) fn collect(
                 draft = draft.needs(check.key());
             }
         }
+        for sql in own_not_nulls(relations, constraints, partition) {
+            draft = draft.define(sql);
+        }
         let index = out.add(Key::attach(partition.oid), draft)?;
         let of = Address::within(partition.table_class(), name);
         exclusions::attach_around(out, constraints, relations, parent, partition, index)?;
@@ -41,4 +46,23 @@ pub(super) fn collect(
         out.describe(index, of).set(Property::PartitionOf, place);
     }
     Ok(())
+}
+
+/// What keeps a NOT NULL of the partition's own when the one above goes; attached, it is taken for a copy.
+fn own_not_nulls(
+    relations: &Relations,
+    constraints: &Constraints,
+    partition: &Relation,
+) -> Vec<String> {
+    let not_nulls = NotNulls { relations, constraints };
+    let is_both = |own: &&Constraint| {
+        own.is_local && own.is_inherited && own.validated && not_nulls.comes_valid(partition, own)
+    };
+    let again = |own: &Constraint| {
+        let (name, column) = (ident::quote(&own.name), own.column(relations)?);
+        let column = ident::quote(&column.name);
+        let table = partition.sql();
+        Some(format!("ALTER TABLE ONLY {table} ADD CONSTRAINT {name} NOT NULL {column}"))
+    };
+    constraints.not_nulls(partition.oid).filter(is_both).filter_map(again).collect()
 }

@@ -4,6 +4,7 @@ use super::collection::Collection;
 use super::constraints::{Constraint, Constraints};
 use super::inherited_not_nulls::NotNulls;
 use super::relations::{Relation, Relations};
+use crate::model::catalog::{Address, Property};
 use crate::model::schema::Statement;
 use crate::pg::ident;
 
@@ -17,6 +18,9 @@ pub(super) fn validate(
     original: &Constraint,
     draft: usize,
 ) {
+    if original.validated || !original.enforced {
+        return;
+    }
     let copy = |below: &Relation| constraints.copy_below(relations, original, below.oid);
     let valid =
         |below: &Relation| copy(below).filter(|own| own.validated && out.is_implied(own.key()));
@@ -28,9 +32,16 @@ pub(super) fn validate(
         return;
     }
     let is_valid = |below: &Relation| copy(below).is_some_and(|own| own.validated);
-    if relations.descendants(table.oid).into_iter().all(is_valid) {
-        let name = ident::quote(&own.name);
-        let sql = format!("ALTER TABLE {} VALIDATE CONSTRAINT {name}", table.sql());
-        out.push(draft, Statement::define(sql));
+    if !relations.descendants(table.oid).into_iter().all(is_valid) {
+        return;
+    }
+    let name = ident::quote(&own.name);
+    let sql = format!("ALTER TABLE {} VALIDATE CONSTRAINT {name}", table.sql());
+    out.push(draft, Statement::define(sql));
+    if own.kind == 'n' {
+        // Its column says so.
+        out.describe(draft, Address::within(table.table_class(), &table.name));
+    } else {
+        out.described(draft).add(Property::ValidatedBelow, table.name.to_string());
     }
 }
