@@ -42,7 +42,7 @@ pub(super) fn definition(
 
 fn generated_as_identity(column: &Column, sequence: &Sequence) -> String {
     let when = if column.identity == 'd' { "BY DEFAULT" } else { "ALWAYS" };
-    format!("GENERATED {when} AS IDENTITY ({})", sequence.identity_options())
+    format!("GENERATED {when} AS IDENTITY ({})", sequence.identity_options(column))
 }
 
 /// Makes a column that a child has from a parent an identity column: it inherits the parent's

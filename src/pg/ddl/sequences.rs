@@ -72,9 +72,25 @@ impl Sequence {
     }
 
     /// What stands in parentheses behind `AS IDENTITY`; the type follows the column's.
-    pub fn identity_options(&self) -> String {
+    pub fn identity_options(&self, column: &Column) -> String {
         let word = self.persistence_word.map(|word| format!(" {word}")).unwrap_or_default();
-        format!("SEQUENCE NAME {}{word} {}", self.sql(), self.parameters())
+        let parameters = match self.type_of_its_own(column) {
+            None => format!(" {}", self.parameters()),
+            Some(_) => String::new(),
+        };
+        format!("SEQUENCE NAME {}{word}{parameters}", self.sql())
+    }
+
+    /// What gives it another type than its column's: `LIKE … INCLUDING IDENTITY` makes it a bigint always.
+    pub fn type_of_its_own(&self, column: &Column) -> Option<String> {
+        (self.type_sql != column.type_sql).then(|| {
+            let (parameters, start) = (self.parameters(), self.start);
+            format!(
+                "ALTER SEQUENCE {} AS {} {parameters} RESTART WITH {start}",
+                self.sql(),
+                self.type_sql
+            )
+        })
     }
 }
 

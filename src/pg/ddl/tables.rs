@@ -294,6 +294,10 @@ impl Source<'_> {
                 let sql = columns::add_identity(&name, column, sequence, has_default);
                 out.push(index, Statement::define(sql));
             }
+            let identity = self.sequences.of_identity(table.oid, column.number);
+            if let Some(sql) = identity.and_then(|sequence| sequence.type_of_its_own(column)) {
+                out.push(index, Statement::define(sql));
+            }
             let inherited: Vec<&columns::Column> = if table.is_partition {
                 Vec::new()
             } else {
