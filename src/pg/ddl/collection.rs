@@ -131,14 +131,13 @@ pub(super) struct Commentable {
 }
 
 impl Commentable {
-    /// What `COMMENT ON` names: `TABLE "public"."t"`.
-    pub fn target(&self) -> String {
-        self.kind.map_or_else(|| self.name.clone(), |kind| format!("{kind} {}", self.name))
-    }
-
-    /// The quoted relation, for comments on its columns.
-    pub fn relation(&self) -> Option<&str> {
-        self.kind.map(|_| self.name.as_str())
+    /// What `COMMENT ON` and `SECURITY LABEL ON` name: `TABLE "public"."t"`, or a column of it.
+    pub fn target(&self, column: Option<&str>) -> String {
+        match (self.kind, column) {
+            (Some(_), Some(column)) => format!("COLUMN {}.{}", self.name, ident::quote(column)),
+            (Some(kind), None) => format!("{kind} {}", self.name),
+            (None, _) => self.name.clone(),
+        }
     }
 }
 

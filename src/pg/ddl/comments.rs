@@ -27,7 +27,7 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
     let mut found = Vec::new();
     for row in rows::query(client, "comments", sql)? {
         let key = Key { catalog: row.get("catalog")?, oid: row.get("oid")? };
-        let target = out.comment_target(key).map(|place| place.target());
+        let target = out.comment_target(key).map(|place| place.target(None));
         found.push((key.catalog, target, key, row));
     }
     // What one object carries must not stand in the order of OIDs; columns keep theirs.
@@ -49,12 +49,7 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
             }
             continue;
         };
-        let target = match (column, place.relation()) {
-            (Some(column), Some(relation)) if key.catalog == PG_CLASS => {
-                format!("COLUMN {relation}.{}", ident::quote(column))
-            }
-            _ => place.target(),
-        };
+        let target = place.target(column);
         let draft = place.draft;
         // An index behind a constraint has the constraint's address, and a comment of its own.
         let of =

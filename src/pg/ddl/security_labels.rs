@@ -1,6 +1,6 @@
 //! Security labels: with the objects they are on, as comments are.
 
-use super::collection::{Collection, Draft, Key, PG_CLASS};
+use super::collection::{Collection, Draft, Key};
 use super::comments::PG_LARGE_OBJECT;
 use super::dependencies::Graph;
 use super::privileges::FIRST_USER_OID;
@@ -30,12 +30,7 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
         }
         let column: Option<&str> = row.get("column")?;
         if let Some(place) = out.comment_target(key) {
-            let target = match (column, place.relation()) {
-                (Some(column), Some(relation)) if key.catalog == PG_CLASS => {
-                    format!("COLUMN {relation}.{}", ident::quote(column))
-                }
-                _ => place.target(),
-            };
+            let target = place.target(column);
             let draft = place.draft;
             describe(out, draft, key, column, &row)?;
             let sql = statement(&row, &target)?;
