@@ -1,6 +1,7 @@
 //! Children of several parents. `CREATE TABLE … INHERITS` refuses parents that disagree on what a
 //! column is stored like, or defaults to. What is altered in one of them later makes them
-//! disagree all the same. So they agree while the child is made, and disagree again at once.
+//! disagree all the same. So they agree while the child is made, and disagree again at once. So does a
+//! parent with its foreign child on a compression, which nobody can set there.
 
 use super::collection::Key;
 use super::columns::{self, Column};
@@ -22,12 +23,21 @@ impl Agreement {
     /// but not for their storage.
     pub fn of(relations: &Relations, table: &Relation, stated: impl Fn(&Column) -> bool) -> Self {
         let mut agreement = Self::default();
-        if table.is_partition || relations.parents(table.oid).count() < 2 {
+        if table.is_partition {
             return agreement;
         }
         for column in relations.columns(table.oid) {
             let above: Vec<_> = relations.inherited(table.oid, &column.name).collect();
+            if table.foreign.is_some() {
+                agreement.on_compression_of_foreign(column, &above);
+            }
+            if above.len() < 2 {
+                continue;
+            }
             agreement.on_storage(&above);
+            if table.foreign.is_none() {
+                agreement.on_compression(&above);
+            }
             if !stated(column) {
                 agreement.on_defaults(&above);
             }
@@ -37,22 +47,34 @@ impl Agreement {
 
     fn on_storage(&mut self, above: &[(&Relation, &Column)]) {
         let Some(((_, first), others)) = above.split_first() else { return };
-        let compressed = above.iter().map(|(_, column)| *column).find(|c| c.compression != ' ');
-        for (parent, other) in others {
-            let parent = parent.sql();
-            if other.storage.0 != first.storage.0 {
-                self.before.push(columns::set_storage(&parent, &other.name, first.storage.0));
-                self.after.push(columns::set_storage(&parent, &other.name, other.storage.0));
-            }
-            if let Some(compressed) = compressed
-                && other.compression != ' '
-                && other.compression != compressed.compression
-            {
-                let set = |letter| columns::set_compression(&parent, &other.name, letter);
-                self.before.push(set(compressed.compression));
-                self.after.push(set(other.compression));
-            }
+        for (parent, other) in others.iter().filter(|(_, other)| other.storage.0 != first.storage.0)
+        {
+            let set = |letter| columns::set_storage(&parent.sql(), &other.name, letter);
+            self.before.push(set(first.storage.0));
+            self.after.push(set(other.storage.0));
         }
+    }
+
+    fn on_compression(&mut self, above: &[(&Relation, &Column)]) {
+        let mut having = above.iter().filter(|(_, column)| column.compression != ' ');
+        let Some((_, first)) = having.next() else { return };
+        for (parent, other) in having.filter(|(_, other)| other.compression != first.compression) {
+            self.compress(parent, other, first.compression);
+        }
+    }
+
+    fn on_compression_of_foreign(&mut self, column: &Column, above: &[(&Relation, &Column)]) {
+        let differs = |other: &Column| other.compression != column.compression;
+        let can_be_set = |parent: &Relation| parent.foreign.is_none();
+        for (parent, other) in above.iter().filter(|(up, other)| can_be_set(up) && differs(other)) {
+            self.compress(parent, other, column.compression);
+        }
+    }
+
+    fn compress(&mut self, parent: &Relation, column: &Column, meanwhile: char) {
+        let set = |letter| columns::set_compression(&parent.sql(), &column.name, letter);
+        self.before.push(set(meanwhile));
+        self.after.push(set(column.compression));
     }
 
     fn on_defaults(&mut self, above: &[(&Relation, &Column)]) {
