@@ -372,3 +372,22 @@ fn what_only_the_owner_of_public_may_do_is_named_beforehand() {
     repo.ok(&restore);
     assert_eq!(target.one("SELECT obj_description('public'::regnamespace)"), "mine");
 }
+
+/// An index is made with the rights of its table's owner, and computes what only the privileges of the
+/// archive let him.
+#[test]
+fn an_index_waits_for_what_its_owner_may_use() {
+    role("r1_indexed", "");
+    let source = Database::with(
+        "CREATE SCHEMA app; GRANT USAGE ON SCHEMA app TO r1_indexed;
+         CREATE FUNCTION app.twice(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 2 * $1; END';
+         CREATE FUNCTION app.once(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN app.twice($1); END';
+         CREATE TABLE app.t AS SELECT 1 AS id; ALTER TABLE app.t OWNER TO r1_indexed;
+         CREATE INDEX computed ON app.t (app.once(id))",
+    );
+    let repo = Repo::new();
+    repo.ok(&["backup", "--url", &source.url()]);
+    let copy = Database::empty();
+    repo.ok(&["restore", "latest", "--url", &copy.url()]);
+    assert_eq!(pg_dump_schema(&source), pg_dump_schema(&copy));
+}

@@ -68,7 +68,7 @@ pub fn replay(scratch: &Scratch, objects: &[SchemaObject], major: u32) {
     let (event_triggers, first): (Vec<&SchemaObject>, Vec<&SchemaObject>) =
         first.into_iter().partition(|object| object.class == ObjectClass::EventTrigger);
     let without_privileges = first.into_iter().filter(|object| object.access.is_none());
-    run(&mut session, without_privileges);
+    let denied = run_as_owners(&mut session, without_privileges);
     let lists = |class: ObjectClass| -> Vec<AccessList> {
         let of_class = objects.iter().filter(|object| object.class == class);
         of_class.filter_map(|object| object.access.as_deref().cloned()).collect()
@@ -77,6 +77,7 @@ pub fn replay(scratch: &Scratch, objects: &[SchemaObject], major: u32) {
     access::apply(&mut session.client, major, &wanted, Scope::WholeDatabase).unwrap();
     let left = access::reconcile(&mut session.client, major, &wanted, Scope::WholeDatabase);
     assert_eq!(left.unwrap(), Vec::<String>::new());
+    run(&mut session, denied.into_iter());
     let defaults = lists(ObjectClass::DefaultPrivileges);
     let kept = access::apply_defaults(&mut session.client, major, &defaults).unwrap();
     assert_eq!(kept, Vec::<String>::new());
@@ -86,14 +87,46 @@ pub fn replay(scratch: &Scratch, objects: &[SchemaObject], major: u32) {
 
 fn run<'a>(session: &mut Session, objects: impl Iterator<Item = &'a SchemaObject>) {
     for object in objects {
-        let tablespace = object.tablespace.clone().unwrap_or_default().replace('\'', "''");
-        session.execute(&format!("SET default_tablespace = '{tablespace}'")).unwrap();
-        for statement in &object.statements {
-            if let Err(error) = session.client.execute(statement.sql.as_str(), &[]) {
-                panic!("{object}: {:?}\n{}", error.as_db_error(), statement.sql);
-            }
+        if let Err((error, sql)) = attempt(session, object) {
+            panic!("{object}: {:?}\n{sql}", error.as_db_error());
         }
     }
+}
+
+/// Gives the index that its table's owner is let compute only by the privileges, and what comes after it.
+fn run_as_owners<'a>(
+    session: &mut Session,
+    objects: impl Iterator<Item = &'a SchemaObject>,
+) -> Vec<&'a SchemaObject> {
+    let mut denied = Vec::new();
+    for object in objects {
+        match attempt(session, object) {
+            Ok(()) => {}
+            Err((error, _)) if is_denied(object, &error) || !denied.is_empty() => {
+                denied.push(object);
+            }
+            Err((error, sql)) => panic!("{object}: {:?}\n{sql}", error.as_db_error()),
+        }
+    }
+    denied
+}
+
+fn is_denied(object: &SchemaObject, error: &postgres::Error) -> bool {
+    object.class == ObjectClass::Index
+        && error.code() == Some(&postgres::error::SqlState::INSUFFICIENT_PRIVILEGE)
+}
+
+/// The statement that fails, and why.
+fn attempt<'a>(
+    session: &mut Session,
+    object: &'a SchemaObject,
+) -> Result<(), (postgres::Error, &'a str)> {
+    let tablespace = object.tablespace.clone().unwrap_or_default().replace('\'', "''");
+    session.execute(&format!("SET default_tablespace = '{tablespace}'")).unwrap();
+    let mut statements = object.statements.iter().map(|statement| statement.sql.as_str());
+    statements.try_for_each(|sql| {
+        session.client.execute(sql, &[]).map(drop).map_err(|error| (error, sql))
+    })
 }
 
 /// The statements as a person would run them, privileges included.

@@ -201,7 +201,13 @@ fn restore(
     owners.end(session)?;
     if !options.no_privileges {
         observer.phase("granting privileges", None);
-        if let Err(error) = finish::privileges(session, manifest, objects, observer) {
+        let mut granted = finish::privileges(session, manifest, objects, observer);
+        if granted.is_ok() && !failed.is_empty() {
+            // What an index computes is done with the rights of its table's owner, who has them only now.
+            late::again(session, &definitions, options, interrupt, &mut failed)?;
+            granted = finish::privileges(session, manifest, objects, observer);
+        }
+        if let Err(error) = granted {
             if session.client.is_closed() {
                 return Err(Failure::Early(error));
             }

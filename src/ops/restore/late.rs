@@ -97,6 +97,21 @@ pub fn create(
     }
 }
 
+/// Tries once more what has failed; some of it may be there afterwards.
+pub fn again(
+    session: &mut Session,
+    objects: &[Placed<'_>],
+    options: &Options,
+    interrupt: &Interrupt,
+    failed: &mut Vec<Failed>,
+) -> Result<()> {
+    let open: BTreeSet<usize> = failed.iter().filter_map(|failed| failed.position).collect();
+    let is_open = |placed: &&Placed<'_>| open.contains(&placed.0);
+    let objects: Vec<Placed<'_>> = objects.iter().filter(is_open).copied().collect();
+    failed.retain(|failed| failed.position.is_none());
+    create(session, &objects, options, interrupt, Retry::Once, failed)
+}
+
 /// The cause of a failure and what to do about it, without what was being done.
 pub fn reason(error: &Error) -> String {
     let cause = error.causes().next().unwrap_or_else(|| error.to_string());
