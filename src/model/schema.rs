@@ -47,6 +47,8 @@ pub enum ObjectClass {
     Sequence,
     Table,
     ForeignTable,
+    /// Columns that need something which needs the rest of their table.
+    Column,
     SequenceOwner,
     Default,
     Check,

@@ -29,6 +29,7 @@ mod indexes;
 mod inherited_not_nulls;
 mod keys;
 mod languages;
+mod late_columns;
 mod merged_columns;
 mod operator_classes;
 mod operators;

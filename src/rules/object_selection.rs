@@ -221,6 +221,7 @@ fn stands_alone(class: ObjectClass) -> bool {
         class,
         C::SequenceOwner
             | C::PartitionAttach
+            | C::Column
             | C::Default
             | C::DomainConstraint
             | C::Check

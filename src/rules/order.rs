@@ -262,6 +262,7 @@ fn can_move(class: ObjectClass) -> bool {
             | ObjectClass::Sequence
             | ObjectClass::Table
             | ObjectClass::ForeignTable
+            | ObjectClass::Column
             | ObjectClass::SequenceOwner
             | ObjectClass::PartitionAttach
     )

@@ -327,7 +327,7 @@ fn group(difference: &Difference) -> &'static str {
     match difference.object.class {
         C::Table if difference.column.is_some() || order => "columns",
         C::Table | C::ForeignTable | C::PartitionAttach => "tables",
-        C::Default | C::NotNull => "columns",
+        C::Column | C::Default | C::NotNull => "columns",
         C::Check
         | C::PrimaryKey
         | C::Unique

@@ -10,6 +10,7 @@ use crate::model::schema::{
     self, NotCarried, ObjectClass, Purpose, SchemaObject, Section, Statement,
 };
 use crate::pg::ident;
+use companions::Companion;
 pub(super) use companions::reachable;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -160,7 +161,7 @@ pub(super) struct Collection {
     left_out: HashSet<Key>,
     implied: HashSet<Key>,
     cuts: HashMap<(Key, Key), Option<Key>>,
-    companions: Vec<(Key, usize)>,
+    companions: Vec<Companion>,
     not_carried: BTreeSet<NotCarried>,
     notes: BTreeSet<NotCarried>,
 }
@@ -243,7 +244,12 @@ impl Collection {
     /// What is written with expressions and needs `key` comes after `draft` too, if it can: the
     /// catalogs do not note which operator class a DISTINCT or GROUP BY has looked up.
     pub fn accompany(&mut self, key: Key, draft: usize) {
-        self.companions.push((key, draft));
+        self.companions.push(Companion { of: key, draft, of_expressions: true });
+    }
+
+    /// Whatever needs `key` comes after `draft` too, unless `draft` needs it: the rest of a table.
+    pub fn complete(&mut self, key: Key, draft: usize) {
+        self.companions.push(Companion { of: key, draft, of_expressions: false });
     }
 
     /// Comments on `key` are written with the object `draft`.

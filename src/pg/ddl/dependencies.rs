@@ -21,6 +21,8 @@ pub(super) struct Graph {
     edges: HashMap<Key, Vec<Edge>>,
     member_of: HashMap<Key, Key>,
     stands_for: HashMap<Key, Key>,
+    /// The rules that are a view's query.
+    queries: HashMap<Key, Key>,
     /// Enums and base types, which never need a table.
     plain_types: HashSet<Key>,
 }
@@ -30,18 +32,38 @@ impl Graph {
         let mut graph = Self::default();
         // Partition edges (P, S) are left out: attaching is an object of its own. Rows below
         // 16384 were made by initdb and are on every server.
-        let sql = "SELECT classid, objid, refclassid, refobjid, deptype::text AS kind
-             FROM pg_catalog.pg_depend
-             WHERE deptype = 'e'
-                OR (deptype IN ('n', 'a', 'i', 'x') AND objid >= 16384 AND refobjid >= 16384)
-             ORDER BY classid, objid, objsubid, refclassid, refobjid, refobjsubid";
-        for row in rows::stream(client, "dependencies", sql)? {
+        // Up to 14 a generated column needs what its expression does; later its default does, as always.
+        let (class, object, join) = match major {
+            ..15 => (
+                "CASE WHEN g.oid IS NULL THEN d.classid ELSE 2604 END",
+                "coalesce(g.oid, d.objid)",
+                "LEFT JOIN (SELECT g.oid, g.adrelid, g.adnum FROM pg_catalog.pg_attrdef AS g
+                   JOIN pg_catalog.pg_attribute AS a ON a.attrelid = g.adrelid AND a.attnum = g.adnum
+                   WHERE a.attgenerated <> '') AS g
+                 ON d.classid = 1259 AND g.adrelid = d.objid AND g.adnum = d.objsubid",
+            ),
+            _ => ("d.classid", "d.objid", ""),
+        };
+        let sql = format!(
+            "SELECT {class} AS classid, {object} AS objid, d.refclassid, d.refobjid,
+                    d.deptype::text AS kind
+             FROM pg_catalog.pg_depend AS d {join}
+             WHERE d.deptype = 'e'
+                OR (d.deptype IN ('n', 'a', 'i', 'x') AND d.objid >= 16384 AND d.refobjid >= 16384)
+             ORDER BY d.classid, d.objid, d.objsubid, d.refclassid, d.refobjid, d.refobjsubid"
+        );
+        for row in rows::stream(client, "dependencies", &sql)? {
             let row = row?;
             let from = Key { catalog: row.get("classid")?, oid: row.get("objid")? };
             let to = Key { catalog: row.get("refclassid")?, oid: row.get("refobjid")? };
             match row.letter("kind")? {
                 'e' => drop(graph.member_of.insert(from, to)),
-                kind => graph.edges.entry(from).or_default().push(Edge { to, kind }),
+                kind => {
+                    if kind == 'i' && from == Key::rule(from.oid) {
+                        graph.queries.insert(to, from);
+                    }
+                    graph.edges.entry(from).or_default().push(Edge { to, kind });
+                }
             }
         }
         graph.read_types(client, major)?;
@@ -101,6 +123,23 @@ impl Graph {
     /// The extensions that `key` is marked to depend on (`ALTER … DEPENDS ON EXTENSION`).
     pub fn marked_extensions(&self, key: Key) -> impl Iterator<Item = Key> {
         self.edges(key).iter().filter(|edge| edge.kind == 'x').map(|edge| edge.to)
+    }
+
+    /// Whether `from` needs `to`, directly or through others but for those that `may_stand_in`.
+    pub fn leads_to(&self, from: Key, to: Key, may_stand_in: impl Fn(Key) -> bool) -> bool {
+        let (mut seen, mut waiting) = (HashSet::from([from]), vec![from]);
+        while let Some(key) = waiting.pop() {
+            if key == to {
+                return true;
+            }
+            if may_stand_in(key) {
+                continue;
+            }
+            let needed = self.edges(key).iter().map(|edge| edge.to);
+            let means = self.stands_for(key).into_iter().chain(self.queries.get(&key).copied());
+            waiting.extend(needed.chain(means).filter(|next| seen.insert(*next)));
+        }
+        false
     }
 
     /// Whether the expression in row `key`, a part of `whole`, needs nothing but `whole` itself

@@ -65,6 +65,7 @@ impl Relation {
 pub(super) struct Column {
     pub number: i16,
     pub name: String,
+    pub type_oid: u32,
     /// With its modifier: `numeric(10,2)`.
     pub type_sql: String,
     /// The quoted collation, where it is not the type's own.
@@ -242,7 +243,7 @@ impl Relations {
         let compression = since(major, 14, "a.attcompression::text", "''");
         let sql = format!(
             "SELECT a.attrelid AS relation, a.attnum AS number, a.attname::text AS name,
-                    format_type(a.atttypid, a.atttypmod) AS type,
+                    a.atttypid AS type_oid, format_type(a.atttypid, a.atttypmod) AS type,
                     CASE WHEN a.attcollation <> t.typcollation
                          THEN quote_ident(cn.nspname) || '.' || quote_ident(co.collname)
                     END AS collation,
@@ -276,6 +277,7 @@ impl Relations {
             let column = Column {
                 number: row.get("number")?,
                 name: row.get("name")?,
+                type_oid: row.get("type_oid")?,
                 type_sql: row.deparsed("type")?,
                 collation: row.get("collation")?,
                 not_null: row.get("not_null")?,

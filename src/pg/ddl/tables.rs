@@ -6,6 +6,7 @@ use super::constraints::{Constraint, Constraints};
 use super::dependencies::Graph;
 use super::foreign;
 use super::inherited_not_nulls::NotNulls;
+use super::late_columns;
 use super::merged_columns::Agreement;
 use super::relations::{Relation, Relations};
 use super::sequences::Sequences;
@@ -39,8 +40,9 @@ struct Source<'a> {
 impl Source<'_> {
     fn collect(&self, out: &mut Collection, table: &Relation) -> Result<()> {
         let checks = self.constraints.checks(table.oid);
-        let inline: Vec<&Constraint> =
-            checks.iter().copied().filter(|check| self.is_inline(table, check)).collect();
+        let early = late_columns::first(self.graph, self.relations, table);
+        let is_inline = |check: &&Constraint| early.is_none() && self.is_inline(table, check);
+        let inline: Vec<&Constraint> = checks.iter().copied().filter(is_inline).collect();
         let (name, keyword, class) = (table.sql(), table.keyword(), table.table_class());
         let parents = Agreement::of(self.relations, table, |column| is_printed(table, column));
         let mut draft = Draft::new(class, Some(&table.name.schema), &table.name.name);
@@ -49,11 +51,13 @@ impl Source<'_> {
             draft = draft.define(sql);
         }
         let draft = draft
-            .define(self.create(table, &inherits, &inline))
+            .define(self.create(table, &inherits, &inline, early))
             .in_tablespace(table.tablespace.as_deref())
             .owned_by(&table.owner, &format!("{keyword} {name}"));
         let index = out.add(table.key(), draft)?;
-        out.commentable_relation(table.key(), index, keyword, &name);
+        let late = self.add_late_columns(out, table, early);
+        let last = late.map_or(index, |(_, rest)| rest);
+        out.commentable_relation(table.key(), last, keyword, &name);
         if table.foreign.is_some() {
             // They are another server's.
             out.note(&table.name, class, format!("rows of foreign table {}", table.name));
@@ -70,8 +74,8 @@ impl Source<'_> {
             out.push(index, Statement::define(sql));
         }
         self.describe(out.described(index), table);
-        self.claim_constraints(out, table, index, &checks, &inline)?;
-        self.set_columns(out, table, index)?;
+        self.claim_constraints(out, table, last, &checks, &inline)?;
+        self.set_columns(out, table, index, late)?;
         if let Some(sql) = replica_identity(table) {
             out.push(index, Statement::define(sql));
         }
@@ -103,14 +107,46 @@ impl Source<'_> {
         NotNulls { relations: self.relations, constraints: self.constraints }
     }
 
-    fn create(&self, table: &Relation, inherits: &[String], inline: &[&Constraint]) -> String {
+    /// The object that adds the columns from the place `early` on, with that place.
+    fn add_late_columns(
+        &self,
+        out: &mut Collection,
+        table: &Relation,
+        early: Option<usize>,
+    ) -> Option<(usize, usize)> {
+        let place = early?;
+        let columns = self.relations.columns(table.oid).iter().enumerate();
+        let (late, early): (Vec<_>, Vec<_>) =
+            columns.partition(|(at, column)| *at >= place && is_printed(table, column));
+        let bare =
+            |columns: Vec<(usize, _)>| columns.into_iter().map(|(_, column)| column).collect();
+        let (late, early): (Vec<&columns::Column>, Vec<_>) = (bare(late), bare(early));
+        let definitions: Vec<String> =
+            late.iter().map(|column| self.definition(table, column)).collect();
+        Some((place, late_columns::collect(out, table, &early, &late, &definitions)?))
+    }
+
+    fn definition(&self, table: &Relation, column: &columns::Column) -> String {
+        let not_null = self.constraints.not_null(table, column);
+        let sequence = self.sequences.of_identity(table.oid, column.number);
+        columns::definition(column, self.stated_default(table, column), sequence, &not_null)
+    }
+
+    fn stated_default<'a>(&self, table: &Relation, column: &'a columns::Column) -> Option<&'a str> {
+        self.inline_default(table, column).filter(|_| !self.inherits_generation(table, column))
+    }
+
+    fn create(
+        &self,
+        table: &Relation,
+        inherits: &[String],
+        inline: &[&Constraint],
+        early: Option<usize>,
+    ) -> String {
         let mut parts = Vec::new();
         let mut afterwards = Vec::new();
-        for column in self.relations.columns(table.oid) {
+        for (place, column) in self.relations.columns(table.oid).iter().enumerate() {
             let not_null = self.constraints.not_null(table, column);
-            let default = self
-                .inline_default(table, column)
-                .filter(|_| !self.inherits_generation(table, column));
             if !is_printed(table, column) {
                 // On 18 a column that comes from the parent can have a NOT NULL of its own.
                 if let NotNull::Named { name, rest } = not_null {
@@ -123,12 +159,13 @@ impl Source<'_> {
                 continue;
             }
             match &table.of_type {
-                None => {
-                    let sequence = self.sequences.of_identity(table.oid, column.number);
-                    parts.push(columns::definition(column, default, sequence, &not_null));
-                }
+                None if early.is_some_and(|early| place >= early) => {}
+                None => parts.push(self.definition(table, column)),
                 // The type gives the columns; only what it cannot say is spelled out.
-                Some(_) => parts.extend(columns::options(column, default, &not_null)),
+                Some(_) => {
+                    let default = self.stated_default(table, column);
+                    parts.extend(columns::options(column, default, &not_null));
+                }
             }
         }
         parts.extend(afterwards);
@@ -226,9 +263,19 @@ impl Source<'_> {
 
     /// Defaults that need other objects become objects of their own, so that a serial column or
     /// a function over the table's rowtype makes no cycle.
-    fn set_columns(&self, out: &mut Collection, table: &Relation, index: usize) -> Result<()> {
+    /// The columns from a place on are those of `late`'s object.
+    fn set_columns(
+        &self,
+        out: &mut Collection,
+        table: &Relation,
+        index: usize,
+        late: Option<(usize, usize)>,
+    ) -> Result<()> {
         let name = table.sql();
-        for column in self.relations.columns(table.oid) {
+        let of_table = Address::within(table.table_class(), &table.name);
+        for (place, column) in self.relations.columns(table.oid).iter().enumerate() {
+            let late = late.filter(|(first, _)| place >= *first && is_printed(table, column));
+            let index = late.map_or(index, |(_, rest)| rest);
             if let Some(sequence) = self.sequences.of_identity(table.oid, column.number) {
                 out.claim(Key::relation(sequence.oid), index)?;
                 let of = Address::within(ObjectClass::Sequence, &sequence.name);
@@ -244,7 +291,7 @@ impl Source<'_> {
             let printed = is_printed(table, column);
             let inline = self.inline_default(table, column);
             if let (Some((_, expression)), Some(_)) = (&column.default, inline) {
-                let said = out.described(index).column(&column.name);
+                let said = out.describe(index, of_table.clone()).column(&column.name);
                 columns::describe_default(said, column, expression);
             }
             match (&column.default, inline) {
@@ -278,8 +325,7 @@ impl Source<'_> {
                             .define(columns::set_default(&name, &column.name, expression))
                             .needs(table.key());
                     let default = out.add(*key, draft)?;
-                    let of = Address::within(table.table_class(), &table.name);
-                    let said = out.describe(default, of).column(&column.name);
+                    let said = out.describe(default, of_table.clone()).column(&column.name);
                     columns::describe_default(said, column, expression);
                 }
                 _ => {}
@@ -307,7 +353,8 @@ impl Source<'_> {
                 out.push(index, Statement::define(sql));
             }
             if let Some(options) = columns::sorted(&column.foreign_options) {
-                out.described(index).column(&column.name).set(Property::ForeignOptions, options);
+                let said = out.describe(index, of_table.clone()).column(&column.name);
+                said.set(Property::ForeignOptions, options);
                 let sql = format!(
                     "ALTER FOREIGN TABLE ONLY {name} ALTER COLUMN {}{}",
                     ident::quote(&column.name),

@@ -1,25 +1,33 @@
 //! Dependencies that the catalogs do not note: what a statement looks up when it is parsed.
 
-use super::Collection;
+use super::{Collection, Key};
 use crate::model::schema::ObjectClass;
 use crate::pg::ddl::dependencies::Graph;
 use std::collections::BTreeSet;
 
+/// What comes along with something that is needed.
+pub(super) struct Companion {
+    pub of: Key,
+    pub draft: usize,
+    /// Whether only what is written with expressions needs it.
+    pub of_expressions: bool,
+}
+
 /// Adds the companions of what is needed ([`Collection::accompany`]), wherever that makes no
 /// circle.
 pub(super) fn need(out: &Collection, graph: &Graph, needs: &mut [BTreeSet<usize>]) {
-    for (key, companion) in &out.companions {
-        let Some(target) = out.resolve(graph, *key) else { continue };
+    for companion in &out.companions {
+        let Some(target) = out.resolve(graph, companion.of) else { continue };
         let with: Vec<usize> = (0..needs.len())
             .filter(|index| needs[*index].contains(&target))
-            .filter(|index| has_expressions(out.object(*index).class))
+            .filter(|index| !companion.of_expressions || has_expressions(out.object(*index).class))
             .collect();
         if with.is_empty() {
             continue;
         }
-        let before = reachable(needs, *companion);
+        let before = reachable(needs, companion.draft);
         for index in with.into_iter().filter(|index| !before.contains(index)) {
-            needs[index].insert(*companion);
+            needs[index].insert(companion.draft);
         }
     }
 }
