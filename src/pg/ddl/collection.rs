@@ -11,7 +11,7 @@ use crate::model::schema::{
 };
 use crate::pg::ident;
 use companions::Companion;
-pub(super) use companions::reachable;
+pub(super) use companions::reachable_through;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// One row of a system catalog. The OIDs of the catalogs themselves never change.

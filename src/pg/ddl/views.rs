@@ -1,6 +1,6 @@
 //! Views and materialized views.
 
-use super::collection::{Collection, Draft, Key, reachable};
+use super::collection::{Collection, Draft, Key, reachable_through};
 use super::columns;
 use super::constraints::Constraints;
 use super::dependencies::Graph;
@@ -180,7 +180,12 @@ pub(super) fn collect_data(
         views.iter().filter_map(|view| Some((out.maker(view.key())?, *view))).collect();
     for view in views {
         let Some(own) = out.maker(view.key()).filter(|_| view.populated) else { continue };
-        let reads: BTreeSet<u32> = reachable(&needs, own)
+        // What a table's columns are made of is not read with its rows.
+        let is_no_table = |draft: usize| {
+            use ObjectClass::{Column, ForeignTable, Table};
+            !matches!(out.object(draft).class, Table | ForeignTable | Column)
+        };
+        let reads: BTreeSet<u32> = reachable_through(&needs, own, is_no_table)
             .into_iter()
             .filter_map(|draft| by_draft.get(&draft))
             .map(|read| read.oid)

@@ -34,10 +34,21 @@ pub(super) fn need(out: &Collection, graph: &Graph, needs: &mut [BTreeSet<usize>
 
 /// `from`, and all that it needs directly or through others.
 pub(in crate::pg::ddl) fn reachable(needs: &[BTreeSet<usize>], from: usize) -> BTreeSet<usize> {
+    reachable_through(needs, from, |_| true)
+}
+
+/// The same, where what only some drafts need counts.
+pub(in crate::pg::ddl) fn reachable_through(
+    needs: &[BTreeSet<usize>],
+    from: usize,
+    counts: impl Fn(usize) -> bool,
+) -> BTreeSet<usize> {
     let mut seen = BTreeSet::from([from]);
     let mut waiting = vec![from];
     while let Some(draft) = waiting.pop() {
-        waiting.extend(needs[draft].iter().copied().filter(|next| seen.insert(*next)));
+        if counts(draft) {
+            waiting.extend(needs[draft].iter().copied().filter(|next| seen.insert(*next)));
+        }
     }
     seen
 }
