@@ -10,8 +10,8 @@ use crate::model::schema::{
     self, NotCarried, ObjectClass, Purpose, SchemaObject, Section, Statement,
 };
 use crate::pg::ident;
-use companions::Companion;
 pub(super) use companions::reachable_through;
+use companions::{Companion, NeededBy};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// One row of a system catalog. The OIDs of the catalogs themselves never change.
@@ -48,6 +48,8 @@ catalogs! {
 pub(super) const PG_CLASS: u32 = 1259;
 /// The catalog of routines.
 pub(super) const PG_PROC: u32 = 1255;
+/// The catalog of rules.
+pub(super) const PG_REWRITE: u32 = 2618;
 /// The catalog of collations.
 pub(super) const PG_COLLATION: u32 = 3456;
 
@@ -244,12 +246,13 @@ impl Collection {
     /// What is written with expressions and needs `key` comes after `draft` too, if it can: the
     /// catalogs do not note which operator class a DISTINCT or GROUP BY has looked up.
     pub fn accompany(&mut self, key: Key, draft: usize) {
-        self.companions.push(Companion { of: key, draft, of_expressions: true });
+        self.companions.push(Companion { of: key, draft, needed_by: NeededBy::Expressions });
     }
 
-    /// Whatever needs `key` comes after `draft` too, unless `draft` needs it: the rest of a table.
-    pub fn complete(&mut self, key: Key, draft: usize) {
-        self.companions.push(Companion { of: key, draft, of_expressions: false });
+    /// Whatever needs `key` comes after `draft` too, which adds `columns` to it. What `draft` itself
+    /// needs comes before, unless it reads one of them.
+    pub fn complete(&mut self, key: Key, draft: usize, columns: Vec<i16>) {
+        self.companions.push(Companion { of: key, draft, needed_by: NeededBy::All { columns } });
     }
 
     /// Comments on `key` are written with the object `draft`.

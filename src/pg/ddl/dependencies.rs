@@ -1,6 +1,6 @@
 //! `pg_depend` as a graph over rows of the catalogs (dump-correctness 2.3).
 
-use super::collection::{Key, PG_COLLATION};
+use super::collection::{Key, PG_COLLATION, PG_REWRITE};
 use super::rows;
 use crate::error::Result;
 use crate::pg::client::Client;
@@ -11,6 +11,8 @@ use std::collections::{HashMap, HashSet};
 pub(super) struct Edge {
     /// What is needed.
     pub to: Key,
+    /// The column of it, if it is one of a relation's; else 0.
+    pub column: i16,
     /// `deptype`: `n` normal, `a` automatic, `i` internal, `x` automatic on an extension.
     pub kind: char,
 }
@@ -46,7 +48,7 @@ impl Graph {
         };
         let sql = format!(
             "SELECT {class} AS classid, {object} AS objid, d.refclassid, d.refobjid,
-                    d.deptype::text AS kind
+                    d.refobjsubid::int2 AS column, d.deptype::text AS kind
              FROM pg_catalog.pg_depend AS d {join}
              WHERE d.deptype = 'e'
                 OR (d.deptype IN ('n', 'a', 'i', 'x') AND d.objid >= 16384 AND d.refobjid >= 16384)
@@ -59,10 +61,14 @@ impl Graph {
             match row.letter("kind")? {
                 'e' => drop(graph.member_of.insert(from, to)),
                 kind => {
-                    if kind == 'i' && from == Key::rule(from.oid) {
+                    if kind == 'i' && from.catalog == PG_REWRITE {
                         graph.queries.insert(to, from);
                     }
-                    graph.edges.entry(from).or_default().push(Edge { to, kind });
+                    graph.edges.entry(from).or_default().push(Edge {
+                        to,
+                        column: row.get("column")?,
+                        kind,
+                    });
                 }
             }
         }

@@ -34,6 +34,8 @@ pub(super) struct Relation {
     pub populated: bool,
     /// For a partitioned table: what follows `PARTITION BY`.
     pub partition_key: Option<String>,
+    /// The columns that it reads.
+    pub key_columns: Vec<i16>,
     /// For a partition: `FOR VALUES …` or `DEFAULT`.
     pub bound: Option<String>,
     /// For a foreign table: its server, and the options of the table.
@@ -184,6 +186,11 @@ impl Relations {
                     CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, -1) END AS of_type,
                     c.relispopulated AS populated,
                     CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END AS partition_key,
+                    CASE WHEN c.relkind = 'p' THEN ARRAY(
+                         SELECT d.objsubid::int2 FROM pg_catalog.pg_depend AS d
+                         WHERE d.classid = 1259 AND d.objid = c.oid AND d.objsubid > 0
+                           AND d.refclassid = 1259 AND d.refobjid = c.oid AND d.deptype = 'i')
+                         ELSE '{{}}' END AS key_columns,
                     CASE WHEN c.relispartition AND c.relkind IN ('r', 'p', 'f')
                          THEN pg_get_expr(c.relpartbound, c.oid) END AS bound,
                     server.srvname::text AS server,
@@ -225,6 +232,7 @@ impl Relations {
                 of_type: row.get("of_type")?,
                 populated: row.get("populated")?,
                 partition_key: row.get("partition_key")?,
+                key_columns: row.get("key_columns")?,
                 bound: row.get("bound")?,
                 foreign,
             };

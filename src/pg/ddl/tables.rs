@@ -6,7 +6,7 @@ use super::constraints::{Constraint, Constraints};
 use super::dependencies::Graph;
 use super::foreign;
 use super::inherited_not_nulls::NotNulls;
-use super::late_columns;
+use super::late_columns::{self, LateColumns};
 use super::merged_columns::Agreement;
 use super::relations::{Relation, Relations};
 use super::sequences::Sequences;
@@ -40,8 +40,8 @@ struct Source<'a> {
 impl Source<'_> {
     fn collect(&self, out: &mut Collection, table: &Relation) -> Result<()> {
         let checks = self.constraints.checks(table.oid);
-        let early = late_columns::first(self.graph, self.relations, table);
-        let is_inline = |check: &&Constraint| early.is_none() && self.is_inline(table, check);
+        let late_from = late_columns::late_from(self.graph, self.relations, table);
+        let is_inline = |check: &&Constraint| late_from.is_none() && self.is_inline(table, check);
         let inline: Vec<&Constraint> = checks.iter().copied().filter(is_inline).collect();
         let (name, keyword, class) = (table.sql(), table.keyword(), table.table_class());
         let parents = Agreement::of(self.relations, table, |column| is_printed(table, column));
@@ -51,12 +51,15 @@ impl Source<'_> {
             draft = draft.define(sql);
         }
         let draft = draft
-            .define(self.create(table, &inherits, &inline, early))
+            .define(self.create(table, &inherits, &inline, late_from))
             .in_tablespace(table.tablespace.as_deref())
             .owned_by(&table.owner, &format!("{keyword} {name}"));
         let index = out.add(table.key(), draft)?;
-        let late = self.add_late_columns(out, table, early);
-        let last = late.map_or(index, |(_, rest)| rest);
+        let late = late_from.map(|from| {
+            let definition = |column: &columns::Column| self.definition(table, column);
+            late_columns::collect(out, self.relations, table, from, definition)
+        });
+        let last = late.map_or(index, |late| late.draft);
         out.commentable_relation(table.key(), last, keyword, &name);
         if table.foreign.is_some() {
             // They are another server's.
@@ -107,25 +110,6 @@ impl Source<'_> {
         NotNulls { relations: self.relations, constraints: self.constraints }
     }
 
-    /// The object that adds the columns from the place `early` on, with that place.
-    fn add_late_columns(
-        &self,
-        out: &mut Collection,
-        table: &Relation,
-        early: Option<usize>,
-    ) -> Option<(usize, usize)> {
-        let place = early?;
-        let columns = self.relations.columns(table.oid).iter().enumerate();
-        let (late, early): (Vec<_>, Vec<_>) =
-            columns.partition(|(at, column)| *at >= place && is_printed(table, column));
-        let bare =
-            |columns: Vec<(usize, _)>| columns.into_iter().map(|(_, column)| column).collect();
-        let (late, early): (Vec<&columns::Column>, Vec<_>) = (bare(late), bare(early));
-        let definitions: Vec<String> =
-            late.iter().map(|column| self.definition(table, column)).collect();
-        Some((place, late_columns::collect(out, table, &early, &late, &definitions)?))
-    }
-
     fn definition(&self, table: &Relation, column: &columns::Column) -> String {
         let not_null = self.constraints.not_null(table, column);
         let sequence = self.sequences.of_identity(table.oid, column.number);
@@ -141,7 +125,7 @@ impl Source<'_> {
         table: &Relation,
         inherits: &[String],
         inline: &[&Constraint],
-        early: Option<usize>,
+        late_from: Option<usize>,
     ) -> String {
         let mut parts = Vec::new();
         let mut afterwards = Vec::new();
@@ -159,7 +143,7 @@ impl Source<'_> {
                 continue;
             }
             match &table.of_type {
-                None if early.is_some_and(|early| place >= early) => {}
+                None if late_from.is_some_and(|from| place >= from) => {}
                 None => parts.push(self.definition(table, column)),
                 // The type gives the columns; only what it cannot say is spelled out.
                 Some(_) => {
@@ -261,22 +245,22 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// Defaults that need other objects become objects of their own, so that a serial column or
-    /// a function over the table's rowtype makes no cycle.
-    /// The columns from a place on are those of `late`'s object.
+    /// What columns have that their definitions do not say, with the object that makes them. Defaults
+    /// that need other objects become objects of their own, so that a serial column or a function over
+    /// the table's rowtype makes no cycle.
     fn set_columns(
         &self,
         out: &mut Collection,
         table: &Relation,
         index: usize,
-        late: Option<(usize, usize)>,
+        late: Option<LateColumns>,
     ) -> Result<()> {
         let name = table.sql();
         let of_table = Address::within(table.table_class(), &table.name);
         for (place, column) in self.relations.columns(table.oid).iter().enumerate() {
-            let late = late.filter(|(first, _)| place >= *first && is_printed(table, column));
-            let index = late.map_or(index, |(_, rest)| rest);
-            if let Some(sequence) = self.sequences.of_identity(table.oid, column.number) {
+            let index = late.and_then(|late| late.maker(table, place, column)).unwrap_or(index);
+            let identity = self.sequences.of_identity(table.oid, column.number);
+            if let Some(sequence) = identity {
                 out.claim(Key::relation(sequence.oid), index)?;
                 let of = Address::within(ObjectClass::Sequence, &sequence.name);
                 out.name_row(Key::relation(sequence.oid), of.clone());
@@ -333,14 +317,11 @@ impl Source<'_> {
             if let Some(sql) = self.not_null_of_its_own(table, column, printed) {
                 out.push(index, Statement::define(sql));
             }
-            if let Some(sequence) = self.sequences.of_identity(table.oid, column.number)
-                && !printed
-            {
+            if let Some(sequence) = identity.filter(|_| !printed) {
                 let has_default = self.parent_has_default(table, column);
                 let sql = columns::add_identity(&name, column, sequence, has_default);
                 out.push(index, Statement::define(sql));
             }
-            let identity = self.sequences.of_identity(table.oid, column.number);
             if let Some(sql) = identity.and_then(|sequence| sequence.type_of_its_own(column)) {
                 out.push(index, Statement::define(sql));
             }
@@ -415,7 +396,7 @@ impl Source<'_> {
 
 /// A column that only comes from a parent is not spelled out, or it would become the child's own
 /// and survive when the parent drops it. A partition is made alone, with all its columns.
-fn is_printed(table: &Relation, column: &columns::Column) -> bool {
+pub(super) fn is_printed(table: &Relation, column: &columns::Column) -> bool {
     column.is_local || table.is_partition
 }
 

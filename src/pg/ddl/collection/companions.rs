@@ -9,18 +9,29 @@ use std::collections::BTreeSet;
 pub(super) struct Companion {
     pub of: Key,
     pub draft: usize,
-    /// Whether only what is written with expressions needs it.
-    pub of_expressions: bool,
+    pub needed_by: NeededBy,
 }
 
-/// Adds the companions of what is needed ([`Collection::accompany`]), wherever that makes no
-/// circle.
+/// Who needs a companion, of those that need what it comes along with.
+pub(super) enum NeededBy {
+    /// What is written with expressions.
+    Expressions,
+    /// All; what reads one of these columns cannot do without it.
+    All { columns: Vec<i16> },
+}
+
+/// Adds the companions of what is needed ([`Collection::accompany`], [`Collection::complete`]), wherever
+/// that makes no circle. Columns that a companion adds must be there for whoever reads them: that circle
+/// is cut at a view, or refused.
 pub(super) fn need(out: &Collection, graph: &Graph, needs: &mut [BTreeSet<usize>]) {
     for companion in &out.companions {
         let Some(target) = out.resolve(graph, companion.of) else { continue };
         let with: Vec<usize> = (0..needs.len())
             .filter(|index| needs[*index].contains(&target))
-            .filter(|index| !companion.of_expressions || has_expressions(out.object(*index).class))
+            .filter(|index| match companion.needed_by {
+                NeededBy::Expressions => has_expressions(out.object(*index).class),
+                NeededBy::All { .. } => true,
+            })
             .collect();
         if with.is_empty() {
             continue;
@@ -29,7 +40,24 @@ pub(super) fn need(out: &Collection, graph: &Graph, needs: &mut [BTreeSet<usize>
         for index in with.into_iter().filter(|index| !before.contains(index)) {
             needs[index].insert(companion.draft);
         }
+        if let NeededBy::All { columns } = &companion.needed_by {
+            for reader in readers(out, graph, companion.of, columns) {
+                needs[reader].insert(companion.draft);
+            }
+            needs[companion.draft].remove(&companion.draft);
+        }
     }
+}
+
+/// What reads one of these columns of the table `of`, be it the rest of that table.
+fn readers(out: &Collection, graph: &Graph, of: Key, columns: &[i16]) -> BTreeSet<usize> {
+    let claims = out.claims.iter().filter(|(_, claim)| claim.counts);
+    let reads = claims.filter(|(key, claim)| {
+        // A sequence belongs to its column, and is there before it.
+        out.object(claim.draft).class != ObjectClass::Sequence
+            && graph.edges(**key).iter().any(|edge| edge.to == of && columns.contains(&edge.column))
+    });
+    reads.map(|(_, claim)| claim.draft).collect()
 }
 
 /// `from`, and all that it needs directly or through others.
@@ -63,6 +91,7 @@ fn has_expressions(class: ObjectClass) -> bool {
             | C::Function
             | C::Procedure
             | C::Table
+            | C::Column
             | C::Default
             | C::Check
             | C::View
