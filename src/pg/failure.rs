@@ -135,6 +135,11 @@ pub fn is_of_no_database(error: &Error) -> bool {
     code(error) == Some(SqlState::INVALID_CATALOG_NAME.code())
 }
 
+/// Whether a privilege was lacking.
+pub fn is_of_privilege(error: &Error) -> bool {
+    code(error) == Some(SqlState::INSUFFICIENT_PRIVILEGE.code())
+}
+
 /// Whether the session was there, and somebody or something ended it.
 pub fn is_of_ended_session(error: &Error) -> bool {
     match code(error) {

@@ -202,9 +202,8 @@ fn restore(
     if !options.no_privileges {
         observer.phase("granting privileges", None);
         let mut granted = finish::privileges(session, manifest, objects, observer);
-        if granted.is_ok() && !failed.is_empty() {
-            // What an index computes is done with the rights of its table's owner, who has them only now.
-            late::again(session, &definitions, options, interrupt, &mut failed)?;
+        // What an index computes is done with the rights of its table's owner, who has them only now.
+        if granted.is_ok() && late::again(session, &definitions, options, interrupt, &mut failed)? {
             granted = finish::privileges(session, manifest, objects, observer);
         }
         if let Err(error) = granted {

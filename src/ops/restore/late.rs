@@ -6,6 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::name::counted;
 use crate::model::schema::{ObjectClass, SchemaObject, Section};
 use crate::ops::interrupt::Interrupt;
+use crate::pg::failure;
 use crate::pg::session::Session;
 use std::collections::BTreeSet;
 
@@ -46,6 +47,8 @@ impl<'a> Late<'a> {
 /// How often what has failed is tried again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
+    /// Not at all.
+    Never,
     /// After the others: a dependency may be one that the catalogs do not know.
     Once,
     /// Until a round makes nothing more: a materialized view may read another through a function.
@@ -86,6 +89,7 @@ pub fn create(
         let helped = again.len() < open.len();
         let goes_on = !again.is_empty()
             && match retry {
+                Retry::Never => false,
                 Retry::Once => rounds < 2,
                 Retry::WhileItHelps => rounds < 2 || helped,
             };
@@ -97,19 +101,33 @@ pub fn create(
     }
 }
 
-/// Tries once more what has failed; some of it may be there afterwards.
+/// Tries once more what a privilege was lacking for, and what needs that. Gives whether any of it is
+/// there now.
 pub fn again(
     session: &mut Session,
     objects: &[Placed<'_>],
     options: &Options,
     interrupt: &Interrupt,
     failed: &mut Vec<Failed>,
-) -> Result<()> {
-    let open: BTreeSet<usize> = failed.iter().filter_map(|failed| failed.position).collect();
-    let is_open = |placed: &&Placed<'_>| open.contains(&placed.0);
-    let objects: Vec<Placed<'_>> = objects.iter().filter(is_open).copied().collect();
-    failed.retain(|failed| failed.position.is_none());
-    create(session, &objects, options, interrupt, Retry::Once, failed)
+) -> Result<bool> {
+    let of = |denied: bool| {
+        let those = failed.iter().filter(move |failed| failed.denied == denied);
+        those.filter_map(|failed| failed.position).collect::<BTreeSet<usize>>()
+    };
+    let (mut open, others) = (of(true), of(false));
+    let mut tried = Vec::new();
+    // Each object stands after what it needs.
+    for (position, object) in objects {
+        let waits = || object.depends_on.iter().any(|needed| open.contains(needed));
+        if open.contains(position) || (others.contains(position) && waits()) {
+            open.insert(*position);
+            tried.push((*position, *object));
+        }
+    }
+    failed.retain(|failed| failed.position.is_none_or(|position| !open.contains(&position)));
+    let before = failed.len();
+    create(session, &tried, options, interrupt, Retry::Never, failed)?;
+    Ok(failed.len() - before < tried.len())
 }
 
 /// The cause of a failure and what to do about it, without what was being done.
@@ -129,12 +147,15 @@ pub struct Failed {
     position: Option<usize>,
     /// Whether a lock of somebody else's was in the way.
     locked: bool,
+    /// Whether a privilege was lacking.
+    denied: bool,
 }
 
 impl Failed {
     pub fn of(object: impl std::fmt::Display, error: &Error) -> Self {
         let what = format!("{object}: {}", reason(error));
-        Self { what, position: None, locked: error.kind() == Kind::Locked }
+        let locked = error.kind() == Kind::Locked;
+        Self { what, position: None, locked, denied: failure::is_of_privilege(error) }
     }
 }
 
