@@ -63,7 +63,11 @@ pub(super) fn collect_copy(
         && let (Some(of), Some(other)) =
             (relations.get(root.relation), relations.get(copy.refers_to))
     {
-        out.push(draft, Statement::define(rename((of, root), (table, other), &copy.name)));
+        // Only a comment needs the name: without it the key is as good.
+        let unless_found =
+            if copy.is_copy_with_comment { "RAISE EXCEPTION" } else { "RAISE WARNING" };
+        let sql = rename((of, root), (table, other), &copy.name, unless_found);
+        out.push(draft, Statement::define(sql));
     }
     if is_renamed {
         let line = format!("{}: {}", table.name, copy.name);
@@ -81,6 +85,7 @@ fn rename(
     (of, root): (&Relation, &Constraint),
     (table, other): (&Relation, &Relation),
     name: &str,
+    unless_found: &str,
 ) -> String {
     let body = format!(
         "DECLARE made name; taken boolean; BEGIN \
@@ -92,7 +97,7 @@ fn rename(
          SELECT conname INTO made FROM copies \
          WHERE conrelid = {table}::regclass AND confrelid = {other}::regclass; \
          IF made IS NULL THEN \
-         RAISE EXCEPTION 'foreign key % has no copy on % for %', {root}, {table}, {other}; END IF; \
+         {unless_found} 'foreign key % has no copy on % for %', {root}, {table}, {other}; RETURN; END IF; \
          IF made = {name} THEN RETURN; END IF; \
          taken := EXISTS (SELECT FROM pg_catalog.pg_constraint AS c \
          WHERE c.conrelid = {table}::regclass AND c.conname = {name}); \
