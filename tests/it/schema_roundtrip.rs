@@ -381,7 +381,7 @@ fn a_partition_keeps_the_comment_on_a_not_null_of_its_own_name() {
     assert_eq!(kept, "kept");
 }
 
-/// The server would refuse to make it: it comes back valid, or not at all where a row is NULL.
+/// The server would refuse to make it: it comes back valid, and nothing does where a row is NULL.
 #[test]
 fn a_not_null_that_is_not_valid_below_a_valid_one_is_named() {
     let source = Scratch::new("contradicted");
@@ -401,8 +401,8 @@ fn a_not_null_that_is_not_valid_below_a_valid_one_is_named() {
     assert_eq!(
         named,
         [
-            "not-null own on public.below, which is not valid though one above it is: VALIDATE it first",
-            "not-null own on public.last, which is not valid though one above it is: VALIDATE it first",
+            "not-null own on public.below, which is not valid though one above it is: a restore makes it valid, and fails where a row is NULL",
+            "not-null own on public.last, which is not valid though one above it is: a restore makes it valid, and fails where a row is NULL",
         ]
     );
     let copy = Scratch::new("contradicted_copy");

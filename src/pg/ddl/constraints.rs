@@ -355,7 +355,8 @@ pub(super) fn collect(
         let Some(table) = relations.get(constraint.relation) else { continue };
         if constraint.is_contradicted {
             let name = format!(
-                "{} on {}, which is not valid though one above it is: VALIDATE it first",
+                "{} on {}, which is not valid though one above it is: a restore makes it \
+                 valid, and fails where a row is NULL",
                 constraint.name, table.name
             );
             out.leave_out_on(&table.name, ObjectClass::NotNull, None, name);
