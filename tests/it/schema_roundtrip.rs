@@ -68,7 +68,7 @@ pub fn replay(scratch: &Scratch, objects: &[SchemaObject], major: u32) {
     let (event_triggers, first): (Vec<&SchemaObject>, Vec<&SchemaObject>) =
         first.into_iter().partition(|object| object.class == ObjectClass::EventTrigger);
     let without_privileges = first.into_iter().filter(|object| object.access.is_none());
-    let denied = run_as_owners(&mut session, without_privileges);
+    let denied = run_as_owners(&mut session, objects, without_privileges);
     let lists = |class: ObjectClass| -> Vec<AccessList> {
         let of_class = objects.iter().filter(|object| object.class == class);
         of_class.filter_map(|object| object.access.as_deref().cloned()).collect()
@@ -93,16 +93,22 @@ fn run<'a>(session: &mut Session, objects: impl Iterator<Item = &'a SchemaObject
     }
 }
 
-/// Gives the index that its table's owner is let compute only by the privileges, and what comes after it.
+/// Gives the index that its table's owner is let compute only by the privileges, and what needs it.
 fn run_as_owners<'a>(
     session: &mut Session,
+    all: &'a [SchemaObject],
     objects: impl Iterator<Item = &'a SchemaObject>,
 ) -> Vec<&'a SchemaObject> {
-    let mut denied = Vec::new();
+    let mut denied: Vec<&SchemaObject> = Vec::new();
     for object in objects {
+        let is_put_off =
+            |needed: &SchemaObject| denied.iter().any(|one| std::ptr::eq(*one, needed));
         match attempt(session, object) {
             Ok(()) => {}
-            Err((error, _)) if is_denied(object, &error) || !denied.is_empty() => {
+            Err((error, _))
+                if is_denied(object, &error)
+                    || object.depends_on.iter().any(|needed| is_put_off(&all[*needed])) =>
+            {
                 denied.push(object);
             }
             Err((error, sql)) => panic!("{object}: {:?}\n{sql}", error.as_db_error()),
@@ -181,7 +187,9 @@ pub fn unseen(scratch: &Scratch) -> Vec<String> {
 /// What `pg_dump` does not tell: which indexes and constraints hold, and where they come from, what
 /// fires, what is filled. Where a partition has brought a NOT NULL under another name than that of one
 /// above that is not valid, it comes back under that, if it is not valid either, and else as its own, as
-/// `pg_dump` restores it. Copies of foreign keys for partitions of the other table have the server's names.
+/// `pg_dump` restores it: as both that and what comes from above count as local, so does any of another name
+/// there. Copies of foreign keys for partitions of the other table have the server's names. Of keys NO INHERIT
+/// only tells whether a partition's was there before it was attached, and no statement says or heeds it.
 pub fn states(scratch: &Scratch) -> Vec<String> {
     let sql = "SELECT text FROM (
           SELECT 'index ' || i.indexrelid::regclass || ' valid ' || i.indisvalid AS text
