@@ -5,6 +5,7 @@ use super::backup::{self, filter, schema};
 use super::interrupt::Interrupt;
 use super::migrations::project;
 use super::observer::Observer;
+use super::steady::{self, Limits};
 use crate::archive::manifest::Ledger;
 use crate::error::{Error, Kind, Result};
 use crate::model::name::{Printable, counted, enumerate};
@@ -19,9 +20,8 @@ use std::time::Duration;
 
 mod repository;
 
-/// How long definitions that others alter are waited for: shorter than the `deadlock_timeout` after
-/// which the server would end one of two that wait for each other.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long definitions that others change are waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +137,7 @@ pub fn run(
     let mut ledgers = None;
     match interrupt.explain(database(&mut report, options, observer, interrupt)) {
         Ok((facts, found)) => {
-            ledgers = Some(found);
+            ledgers = found;
             if let (Some(place), Some(covered)) = (&place, &report.covered) {
                 let estimate = repository::estimate(options, &facts, covered.bytes);
                 repository::check_room(&mut report, place, estimate.as_ref());
@@ -179,13 +179,14 @@ fn migrations(
     Ok(())
 }
 
-/// Checks the database, and gives its name and its ledgers.
+/// Checks the database, and gives its name and its ledgers, where definitions stand still for long enough
+/// to be read.
 fn database(
     report: &mut Report,
     options: &backup::Options,
     observer: &dyn Observer,
     interrupt: &Interrupt,
-) -> Result<(String, Vec<Ledger>)> {
+) -> Result<(String, Option<Vec<Ledger>>)> {
     observer.phase("connecting", None);
     let mut session = interrupt.open(&options.connection, None, Purpose::Catalog)?;
     session.check_not_pooled()?;
@@ -203,20 +204,52 @@ fn database(
         ),
     );
     target::check_unmarked(&mut session)?;
+    let looked = steady::read(PATIENCE, interrupt, |limits| {
+        let mut found = Report::default();
+        let ledgers = look(&mut found, &mut session, options, limits, observer, interrupt);
+        Ok(steady::let_go(&mut session, ledgers)?.map(|ledgers| (found, ledgers)))
+    });
+    let ledgers = match looked {
+        Ok((found, ledgers)) => {
+            report.checks.extend(found.checks);
+            report.covered = found.covered;
+            Some(ledgers)
+        }
+        Err(error) if error.kind() == Kind::Locked => {
+            let hint = error.next_step().map(str::to_owned);
+            let (what, state) = (error.to_string(), State::Warning);
+            report.checks.push(Check { name: "schema", state, what, mend: Vec::new(), hint });
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    Ok((session.facts.database, ledgers))
+}
+
+/// Checks what is in the database, and gives its ledgers. `None`: definitions changed while they were
+/// read.
+fn look(
+    report: &mut Report,
+    session: &mut Session,
+    options: &backup::Options,
+    limits: Limits,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Option<Vec<Ledger>>> {
     observer.phase("looking at the tables", None);
     session.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-    snapshot::limit_lock_waits(&mut session, PATIENCE)?;
+    snapshot::limit_lock_waits(session, limits.lock_wait)?;
     let mut tables = catalog::tables(&mut session.client)?;
-    let choices = schema::choices(&mut session, &tables, options)?;
-    privileges(report, &mut session, &tables, &choices, options)?;
+    let choices = schema::choices(session, &tables, options)?;
+    privileges(report, session, &tables, &choices, options)?;
     if let Err(error) = schema::check_standby(&tables, &choices, session.facts.in_recovery) {
         report.failed("standby", &error)?;
     }
-    let locked = locks(report, &mut session, &tables, &choices)?;
-    filter::apply(&mut session, &mut tables, &choices, options)?;
+    let locked = locks(report, session, &tables, &choices)?;
+    filter::apply(session, &mut tables, &choices, options)?;
     observer.phase("reading the schema", None);
     session.execute("SAVEPOINT before_schema")?;
-    match covered(&mut session, &tables, &choices, options, &locked) {
+    match covered(session, &tables, &choices, options, &locked) {
         Ok((covered, carried)) => {
             if let Err(error) = carried {
                 report.failed("schema", &error)?;
@@ -226,36 +259,28 @@ fn database(
         Err(error) => {
             let error = interrupt.reason(error);
             session.execute("ROLLBACK TO SAVEPOINT before_schema")?;
-            let why = match error.kind() {
-                Kind::Locked if !locked.is_empty() => Some((
-                    "definitions cannot be read while those locks are held",
-                    "check again when they are gone",
-                )),
-                _ if changed(&mut session, options, interrupt)? => Some((
-                    "definitions changed while they were read",
-                    "check again when no migration is running",
-                )),
-                _ => None,
-            };
-            match why {
-                Some((what, hint)) => {
-                    report.checks.push(Check {
-                        name: "schema",
-                        state: State::Warning,
-                        what: what.to_owned(),
-                        mend: Vec::new(),
-                        hint: Some(hint.to_owned()),
-                    });
-                    let measured = measure(&mut session, &tables, &choices, options, &locked)?;
-                    report.covered = Some(measured);
-                }
-                None => report.failed("schema", &error)?,
+            if error.kind() == Kind::Locked && !locked.is_empty() {
+                report.checks.push(Check {
+                    name: "schema",
+                    state: State::Warning,
+                    what: String::from("definitions cannot be read while those locks are held"),
+                    mend: Vec::new(),
+                    hint: Some(String::from("check again when they are gone")),
+                });
+                let measured = measure(session, &tables, &choices, options, &locked)?;
+                report.covered = Some(measured);
+            } else if matches!(error.kind(), Kind::Failed | Kind::Server | Kind::Locked)
+                && changed(session, options, interrupt)?
+            {
+                return Ok(None);
+            } else {
+                report.failed("schema", &error)?;
             }
         }
     }
-    let ledgers = backup::migrations::ledgers(&mut session, &tables)?;
+    let ledgers = backup::migrations::ledgers(session, &tables)?;
     session.execute("ROLLBACK")?;
-    Ok((session.facts.database, ledgers))
+    Ok(Some(ledgers))
 }
 
 /// Whether definitions are not as the session's transaction sees them any more.

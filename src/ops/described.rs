@@ -1,12 +1,11 @@
 //! The schema of an archive or of a live database, ready to be compared.
 
 use super::interrupt::Interrupt;
-use super::steady;
+use super::steady::{self, Limits};
 use crate::archive::reader::ArchiveReader;
 use crate::error::Result;
 use crate::model::connection::Connection;
 use crate::pg::session::{Purpose, Session};
-use crate::pg::snapshot::LOCK_ATTEMPT;
 use crate::pg::{ddl, names, snapshot, target};
 use crate::rules::schema_diff::Schema;
 use std::time::Duration;
@@ -76,19 +75,20 @@ fn read_database(
     target::check_unmarked(&mut session)?;
     names::check_readable(&mut session)?;
     let mut watcher = interrupt.open(connection, database, Purpose::Catalog)?;
-    steady::read(patience, interrupt, |_| {
-        let read = read_still(&mut session, &mut watcher);
-        if !matches!(read, Ok(Some(_))) {
-            session.execute("ROLLBACK")?;
-        }
-        read
+    steady::read(patience, interrupt, |limits| {
+        let read = read_still(&mut session, &mut watcher, limits);
+        steady::let_go(&mut session, read)
     })
 }
 
 /// `None`: definitions changed while they were read.
-fn read_still(session: &mut Session, watcher: &mut Session) -> Result<Option<Schema>> {
+fn read_still(
+    session: &mut Session,
+    watcher: &mut Session,
+    limits: Limits,
+) -> Result<Option<Schema>> {
     session.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-    snapshot::limit_lock_waits(session, LOCK_ATTEMPT)?;
+    snapshot::limit_lock_waits(session, limits.lock_wait)?;
     let before = snapshot::catalog_fingerprint(session)?;
     let read = ddl::read(&mut session.client, &session.facts);
     if before != snapshot::catalog_fingerprint(watcher)? {

@@ -9,7 +9,7 @@ use crate::pg::session::{Purpose, Session};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often running queries are cancelled after a signal, and how long from one time to the next.
 const ROUNDS: usize = 60;
@@ -68,6 +68,22 @@ impl Interrupt {
         match self.signal.load(Ordering::SeqCst) {
             0 => Ok(()),
             signal => Err(interrupted(signal)),
+        }
+    }
+
+    /// Waits, and no longer than until a signal comes.
+    ///
+    /// # Errors
+    /// The interruption.
+    pub fn sleep(&self, time: Duration) -> Result<()> {
+        let end = Instant::now() + time;
+        loop {
+            self.check()?;
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(GLANCE));
         }
     }
 

@@ -246,6 +246,9 @@ pub fn sequences(client: &mut Client) -> Result<Vec<SequenceState>> {
             .collect();
         let sql = format!("{} ORDER BY 1", reads.join(" UNION ALL "));
         let states = client.query(&sql, &[], |row| Ok((row.at(1)?, row.at(2)?))).map_err(failed)?;
+        if states.len() != batch.len() {
+            return Err(Error::failed("the positions of some sequences are missing"));
+        }
         for (sequence, state) in batch.iter_mut().zip(states) {
             (sequence.last_value, sequence.is_called) = state;
         }
@@ -253,7 +256,7 @@ pub fn sequences(client: &mut Client) -> Result<Vec<SequenceState>> {
     Ok(sequences)
 }
 
-/// What the catalogs know of a sequence, which is not its position.
+/// What the catalogs know of a sequence; its position is read afterwards.
 fn sequence(row: &Record) -> Result<SequenceState, Unread> {
     let owned_by = match row.at::<Option<&str>>(3)? {
         Some(_) => Some(OwnedBy { table: row.name_at(2)?, column: row.at(4)? }),
@@ -296,9 +299,14 @@ pub fn alembic_revisions(client: &mut Client, table: &QualifiedName) -> Result<V
         "SELECT version_num::text COLLATE \"C\" FROM ONLY {} ORDER BY 1",
         quote_qualified(table)
     );
-    client
+    let revisions: Vec<Option<String>> = client
         .query(&sql, &[], |row| row.at(0))
-        .map_err(|error| server(format!("cannot read the migration ledger {table}"), error))
+        .map_err(|error| server(format!("cannot read the migration ledger {table}"), error))?;
+    let revisions: Option<Vec<String>> = revisions.into_iter().collect();
+    revisions.ok_or_else(|| {
+        Error::failed(format!("the migration ledger {table} has a row that names no revision"))
+            .hint(format!("DELETE FROM {} WHERE version_num IS NULL;", quote_qualified(table)))
+    })
 }
 
 /// Ordinary tables that belong to an extension, are not its configuration, and hold rows, with the

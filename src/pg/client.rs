@@ -369,7 +369,10 @@ mod tests {
         assert_eq!(row.at::<Option<i32>>(0).unwrap(), None);
         let said = |unread| server("cannot look", unread);
         let dropped = said(row.at::<i32>(0).unwrap_err());
-        assert_eq!(dropped.in_full(), "cannot look: an object was dropped while its x was read");
+        assert_eq!(
+            dropped.in_full(),
+            "cannot look: x is null, as it is of an object that was dropped meanwhile"
+        );
         assert_eq!(dropped.next_step(), said(row.get::<i32>("x").unwrap_err()).next_step());
         assert!(dropped.next_step().is_some());
         let wrong = said(row.at::<Option<bool>>(0).unwrap_err()).in_full();

@@ -55,10 +55,10 @@ pub struct Unread {
 impl From<Unread> for Error {
     fn from(Unread { column, why }: Unread) -> Self {
         match why.source() {
-            Some(cause) if cause.is::<WasNull>() => {
-                Self::failed(format!("an object was dropped while its {column} was read"))
-                    .hint("run it again when nobody changes the schema")
-            }
+            Some(cause) if cause.is::<WasNull>() => Self::failed(format!(
+                "{column} is null, as it is of an object that was dropped meanwhile"
+            ))
+            .hint("run it again when nobody changes the schema"),
             cause => Self::failed(format!("cannot read {column} of the server's answer"))
                 .caused_by(cause.map_or_else(|| why.to_string(), ToString::to_string)),
         }

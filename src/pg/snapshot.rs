@@ -18,12 +18,10 @@ use tokio_postgres::error::SqlState;
 /// How often locks are asked for anew when tables came, went or were replaced meanwhile.
 const ATTEMPTS: usize = 5;
 
-/// How long one request waits for a lock while others are held; deparsing a view asks for locks too,
-/// on it and its tables. A transaction that waits for those,
-/// and has what is waited for, is ended by the server if the circle still stands when its own
-/// `deadlock_timeout` is over, which is looked at once for each wait, 1 s after it began by default:
-/// the sooner the request gives way, the less likely it is that an application's transaction pays
-/// for a backup.
+/// How long one request waits for a lock while others are held; deparsing a view asks for locks too, on
+/// it and its tables. A transaction that waits for what is held, and has what is waited for, is ended by
+/// the server if the circle stands when its `deadlock_timeout` is over (1 s by default, counted from
+/// when it began to wait, and looked at once): the shorter each request waits, the less likely that is.
 pub const LOCK_ATTEMPT: Duration = Duration::from_millis(100);
 
 /// Bytes of SQL per LOCK statement.
@@ -46,7 +44,7 @@ pub struct Snapshot {
 pub type Choose<'a> = dyn FnMut(&[CatalogTable]) -> Result<BTreeSet<u32>> + 'a;
 
 /// Locks the tables that `choose` picks, takes the snapshot, and lists the tables again under it.
-/// The session's transaction stays open.
+/// The session's transaction stays open, and waits for a lock no longer than [`LOCK_ATTEMPT`].
 ///
 /// # Errors
 /// [`Kind::Locked`] when a lock is not to be had within `patience`, or tables do not stop
@@ -135,37 +133,32 @@ fn lock(
         }
     }
     limit_lock_waits(session, LOCK_ATTEMPT)?;
-    for batch in batches {
-        // A failed LOCK would end the transaction, and so free the locks of earlier batches. A
-        // savepoint keeps them; it takes no snapshot either.
-        session.execute("SAVEPOINT before_lock")?;
-        loop {
-            interrupted()?;
-            let statement = format!("{batch} IN ACCESS SHARE MODE");
-            let Err(error) = session.client.batch_execute(&statement) else { break };
-            let code = error.code().cloned();
-            if code == Some(SqlState::UNDEFINED_TABLE)
-                || code == Some(SqlState::INVALID_SCHEMA_NAME)
-            {
-                return Ok(false);
-            }
-            let in_the_way = code == Some(SqlState::LOCK_NOT_AVAILABLE)
-                || code == Some(SqlState::T_R_DEADLOCK_DETECTED);
-            if !in_the_way || Instant::now() >= deadline {
-                let failure = server("cannot lock the tables", error);
-                return Err(match failure.kind() {
-                    Kind::Locked => failure.hint(format!(
-                        "somebody held a conflicting lock for {} s; find them in pg_locks, or allow more with --lock-timeout",
-                        patience.as_secs()
-                    )),
-                    _ => failure,
-                });
-            }
-            session.execute("ROLLBACK TO SAVEPOINT before_lock")?;
+    // A failed LOCK would end the transaction. A savepoint keeps it, and takes no snapshot; going back
+    // to it frees all tables, so that whoever waits for one of them gets it.
+    session.execute("SAVEPOINT before_locks")?;
+    loop {
+        interrupted()?;
+        let mut statements = batches.iter().map(|batch| format!("{batch} IN ACCESS SHARE MODE"));
+        let locked = statements.try_for_each(|sql| session.client.batch_execute(&sql));
+        let Err(error) = locked else { break };
+        let code = error.code().cloned();
+        if code == Some(SqlState::UNDEFINED_TABLE) || code == Some(SqlState::INVALID_SCHEMA_NAME) {
+            return Ok(false);
         }
-        session.execute("RELEASE SAVEPOINT before_lock")?;
+        let in_the_way = code == Some(SqlState::LOCK_NOT_AVAILABLE)
+            || code == Some(SqlState::T_R_DEADLOCK_DETECTED);
+        if !in_the_way || Instant::now() >= deadline {
+            let failure = server("cannot lock the tables", error);
+            return Err(match failure.kind() {
+                Kind::Locked => failure.hint(
+                    "somebody held a conflicting lock all the time; find them in pg_locks, or allow more with --lock-timeout",
+                ),
+                _ => failure,
+            });
+        }
+        session.execute("ROLLBACK TO SAVEPOINT before_locks")?;
     }
-    limit_lock_waits(session, patience)?;
+    session.execute("RELEASE SAVEPOINT before_locks")?;
     Ok(true)
 }
 

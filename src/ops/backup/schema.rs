@@ -9,10 +9,10 @@ use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::lock_wait;
 use crate::ops::observer::Observer;
-use crate::ops::steady;
+use crate::ops::steady::{self, Limits};
 use crate::pg::catalog::{self, CatalogTable};
 use crate::pg::session::{Purpose, Session};
-use crate::pg::snapshot::{self, LOCK_ATTEMPT, Snapshot};
+use crate::pg::snapshot::{self, Snapshot};
 use crate::pg::{database, ddl, extensions, names};
 use crate::rules::object_selection::Uncarried;
 use crate::rules::pattern::Pattern;
@@ -20,7 +20,6 @@ use crate::rules::selection::{Choice, Selection};
 use crate::rules::{object_selection, order, role_names};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 /// A snapshot and the schema under it.
 pub struct Taken {
@@ -76,14 +75,11 @@ pub fn take(
     names::check_readable(leader)?;
     let mut watcher = interrupt.open(&options.connection, None, Purpose::Catalog)?;
     let process = leader.process();
-    lock_wait::told(&options.connection, None, process, observer, || {
-        steady::read(options.lock_timeout, interrupt, |patience| {
-            let taken = attempt(leader, &mut watcher, options, patience, observer, interrupt);
-            if !matches!(taken, Ok(Some(_))) {
-                leader.execute("ROLLBACK")?;
-            }
-            taken
-        })
+    steady::read(options.lock_timeout, interrupt, |limits| {
+        let taken = lock_wait::told(&options.connection, None, process, observer, || {
+            attempt(leader, &mut watcher, options, limits, observer, interrupt)
+        });
+        steady::let_go(leader, taken)
     })
 }
 
@@ -92,7 +88,7 @@ fn attempt(
     leader: &mut Session,
     watcher: &mut Session,
     options: &Options,
-    patience: Duration,
+    limits: Limits,
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Option<Taken>> {
@@ -103,14 +99,16 @@ fn attempt(
         Ok(to_lock(tables, &choices))
     };
     let check = || interrupt.check();
-    let mut snapshot = snapshot::take(leader, patience, &check, &mut choose)?;
+    let mut snapshot = snapshot::take(leader, limits.patience, &check, &mut choose)?;
+    snapshot::limit_lock_waits(leader, limits.lock_wait)?;
     let mut tables = std::mem::take(&mut snapshot.tables);
     let choices = choices(watcher, &tables, options)?;
     check_standby(&tables, &choices, leader.facts.in_recovery)?;
     filter::apply(leader, &mut tables, &choices, options)?;
 
     observer.phase("reading the schema", None);
-    snapshot::limit_lock_waits(leader, LOCK_ATTEMPT)?;
+    // What is locked for reading definitions alone is free again afterwards: the chosen tables stay.
+    leader.execute("SAVEPOINT before_schema")?;
     let before = snapshot::catalog_fingerprint(leader)?;
     let read = ddl::read(&mut leader.client, &leader.facts)
         .and_then(|schema| Ok((schema, catalog::sequences(&mut leader.client)?)));
@@ -119,6 +117,8 @@ fn attempt(
         return Ok(None);
     }
     let (schema, mut positions) = read?;
+    leader.execute("ROLLBACK TO SAVEPOINT before_schema")?;
+    leader.execute("RELEASE SAVEPOINT before_schema")?;
     snapshot::limit_lock_waits(leader, options.lock_timeout)?;
     let allowed = Some(options.allow_missing.as_slice());
     let coverage = cover(leader, schema, &tables, &choices, &options.selection, allowed)?;

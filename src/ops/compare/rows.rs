@@ -272,6 +272,7 @@ fn read_live(
     let taken = lock_wait::told(live.connection, live.database, process, observer, || {
         snapshot::take(&mut leader, live.lock_timeout, &check, &mut choose)
     })?;
+    snapshot::limit_lock_waits(&mut leader, live.lock_timeout)?;
     let mut tables = BTreeMap::new();
     let mut to_scan = Vec::new();
     let mut mismatches = Vec::new();
