@@ -2,7 +2,7 @@
 
 use crate::harness::{Database, Repo, Run, admin, connect, role, server};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const TABLES: &str = "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p int REFERENCES p);
     CREATE VIEW v AS SELECT count(*) FROM c; CREATE TYPE mood AS ENUM ('sad', 'ok');
@@ -191,29 +191,38 @@ fn rows_that_break_the_sources_own_foreign_key_are_kept_marked_and_reported() {
     repo.ok(&["compare", "latest", "--with", &target.url()]);
 }
 
+/// Holds table `p` of a restore's target from the moment when it is there until the end of `meanwhile`,
+/// which is called when the restore waits for it.
+fn holding_p(target: &Database, meanwhile: impl FnOnce()) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut blocker = target.client();
+    let moment = || {
+        assert!(Instant::now() < deadline, "no restore has come to table p");
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    while blocker.batch_execute("BEGIN; LOCK TABLE public.p IN ACCESS EXCLUSIVE MODE").is_err() {
+        blocker.batch_execute("ROLLBACK").unwrap();
+        moment();
+    }
+    let waits = "SELECT FROM pg_locks WHERE relation = 'public.p'::regclass AND NOT granted";
+    while blocker.query(waits, &[]).unwrap().is_empty() {
+        moment();
+    }
+    meanwhile();
+    blocker.batch_execute("ROLLBACK").unwrap();
+}
+
 #[test]
 fn an_unfinished_restore_is_emptied_and_begun_again() {
     let (source, repo, target) = (source(), Repo::new(), Database::empty());
     repo.backup(&source, &[]);
     let (url, command) = (target.url(), ["restore", "latest", "--jobs", "1", "--url"]);
-    // The load of `p` waits for this lock, which comes as soon as the table is there.
-    let blocker = std::thread::spawn({
-        let mut client = target.client();
-        move || {
-            let locked = "BEGIN; LOCK TABLE public.p IN ACCESS EXCLUSIVE MODE";
-            while client.batch_execute(locked).is_err() {
-                client.batch_execute("ROLLBACK").unwrap();
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            std::thread::sleep(Duration::from_millis(1500));
-        }
-    });
     let mut child =
         repo.command(&[&command[..], &[&url]].concat()).stderr(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(1000));
-    child.kill().unwrap();
-    child.wait().unwrap();
-    blocker.join().unwrap();
+    holding_p(&target, || {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    });
     assert_ne!(
         target.one("SELECT to_regnamespace('pgark_restore_unfinished')"),
         "NULL",
@@ -229,31 +238,20 @@ fn an_unfinished_restore_is_emptied_and_begun_again() {
 fn a_second_restore_into_the_same_database_is_locked_out() {
     let (source, repo, target) = (source(), Repo::new(), Database::empty());
     repo.backup(&source, &[]);
-    let mut blocker = target.client();
-    let mut child = {
-        // The first restore waits for this lock when it empties or fills the table.
-        let mut command =
-            repo.command(&["restore", "latest", "--jobs", "1", "--url", &target.url()]);
-        let watcher = std::thread::spawn(move || {
-            while blocker
-                .batch_execute("BEGIN; LOCK TABLE public.p IN ACCESS EXCLUSIVE MODE")
-                .is_err()
-            {
-                blocker.batch_execute("ROLLBACK").unwrap();
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            std::thread::sleep(Duration::from_secs(9));
-            blocker.batch_execute("ROLLBACK").unwrap();
-        });
-        (command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(), watcher)
-    };
-    std::thread::sleep(Duration::from_millis(1500));
-    repo.run(&["restore", "latest", "--url", &target.url()])
-        .expect_code(11)
-        .says(&["another restore into database"]);
-    assert!(child.0.wait().unwrap().success());
-    child.1.join().unwrap();
-    repo.ok(&["compare", "latest", "--with", &target.url()]);
+    let (url, command) = (target.url(), ["restore", "latest", "--jobs", "1", "--url"]);
+    let mut child = repo
+        .command(&[&command[..], &[&url]].concat())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    holding_p(&target, || {
+        repo.run(&["restore", "latest", "--url", &url])
+            .expect_code(11)
+            .says(&["another restore into database"]);
+    });
+    assert!(child.wait().unwrap().success());
+    repo.ok(&["compare", "latest", "--with", &url]);
 }
 
 #[test]
