@@ -140,14 +140,6 @@ pub fn is_of_privilege(error: &Error) -> bool {
     code(error) == Some(SqlState::INSUFFICIENT_PRIVILEGE.code())
 }
 
-/// Whether the session was there, and somebody or something ended it.
-pub fn is_of_ended_session(error: &Error) -> bool {
-    match code(error) {
-        Some(code) => code == SqlState::ADMIN_SHUTDOWN.code(),
-        None => error.kind() == Kind::Server,
-    }
-}
-
 /// The SQLSTATE, if the server itself has said why.
 fn code(error: &Error) -> Option<&str> {
     std::iter::successors(error.source(), |cause| (*cause).source())

@@ -10,7 +10,7 @@ use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::version_table::{self, Hold};
-use crate::pg::{catalog, database, failure, target};
+use crate::pg::{catalog, database, target};
 use crate::rules::alembic::graph::Graph;
 use crate::rules::alembic::position;
 use crate::rules::selection::nearest;
@@ -218,15 +218,15 @@ pub fn others(
     Ok(others)
 }
 
-/// Looks into a database. Where the session is ended, somebody may be about to drop the database, which
-/// a new session waits for: so it is tried once more.
+/// Looks into a database. Whatever ends that may come of somebody who is about to drop the database, which
+/// a new session waits for: so it is tried once more, unless a lock is in the way.
 fn look_into(connection: &Connection, name: &str, graph: &Graph) -> Result<Vec<Behind>> {
     let once = || {
         let mut session = Session::open(connection, Some(name), Purpose::Catalog)?;
         look(&mut session, &format!("\"{name}\""), graph)
     };
     match once() {
-        Err(error) if failure::is_of_ended_session(&error) => once(),
+        Err(error) if error.kind() != Kind::Locked => once(),
         looked => looked,
     }
 }
