@@ -8,9 +8,6 @@ use std::time::{Duration, Instant};
 /// How much time's worth of rows may move at once after a pause.
 const BURST: Duration = Duration::from_millis(100);
 
-/// How long to wait without looking whether a signal has come.
-const GLANCE: Duration = Duration::from_millis(100);
-
 /// Keeps whoever tells of moved bytes waiting until they are due. All workers of a run share one.
 pub struct Paced<'a> {
     observer: &'a dyn Observer,
@@ -41,13 +38,7 @@ impl<'a> Paced<'a> {
             *due
         };
         // Whoever is told of the bytes looks for the signal, too.
-        while self.interrupt.check().is_ok() {
-            let left = due.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            std::thread::sleep(left.min(GLANCE));
-        }
+        drop(self.interrupt.sleep(due.saturating_duration_since(Instant::now())));
     }
 }
 

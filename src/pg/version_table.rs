@@ -4,6 +4,7 @@
 use super::failure::server;
 use super::ident::quote_qualified;
 use super::session::Session;
+use super::snapshot;
 use crate::error::{Error, Kind, Result};
 use crate::model::name::QualifiedName;
 use std::time::Duration;
@@ -54,7 +55,7 @@ pub fn hold(
         Hold::AgainstWriters => "EXCLUSIVE",
         Hold::Alone => "ACCESS EXCLUSIVE",
     };
-    session.execute(&format!("SET LOCAL lock_timeout = {}", milliseconds(patience)))?;
+    snapshot::limit_lock_waits(session, patience)?;
     let sql = format!("LOCK TABLE ONLY {} IN {mode} MODE", quote_qualified(table));
     session.client.batch_execute(&sql).map_err(|error| {
         server(format!("cannot lock {table}"), error)

@@ -10,7 +10,7 @@ use crate::model::name::{QualifiedName, enumerate, shown};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::pg::session::Purpose;
-use crate::pg::{catalog, target};
+use crate::pg::{catalog, snapshot, target};
 use crate::rules::alembic::graph::Graph;
 use crate::rules::alembic::position::{self, Finding};
 use crate::rules::selection::nearest;
@@ -147,8 +147,7 @@ fn read(options: &Options, interrupt: &Interrupt) -> Result<(String, Vec<Ledger>
     session.check_not_pooled()?;
     target::check_unmarked(&mut session)?;
     session.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-    let patience = i32::try_from(options.lock_timeout.as_millis()).unwrap_or(i32::MAX).max(1);
-    session.execute(&format!("SET LOCAL lock_timeout = {patience}"))?;
+    snapshot::limit_lock_waits(&mut session, options.lock_timeout)?;
     let tables = catalog::tables(&mut session.client)?;
     let ledgers = ledgers::read(&mut session, &tables)?;
     session.execute("COMMIT")?;

@@ -12,6 +12,7 @@ use crate::ops::migrations::{ledgers, status};
 use crate::ops::observer::{Observer, Silent};
 use crate::pg::catalog::{self, CatalogTable};
 use crate::pg::session::{Purpose, Session};
+use crate::pg::snapshot;
 use std::collections::BTreeSet;
 
 const TOLD: &str = "--allow-revision-mismatch";
@@ -88,8 +89,7 @@ pub fn compare_replaced(
 fn of_replaced(options: &Options, interrupt: &Interrupt) -> Result<Vec<Ledger>> {
     let mut session = interrupt.open(&options.connection, None, Purpose::Catalog)?;
     session.execute("BEGIN TRANSACTION READ ONLY")?;
-    let patience = i32::try_from(options.lock_timeout.as_millis()).unwrap_or(i32::MAX).max(1);
-    session.execute(&format!("SET LOCAL lock_timeout = {patience}"))?;
+    snapshot::limit_lock_waits(&mut session, options.lock_timeout)?;
     let there = catalog::tables(&mut session.client)?;
     interrupt.explain(visible(&mut session, &there))
 }

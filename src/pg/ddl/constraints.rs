@@ -395,6 +395,16 @@ pub(super) fn collect(
     Ok(())
 }
 
+/// The statement that adds it to its table; `only` is empty or `ONLY `.
+pub(super) fn added(only: &str, table: &Relation, constraint: &Constraint) -> String {
+    format!(
+        "ALTER TABLE {only}{} ADD CONSTRAINT {} {}",
+        table.sql(),
+        ident::quote(&constraint.name),
+        constraint.definition
+    )
+}
+
 /// A constraint that is an object of its own.
 pub(super) fn draft(
     class: ObjectClass,
@@ -418,12 +428,7 @@ fn collect_check(
     constraint: &Constraint,
 ) -> Result<()> {
     let class = if constraint.kind == 'n' { ObjectClass::NotNull } else { ObjectClass::Check };
-    let sql = format!(
-        "ALTER TABLE {} ADD CONSTRAINT {} {}",
-        table.sql(),
-        ident::quote(&constraint.name),
-        constraint.definition
-    );
+    let sql = added("", table, constraint);
     let not_nulls = NotNulls { relations, constraints };
     let around = not_nulls.around(table, constraint);
     let statements = [around.before, vec![sql], around.after].concat();

@@ -2,7 +2,7 @@
 //! and for those of the table that is referred to.
 
 use super::collection::{Collection, Key};
-use super::constraints::{Constraint, Constraints, draft};
+use super::constraints::{Constraint, Constraints, added, draft};
 use super::relations::{Relation, Relations};
 use super::validation::validate;
 use crate::error::Result;
@@ -18,12 +18,7 @@ pub(super) fn collect(
     constraint: &Constraint,
 ) -> Result<()> {
     let only = if table.kind == 'p' { "" } else { "ONLY " };
-    let sql = format!(
-        "ALTER TABLE {only}{} ADD CONSTRAINT {} {}",
-        table.sql(),
-        ident::quote(&constraint.name),
-        constraint.definition
-    );
+    let sql = added(only, table, constraint);
     let mut draft = draft(ObjectClass::ForeignKey, table, constraint, vec![sql]).after_data();
     // A partitioned unique index is valid, and can be referred to, when all below are attached.
     for below in relations.descendants(constraint.index) {

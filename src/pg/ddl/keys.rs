@@ -1,7 +1,7 @@
 //! Primary keys, unique constraints and exclusions.
 
 use super::collection::{Collection, Key};
-use super::constraints::{Constraint, Constraints, draft};
+use super::constraints::{Constraint, Constraints, added, draft};
 use super::exclusions::{self, Reach};
 use super::inherited_not_nulls::NotNulls;
 use super::relations::{Relation, Relations};
@@ -61,12 +61,7 @@ pub(super) fn collect(
     let class = class_of(constraint);
     let reach = exclusions::reach(constraints, relations, table, constraint);
     let only = if reach == Reach::All { "" } else { "ONLY " };
-    let sql = format!(
-        "ALTER TABLE {only}{} ADD CONSTRAINT {} {}",
-        table.sql(),
-        ident::quote(&constraint.name),
-        constraint.definition
-    );
+    let sql = added(only, table, constraint);
     let tablespace = relations.get(constraint.index).and_then(|index| index.tablespace.as_deref());
     let mut draft = draft(class, table, constraint, vec![sql]).in_tablespace(tablespace);
     // Partitions are attached before the rows come.
