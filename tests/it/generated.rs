@@ -6,7 +6,7 @@
 mod actions;
 mod numbers;
 
-use crate::schema_roundtrip::{Scratch, dump, open, read, replay, states, unseen};
+use crate::schema_roundtrip::{Scratch, dump, open, read, remember, replay, states, unseen};
 use actions::Schema;
 use numbers::{Action, Numbers};
 use pgark::model::schema::ObjectClass;
@@ -159,6 +159,7 @@ fn compare(source: &Scratch) -> Result<(), String> {
     let objects = restore_order(schema.objects.clone()).map_err(|error| error.to_string())?;
     let copy = Scratch::new(&source.0.replace("source", "copy"));
     replay(&copy, &objects, major);
+    remember(source);
     let dumps = (without_column_order(&dump(source)), without_column_order(&dump(&copy)));
     same("pg_dump", ENTRIES, &dumps.0, &dumps.1)?;
     same("beside pg_dump", "\n", &unseen(source).join("\n"), &unseen(&copy).join("\n"))?;

@@ -184,6 +184,26 @@ pub fn unseen(scratch: &Scratch) -> Vec<String> {
     lines.into_iter().filter(named).collect()
 }
 
+/// What the parents give of the constraint `c`, a CHECK or NOT NULL.
+const GIVEN: &str = "SELECT FROM pg_catalog.pg_inherits AS h
+    JOIN pg_catalog.pg_constraint AS up
+      ON up.conrelid = h.inhparent AND up.contype = c.contype AND NOT up.connoinherit
+    WHERE h.inhrelid = c.conrelid AND CASE c.contype WHEN 'c' THEN up.conname = c.conname ELSE (
+      SELECT a.attname FROM pg_catalog.pg_attribute AS a
+      WHERE a.attrelid = up.conrelid AND a.attnum = up.conkey[1]) = (
+      SELECT a.attname FROM pg_catalog.pg_attribute AS a
+      WHERE a.attrelid = c.conrelid AND a.attnum = c.conkey[1]) END";
+
+/// Calls those constraints a table's own that no parent gives any more, as pgark does. Where a parent's
+/// column goes, the server forgets that, and `pg_dump` leaves such a CHECK out.
+pub fn remember(scratch: &Scratch) {
+    let sql = format!(
+        "UPDATE pg_catalog.pg_constraint AS c SET conislocal = true, coninhcount = 0
+         WHERE c.contype IN ('c', 'n') AND c.coninhcount > 0 AND NOT EXISTS ({GIVEN})"
+    );
+    open(&scratch.0, Purpose::Write).execute(&sql).unwrap();
+}
+
 /// What `pg_dump` does not tell: which indexes and constraints hold, and where they come from, what
 /// fires, what is filled. Where a partition has brought a NOT NULL under another name than that of one
 /// above that is not valid, it comes back under that, if it is not valid either, and else as its own, as
@@ -191,7 +211,7 @@ pub fn unseen(scratch: &Scratch) -> Vec<String> {
 /// there. Copies of foreign keys for partitions of the other table have the server's names. Of keys NO INHERIT
 /// only tells whether a partition's was there before it was attached, and no statement says or heeds it.
 pub fn states(scratch: &Scratch) -> Vec<String> {
-    let sql = "SELECT text FROM (
+    let sql = format!("SELECT text FROM (
           SELECT 'index ' || i.indexrelid::regclass || ' valid ' || i.indisvalid AS text
             FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
             WHERE i.indexrelid >= 16384 AND t.relkind <> 't'
@@ -214,8 +234,8 @@ pub fn states(scratch: &Scratch) -> Vec<String> {
                 JOIN pg_catalog.pg_constraint AS above ON above.conrelid = h.relid
                   AND above.contype = 'n' AND above.conkey[1] = pa.attnum
                 WHERE h.relid <> c.conrelid AND NOT above.convalidated AND above.conname <> c.conname)) AS b(brought)
-            -- The server forgets to count down where a parent's column goes.
-            CROSS JOIN LATERAL (SELECT CASE a.attinhcount WHEN 0 THEN 0 ELSE c.coninhcount END) AS n(inherited)
+            CROSS JOIN LATERAL (SELECT CASE WHEN c.contype IN ('c', 'n')
+                THEN least(c.coninhcount, (SELECT count(*) FROM ({GIVEN}) AS given)) ELSE c.coninhcount END) AS n(inherited)
             WHERE c.oid >= 16384 AND c.conname !~ '^[0-9_]+_not_null$'
           UNION ALL
           SELECT 'trigger ' || t.tgname || ' on ' || t.tgrelid::regclass || ' ' || t.tgenabled::text
@@ -230,8 +250,8 @@ pub fn states(scratch: &Scratch) -> Vec<String> {
               || row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum)
             FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
             WHERE a.attrelid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f')
-        ) AS states ORDER BY text";
-    open(&scratch.0, Purpose::Catalog).client.query(sql, &[], |row| row.at(0)).unwrap()
+        ) AS states ORDER BY text");
+    open(&scratch.0, Purpose::Catalog).client.query(&sql, &[], |row| row.at(0)).unwrap()
 }
 
 fn assert_same(source: &str, copy: &str) {
@@ -415,6 +435,34 @@ fn a_not_null_that_is_not_valid_below_a_valid_one_is_named() {
     );
     let copy = Scratch::new("contradicted_copy");
     replay(&copy, &restore_order(schema.objects).unwrap(), major);
+}
+
+/// What no parent gives any more is the child's own, and not lost in silence.
+#[test]
+fn rules_of_a_column_that_a_parent_has_dropped_stay() {
+    let source = Scratch::new("forgotten");
+    let made = "CREATE TABLE public.one (k integer NOT NULL CONSTRAINT positive CHECK (k > 0));
+        CREATE TABLE public.two (k integer); CREATE TABLE public.three (k integer NOT NULL);
+        CREATE TABLE public.own (k integer) INHERITS (public.one);
+        CREATE TABLE public.of_two () INHERITS (public.one, public.two);
+        CREATE TABLE public.of_three () INHERITS (public.three, public.one);
+        CREATE TABLE public.below () INHERITS (public.of_two);
+        ALTER TABLE public.one ADD CONSTRAINT small CHECK (k < 9) NOT VALID;
+        ALTER TABLE public.one DROP COLUMN k";
+    open(&source.0, Purpose::Write).client.batch_execute(made).unwrap();
+    let (schema, major) = read(&source);
+    assert_eq!(schema.not_carried, []);
+    let copy = Scratch::new("forgotten_copy");
+    replay(&copy, &restore_order(schema.objects).unwrap(), major);
+    let rules = "SELECT string_agg(conrelid::regclass || ' ' || conname, ', ' ORDER BY conname) FROM (
+        SELECT conrelid, conname FROM pg_catalog.pg_constraint WHERE contype = 'c' AND conrelid <> 0) AS c";
+    let rules: String =
+        open(&copy.0, Purpose::Read).client.query_one(rules, &[], |row| row.at(0)).unwrap();
+    assert_eq!(rules.matches("positive").count(), 4, "{rules}");
+    assert_eq!(rules.matches("small").count(), 4, "{rules}");
+    remember(&source);
+    assert_same(&dump(&source), &dump(&copy));
+    assert_same(&states(&source).join("\n"), &states(&copy).join("\n"));
 }
 
 /// What cannot be added to a table later is no late column, and nothing is made that reads one too soon.

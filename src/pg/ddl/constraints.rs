@@ -37,8 +37,8 @@ pub(super) struct Constraint {
     pub refers_to: u32,
     /// Whether there is a comment on a copy.
     pub is_copy_with_comment: bool,
-    /// What no parent gives any more is the table's own; the server forgets to say so where a
-    /// parent's column was dropped.
+    /// What no parent gives any more is the table's own: the server forgets to say so where a
+    /// parent's column was dropped, and `pg_dump` leaves such a CHECK out.
     pub is_local: bool,
     pub is_inherited: bool,
     pub validated: bool,
@@ -134,8 +134,8 @@ impl Constraints {
         let enforced = since(major, 18, "con.conenforced", "true");
         let overlaps = since(major, 18, "con.conperiod", "false");
         let nulls = since(major, 15, "i.indnullsnotdistinct", "false");
-        // Where a parent's column was dropped, the NOT NULL may be counted as inherited for ever.
-        let lost = "coalesce(na.attinhcount = 0, false)";
+        // Where a parent's column was dropped, what a child has of its constraint is counted as inherited
+        // for ever: so it counts who gives it.
         // The text of keys is built by hand: the server's own leaves out the index's options (P13).
         // The index has the columns of both: the key first, then what INCLUDE names.
         let sql = format!(
@@ -145,8 +145,9 @@ impl Constraints {
                     con.conparentid <> 0 AND EXISTS (
                         SELECT FROM pg_catalog.pg_description AS d
                         WHERE d.classoid = 2606 AND d.objoid = con.oid) AS is_copy_with_comment,
-                    con.conislocal OR con.coninhcount = 0 OR {lost} AS is_local,
-                    con.coninhcount > 0 AND NOT {lost} AS is_inherited,
+                    con.conislocal AS is_local,
+                    con.coninhcount > 0 AND (con.contype NOT IN ('c', 'n') OR given.child IS NOT NULL)
+                      AS is_inherited,
                     con.convalidated AS validated,
                     {enforced} AS enforced, con.connoinherit AS no_inherit,
                     CASE WHEN con.contype = 'n' AND con.conrelid <> 0 THEN con.conkey[1] END
@@ -171,6 +172,16 @@ impl Constraints {
              LEFT JOIN pg_catalog.pg_class AS ic ON ic.oid = i.indexrelid
              LEFT JOIN pg_catalog.pg_attribute AS na
                ON con.contype = 'n' AND na.attrelid = con.conrelid AND na.attnum = con.conkey[1]
+             LEFT JOIN (
+                 SELECT DISTINCT h.inhrelid AS child, up.contype AS kind,
+                        coalesce(a.attname, up.conname) AS name
+                 FROM pg_catalog.pg_inherits AS h
+                 JOIN pg_catalog.pg_constraint AS up
+                   ON up.conrelid = h.inhparent AND up.contype IN ('c', 'n') AND NOT up.connoinherit
+                 LEFT JOIN pg_catalog.pg_attribute AS a
+                   ON up.contype = 'n' AND a.attrelid = up.conrelid AND a.attnum = up.conkey[1]
+             ) AS given ON given.child = con.conrelid AND given.kind = con.contype
+               AND given.name = coalesce(na.attname, con.conname)
              WHERE con.oid >= 16384
              ORDER BY con.conrelid, con.contypid, con.conname, con.oid"
         );
@@ -188,6 +199,7 @@ impl Constraints {
                 'p' | 'u' => keys::definition(&row)?,
                 _ => row.deparsed("definition")?,
             };
+            let is_inherited: bool = row.get("is_inherited")?;
             let constraint = Constraint {
                 oid: row.get("oid")?,
                 name: row.get("name")?,
@@ -199,8 +211,8 @@ impl Constraints {
                 root: row.get("oid")?,
                 refers_to: row.get("refers_to")?,
                 is_copy_with_comment: row.get("is_copy_with_comment")?,
-                is_local: row.get("is_local")?,
-                is_inherited: row.get("is_inherited")?,
+                is_local: !is_inherited || row.get("is_local")?,
+                is_inherited,
                 validated: row.get("validated")?,
                 enforced: row.get("enforced")?,
                 column: row.get("column")?,
