@@ -150,6 +150,8 @@ pub enum Property {
     ValidatedBelow,
     /// What copies on partitions are called, where it is not the original's name.
     NamesBelow,
+    /// Those behind a constraint that do not fire as usual: tables, functions, states.
+    InternalTriggers,
     Enabled,
     EnabledOnPartitions,
     AttachedTo,

@@ -27,6 +27,7 @@ mod foreign_keys;
 pub(crate) mod functions;
 mod indexes;
 mod inherited_not_nulls;
+mod internal_triggers;
 mod keys;
 mod languages;
 mod late_columns;
@@ -119,6 +120,7 @@ fn collect(client: &mut Client, major: u32) -> Result<(Collection, Graph)> {
     statistics::collect(client, out, graph)?;
     rules::collect(client, out, relations)?;
     triggers::collect(client, out, graph, relations)?;
+    internal_triggers::collect(client, out, relations, constraints)?;
     row_security::collect(client, out, relations)?;
     publications::collect(client, major, out, graph)?;
     subscriptions::collect(client, major, out)?;

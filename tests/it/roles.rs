@@ -391,3 +391,31 @@ fn an_index_waits_for_what_its_owner_may_use() {
     repo.ok(&["restore", "latest", "--url", &copy.url()]);
     assert_eq!(pg_dump_schema(&source), pg_dump_schema(&copy));
 }
+
+/// Their triggers are the system's, and a superuser's to switch.
+#[test]
+fn a_foreign_key_that_was_off_is_named_to_who_may_not_switch_it_off() {
+    role("r12_owner", "");
+    let source = Database::with(
+        "CREATE TABLE t (id int PRIMARY KEY, up int CONSTRAINT off REFERENCES t); ALTER TABLE t DISABLE TRIGGER ALL",
+    );
+    let (repo, states) = (Repo::new(), "SELECT string_agg(tgenabled::text, '') FROM pg_trigger");
+    repo.backup(&source, &[]);
+    let target = Database::empty();
+    let run = repo.run(&["restore", "latest", "--url", &target.url()]).expect_code(0);
+    assert!(!run.stderr.contains("will be in force"), "{}", run.stderr);
+    assert_eq!(target.one(states), "DDDD");
+    repo.ok(&["compare", "latest", "--schema", "--with", &target.url()]);
+
+    let target = empty_of("r12_owner");
+    target.execute("GRANT ALL ON SCHEMA public TO r12_owner");
+    let url = target.url_as("r12_owner");
+    repo.run(&["restore", "latest", "--no-owner", "--no-privileges", "--url", &url])
+        .expect_code(0)
+        .says(&["foreign-key off on public.t will be in force", "superuser"]);
+    assert_eq!(target.one(states), "OOOO");
+    let ignored = ["--ignore", "owners,privileges"];
+    let compare = ["compare", "latest", "--schema", "--with", &target.url()];
+    let run = repo.run(&[&compare[..], &ignored].concat()).expect_code(4);
+    assert!(run.stdout.contains("off: internal triggers:"), "{}", run.stdout);
+}

@@ -242,6 +242,11 @@ pub fn states(scratch: &Scratch) -> Vec<String> {
             FROM pg_catalog.pg_trigger AS t WHERE t.oid >= 16384 AND (NOT t.tgisinternal OR t.tgparentid <> 0)
               AND t.tgname !~ '^RI_'
           UNION ALL
+          SELECT 'trigger of ' || c.conrelid::regclass || ' for ' || c.confrelid::regclass || ' on '
+              || t.tgrelid::regclass || ' ' || t.tgfoid::regproc || ' ' || t.tgenabled::text
+            FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_constraint AS c ON c.oid = t.tgconstraint
+            WHERE t.tgisinternal AND c.contype <> 't' AND t.tgenabled <> 'O'
+          UNION ALL
           SELECT 'filled ' || c.oid::regclass || ' ' || c.relispopulated
             FROM pg_catalog.pg_class AS c WHERE c.relkind = 'm' AND c.oid >= 16384
           UNION ALL
@@ -463,6 +468,34 @@ fn rules_of_a_column_that_a_parent_has_dropped_stay() {
     remember(&source);
     assert_same(&dump(&source), &dump(&copy));
     assert_same(&states(&source).join("\n"), &states(&copy).join("\n"));
+}
+
+/// From 15 on `pg_dump` tells such states by the triggers' numbers, which are others in the copy.
+#[test]
+fn triggers_behind_foreign_keys_of_partitions_keep_their_states() {
+    let source = Scratch::new("switched");
+    let made = "CREATE TABLE public.other (id integer PRIMARY KEY) PARTITION BY RANGE (id);
+        CREATE TABLE public.other_1 PARTITION OF public.other FOR VALUES FROM (0) TO (10);
+        CREATE TABLE public.whole (a integer, b integer, CONSTRAINT \"to 'it\" FOREIGN KEY (b) REFERENCES public.other)
+          PARTITION BY RANGE (a);
+        CREATE TABLE public.part_1 PARTITION OF public.whole FOR VALUES FROM (0) TO (10);
+        CREATE TABLE public.part_2 PARTITION OF public.whole FOR VALUES FROM (10) TO (20);
+        ALTER TABLE public.part_1 DISABLE TRIGGER ALL; ALTER TABLE public.other_1 DISABLE TRIGGER ALL;
+        ALTER TABLE ONLY public.whole DISABLE TRIGGER ALL;
+        DO $$DECLARE made name; BEGIN
+          SELECT tgname INTO made FROM pg_catalog.pg_trigger
+          WHERE tgrelid = 'public.part_2'::regclass AND tgfoid = '\"RI_FKey_check_upd\"'::regproc;
+          EXECUTE format('ALTER TABLE public.part_2 ENABLE ALWAYS TRIGGER %I', made); END$$";
+    open(&source.0, Purpose::Write).client.batch_execute(made).unwrap();
+    let (schema, major) = read(&source);
+    assert_eq!(schema.not_carried, []);
+    let copy = Scratch::new("switched_copy");
+    replay(&copy, &restore_order(schema.objects.clone()).unwrap(), major);
+    assert_same(&states(&source).join("\n"), &states(&copy).join("\n"));
+    let switched = |line: &&String| line.contains(" RI_FKey_") || line.contains(" \"RI_FKey_");
+    let of_whole = if major < 15 { 0 } else { 2 };
+    assert_eq!(states(&copy).iter().filter(switched).count(), 5 + of_whole);
+    assert_eq!(read(&copy).0.objects, schema.objects);
 }
 
 /// What cannot be added to a table later is no late column, and nothing is made that reads one too soon.

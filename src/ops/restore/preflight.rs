@@ -4,6 +4,7 @@ use super::owners::Owners;
 use super::{Options, extensions};
 use crate::archive::manifest::Manifest;
 use crate::error::{Error, Result};
+use crate::model::catalog::Property;
 use crate::model::name::{Printable, enumerate};
 use crate::model::schema::{AccessList, ObjectClass, SchemaObject, Statement};
 use crate::model::server::ServerFacts;
@@ -39,6 +40,7 @@ pub fn empty_database(
         .hint("restore into an empty database, load rows alone with --data-only, or replace the database with --create --swap"));
     }
     check_rights(session, objects)?;
+    warn_of_triggers(session, objects, observer);
     extensions::check(session, objects, observer)?;
     let check_roles = |session: &mut Session| {
         check_roles(session, manifest, objects, options)?;
@@ -76,6 +78,23 @@ fn check_rights(session: &mut Session, objects: &[SchemaObject]) -> Result<()> {
     let flags: Vec<String> = classes.iter().map(|class| format!("--leave-out {class}")).collect();
     Err(Error::refused(format!("\"{}\" may not create {}", session.facts.role, enumerate(&names)))
         .hint(format!("restore as a superuser, or do without: {}", flags.join(" "))))
+}
+
+/// Constraints that the archive's database did not watch over, and the target will.
+fn warn_of_triggers(session: &Session, objects: &[SchemaObject], observer: &dyn Observer) {
+    if session.facts.superuser {
+        return;
+    }
+    let descriptions = objects.iter().flat_map(|object| &object.descriptions);
+    let switched =
+        descriptions.filter(|said| said.properties.contains_key(&Property::InternalTriggers));
+    let names: Vec<String> = switched.map(|said| said.of.to_string()).collect();
+    if !names.is_empty() {
+        observer.warn(&format!(
+            "{} will be in force, though triggers behind them were switched: only a superuser may do that",
+            enumerate(&names)
+        ));
+    }
 }
 
 /// `public` is there already, and only its owner may give it an owner or a comment.

@@ -279,6 +279,10 @@ impl Constraints {
         map.get(&oid).into_iter().flatten().map(|position| &self.all[*position])
     }
 
+    pub fn by_oid(&self) -> HashMap<u32, &Constraint> {
+        self.all.iter().map(|constraint| (constraint.oid, constraint)).collect()
+    }
+
     pub fn of_table(&self, table: u32) -> impl Iterator<Item = &Constraint> {
         self.of(&self.of_relation, table)
     }
@@ -358,8 +362,7 @@ pub(super) fn collect(
     relations: &Relations,
     constraints: &Constraints,
 ) -> Result<()> {
-    let by_oid: HashMap<u32, &Constraint> =
-        constraints.all.iter().map(|constraint| (constraint.oid, constraint)).collect();
+    let by_oid = constraints.by_oid();
     for constraint in &constraints.all {
         if constraint.relation == 0 || graph.extension_of(constraint.key()).is_some() {
             continue;

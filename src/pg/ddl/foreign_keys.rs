@@ -74,6 +74,19 @@ pub(super) fn collect_copy(
     Ok(())
 }
 
+/// The constraint `root` of the table `of` and all its copies, as what a query begins with.
+pub(super) fn with_copies(of: &Relation, root: &Constraint) -> String {
+    format!(
+        "WITH RECURSIVE copies AS ( \
+         SELECT c.oid, c.conname, c.conrelid, c.confrelid FROM pg_catalog.pg_constraint AS c \
+         WHERE c.conrelid = {of}::regclass AND c.conname = {root} UNION ALL \
+         SELECT c.oid, c.conname, c.conrelid, c.confrelid FROM pg_catalog.pg_constraint AS c \
+         JOIN copies ON c.conparentid = copies.oid)",
+        of = ident::literal(&of.sql()),
+        root = ident::literal(&root.name),
+    )
+}
+
 /// Nobody knows what the server has called it; it is found by where it is. What has the name by chance, as
 /// another copy, takes that one's.
 fn rename(
@@ -84,11 +97,7 @@ fn rename(
 ) -> String {
     let body = format!(
         "DECLARE made name; taken boolean; BEGIN \
-         WITH RECURSIVE copies AS ( \
-         SELECT c.oid, c.conname, c.conrelid, c.confrelid FROM pg_catalog.pg_constraint AS c \
-         WHERE c.conrelid = {of}::regclass AND c.conname = {root} UNION ALL \
-         SELECT c.oid, c.conname, c.conrelid, c.confrelid FROM pg_catalog.pg_constraint AS c \
-         JOIN copies ON c.conparentid = copies.oid) \
+         {copies} \
          SELECT conname INTO made FROM copies \
          WHERE conrelid = {table}::regclass AND confrelid = {other}::regclass; \
          IF made IS NULL THEN \
@@ -100,7 +109,7 @@ fn rename(
          EXECUTE format('{alter} %I TO %I', {table}::regclass, made, {name}); \
          IF taken THEN EXECUTE format('{alter} pgark_makes_room TO %I', {table}::regclass, made); END IF; END",
         alter = "ALTER TABLE %s RENAME CONSTRAINT",
-        of = ident::literal(&of.sql()),
+        copies = with_copies(of, root),
         root = ident::literal(&root.name),
         table = ident::literal(&table.sql()),
         other = ident::literal(&other.sql()),

@@ -123,7 +123,7 @@ fn read(client: &mut Client) -> Result<Vec<Trigger>> {
 }
 
 /// The state in which a trigger fires, where it is not the usual one.
-fn state_word(letter: char) -> Option<&'static str> {
+pub(super) fn state_word(letter: char) -> Option<&'static str> {
     match letter {
         'O' => None,
         'D' => Some("no"),
