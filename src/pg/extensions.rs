@@ -59,3 +59,11 @@ pub fn names(client: &mut Client) -> Result<Vec<String>> {
         .query(sql, &[], |row| row.at(0))
         .map_err(|error| server("cannot list the extensions", error))
 }
+
+/// Whether the database has a procedural language of that name.
+pub fn has_language(client: &mut Client, name: &str) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_language WHERE lanname = $1)";
+    client
+        .query_one(sql, &[&name], |row| row.at(0))
+        .map_err(|error| server("cannot look for a language", error))
+}

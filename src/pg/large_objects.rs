@@ -191,10 +191,8 @@ pub fn remove(session: &mut Session, oids: &[u32]) -> Result<()> {
 /// Puts the pieces into their large objects and empties the temporary table.
 pub fn put_pieces(session: &mut Session) -> Result<()> {
     session.execute(
-        "DO $$ BEGIN
-           PERFORM pg_catalog.lo_put(p.loid, p.start, p.data)
-           FROM (SELECT * FROM pg_temp.pgark_pieces ORDER BY loid, start) AS p;
-         END $$",
+        "SELECT pg_catalog.count(pg_catalog.lo_put(p.loid, p.start, p.data))
+         FROM (SELECT * FROM pg_temp.pgark_pieces ORDER BY loid, start) AS p",
     )?;
     session.execute("TRUNCATE pg_temp.pgark_pieces")
 }

@@ -85,6 +85,44 @@ fn a_database_without_public_comes_back_without_it() {
     repo.ok(&["restore", "latest", "--url", &occupied.url()]).says(&["schema public stays"]);
 }
 
+/// Blocks of the archive's statements are written in it.
+#[test]
+fn a_database_without_plpgsql_gets_everything_and_the_language_only_for_what_stays() {
+    const BARE: &str = "DROP EXTENSION plpgsql";
+    let source = Database::with(
+        "CREATE TABLE other (id int PRIMARY KEY); CREATE TABLE whole (a int) PARTITION BY LIST (a);
+         CREATE TABLE part PARTITION OF whole FOR VALUES IN (1);
+         ALTER TABLE whole ADD CONSTRAINT refers FOREIGN KEY (a) REFERENCES other;
+         COMMENT ON CONSTRAINT refers ON part IS 'kept'; SELECT lo_from_bytea(7, 'precious');
+         DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET work_mem = 999', current_database()); END$$",
+    );
+    let repo = Repo::new();
+    repo.backup(&source, &[]);
+    let target = Database::with(BARE);
+    repo.ok(&["restore", "latest", "--url", &target.url()]);
+    assert_eq!(
+        pg_dump_schema(&target),
+        pg_dump_schema(&source).replace(&source.name, &target.name)
+    );
+    repo.ok(&["compare", "latest", "--with", &target.url(), "--schema", "--rows"]);
+    let languages = "SELECT string_agg(extname::text, ' ') FROM pg_extension";
+    assert_eq!(target.one(languages), "NULL");
+
+    let rows = Database::with(BARE);
+    rows.execute(
+        "CREATE TABLE other (id int); CREATE TABLE whole (a int) PARTITION BY LIST (a);
+        CREATE TABLE part PARTITION OF whole FOR VALUES IN (1)",
+    );
+    repo.ok(&["restore", "latest", "--url", &rows.url(), "--data-only"]);
+    assert_eq!(rows.one("SELECT lo_get(7)::text"), r"\x70726563696f7573");
+
+    source.execute("CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'");
+    repo.backup(&source, &[]);
+    let target = Database::with(BARE);
+    repo.ok(&["restore", "latest", "--url", &target.url()]);
+    assert_eq!(target.one("SELECT f()"), "1");
+}
+
 #[test]
 fn an_extension_in_another_schema_is_refused_and_another_version_is_told() {
     let source = Database::with(

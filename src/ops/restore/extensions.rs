@@ -1,5 +1,6 @@
 //! The extensions that an archive needs, beside those that the server has.
 
+use super::finish;
 use crate::error::{Error, Result};
 use crate::model::catalog::{Property, Value};
 use crate::model::name::{Printable, enumerate};
@@ -81,6 +82,37 @@ pub fn keep_comments(
         object.statements.retain(|statement| !is_comment(statement.purpose));
     }
     Ok(())
+}
+
+/// The language of blocks (`DO`). Every database has it from the beginning, so archives do not make it.
+const LANGUAGE: &str = "plpgsql";
+
+/// Gives the database the language that statements of the archive are written in, if it has lost it.
+/// Gives whether that is more than the archive's own database has.
+///
+/// # Errors
+/// The server's.
+pub fn lend_language(session: &mut Session, objects: &[SchemaObject]) -> Result<bool> {
+    let is_written_in_it = |sql: &str| sql.starts_with("DO ") || sql.contains(" LANGUAGE plpgsql");
+    let mut statements = objects.iter().flat_map(|object| &object.statements);
+    if !statements.any(|statement| is_written_in_it(&statement.sql))
+        || extensions::has_language(&mut session.client, LANGUAGE)?
+    {
+        return Ok(false);
+    }
+    let sql = format!("CREATE EXTENSION {LANGUAGE}");
+    session.run_single(&sql, "the archive needs a language that the database has lost")?;
+    let is_it =
+        |object: &SchemaObject| object.class == ObjectClass::Extension && object.name == LANGUAGE;
+    Ok(!objects.iter().any(is_it))
+}
+
+/// Takes the language away again within a transaction, unless functions are written in it.
+///
+/// # Errors
+/// A lost connection.
+pub fn take_language(session: &mut Session) -> Result<()> {
+    finish::drop_if_free(session, &format!("EXTENSION {LANGUAGE}")).map(drop)
 }
 
 fn check_schema(object: &SchemaObject, found: &Available) -> Result<()> {

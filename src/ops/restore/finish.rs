@@ -3,7 +3,7 @@
 
 use super::Options;
 use crate::archive::manifest::Manifest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::schema::{AccessList, ObjectClass, SchemaObject};
 use crate::ops::observer::Observer;
 use crate::pg::access;
@@ -58,16 +58,25 @@ pub fn drop_public(
     if !knows || objects.iter().any(is_public) {
         return Ok(());
     }
-    session.execute("SAVEPOINT with_public")?;
-    if let Err(error) = session.execute("DROP SCHEMA IF EXISTS public") {
-        if session.client.is_closed() {
-            return Err(error);
-        }
-        session.execute("ROLLBACK TO SAVEPOINT with_public")?;
+    if let Some(error) = drop_if_free(session, "SCHEMA IF EXISTS public")? {
         let reason = super::late::reason(&error);
         observer.warn(&format!("schema public stays, which the archive does not have: {reason}"));
     }
     Ok(())
+}
+
+/// Drops what nothing needs, within a transaction; else it stays, and gives why.
+///
+/// # Errors
+/// A lost connection.
+pub fn drop_if_free(session: &mut Session, what: &str) -> Result<Option<Error>> {
+    session.execute("SAVEPOINT before_drop")?;
+    let Err(error) = session.execute(&format!("DROP {what}")) else { return Ok(None) };
+    if session.client.is_closed() {
+        return Err(error);
+    }
+    session.execute("ROLLBACK TO SAVEPOINT before_drop")?;
+    Ok(Some(error))
 }
 
 /// Applies the database's settings one by one, and names those that the server refuses.

@@ -178,6 +178,7 @@ fn restore(
 ) -> Result<Summary, Failure> {
     let manifest = reader.manifest();
     observer.phase("creating the schema", None);
+    let is_lent = extensions::lend_language(session, objects)?;
     let mut owners = Owners::of(session, objects, options)?;
     owners.begin(session)?;
     for object in objects.iter().filter(|object| object.section == Section::PreData) {
@@ -256,6 +257,9 @@ fn restore(
     }
     let last = |session: &mut Session| {
         finish::drop_public(session, manifest, objects, options, observer)?;
+        if is_lent {
+            extensions::take_language(session)?;
+        }
         event_triggers.iter().try_for_each(|(_, object)| create(session, object, options))
     };
     if let Err(error) = target::unmark(session, last) {
