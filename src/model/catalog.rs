@@ -126,6 +126,8 @@ pub enum Property {
     Collation,
     NotNull,
     NotNullName,
+    /// Whether it stays when the one above goes, which it comes from as well.
+    NotNullOfItsOwn,
     Default,
     Generated,
     Identity,

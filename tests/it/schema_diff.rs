@@ -576,6 +576,22 @@ fn what_copies_of_constraints_have_of_their_own() {
             &["~ table public.part column k: not-null"],
         );
         bench.done();
+        let mut bench = Bench::new(
+            "CREATE TABLE whole (id integer, k integer CONSTRAINT of_whole NOT NULL) PARTITION BY LIST (id);
+             CREATE TABLE part PARTITION OF whole DEFAULT;
+             CREATE TABLE above (k integer CONSTRAINT of_above NOT NULL, l integer);
+             CREATE TABLE below () INHERITS (above);
+             ALTER TABLE above ADD CONSTRAINT late NOT NULL l NOT VALID",
+        );
+        for (change, table, column) in [
+            ("part ADD CONSTRAINT of_whole NOT NULL k", "part", "k"),
+            ("below ADD CONSTRAINT of_above NOT NULL k", "below", "k"),
+            ("below ADD CONSTRAINT late NOT NULL l NOT VALID", "below", "l"),
+        ] {
+            let expected = format!("~ table public.{table} column {column}: not-null-of-its-own");
+            bench.finds(&format!("ALTER TABLE public.{change}"), &[&expected]);
+        }
+        bench.done();
     }
     bench.done();
 }

@@ -236,7 +236,9 @@ pub(super) fn describe_not_null(column: &mut ColumnDescription, constraint: &Con
         (true, true) => "no inherit",
         (true, false) => "yes",
     };
-    column.set(Property::NotNull, what);
+    column
+        .set(Property::NotNull, what)
+        .set_some(Property::NotNullOfItsOwn, constraint.is_also_own.then_some("yes"));
 }
 
 /// Says what a column's default or generation expression is.

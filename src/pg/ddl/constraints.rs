@@ -55,6 +55,8 @@ pub(super) struct Constraint {
     pub is_whole: bool,
     /// Whether a partition has this NOT NULL from one that is not valid above, and is valid itself.
     pub comes_late: bool,
+    /// Whether this NOT NULL stays when the one above goes.
+    pub is_also_own: bool,
     /// Whether this NOT NULL is not valid though one above is, and is taken for valid.
     pub is_contradicted: bool,
     /// What follows the name: `CHECK (…)`.
@@ -222,6 +224,7 @@ impl Constraints {
                 excludes: row.get("excludes")?,
                 is_whole: row.get("is_whole")?,
                 comes_late: false,
+                is_also_own: false,
                 is_contradicted: false,
                 definition,
             };
@@ -244,6 +247,12 @@ impl Constraints {
         constraints.mark(
             |constraints, own| NotNulls { relations, constraints }.comes_late(own),
             |own| own.comes_late = true,
+        );
+        constraints.mark(
+            |constraints, own| {
+                !own.is_also_own && NotNulls { relations, constraints }.is_also_own(own)
+            },
+            |own| own.is_also_own = true,
         );
         Ok(constraints)
     }

@@ -43,6 +43,16 @@ impl<'a> NotNulls<'a> {
         self.above(table, own).any(|(_, above)| above.validated)
     }
 
+    /// Whether it is the table's own beside one from above, and comes back so: of a partition's that is so
+    /// where one above is valid.
+    pub fn is_also_own(self, own: &Constraint) -> bool {
+        let comes_back = |table: &Relation| {
+            !table.is_partition || (own.validated && self.comes_valid(table, own))
+        };
+        let table = self.relations.get(own.relation);
+        own.is_local && own.is_inherited && table.is_some_and(comes_back)
+    }
+
     /// Whether it is not valid although a parent's is. SET NOT NULL of the parent leaves it so (18); no other
     /// statement makes such a thing, and a child that is made has it valid.
     pub fn contradict(self, own: &'a Constraint) -> bool {

@@ -3,7 +3,6 @@
 use super::collection::{Collection, Draft, Key};
 use super::constraints::{Constraint, Constraints};
 use super::exclusions;
-use super::inherited_not_nulls::NotNulls;
 use super::relations::{Relation, Relations};
 use crate::error::Result;
 use crate::model::catalog::{Address, Property};
@@ -54,15 +53,12 @@ fn own_not_nulls(
     constraints: &Constraints,
     partition: &Relation,
 ) -> Vec<String> {
-    let not_nulls = NotNulls { relations, constraints };
-    let is_both = |own: &&Constraint| {
-        own.is_local && own.is_inherited && own.validated && not_nulls.comes_valid(partition, own)
-    };
     let again = |own: &Constraint| {
         let (name, column) = (ident::quote(&own.name), own.column(relations)?);
         let column = ident::quote(&column.name);
         let table = partition.sql();
         Some(format!("ALTER TABLE ONLY {table} ADD CONSTRAINT {name} NOT NULL {column}"))
     };
-    constraints.not_nulls(partition.oid).filter(is_both).filter_map(again).collect()
+    let own = constraints.not_nulls(partition.oid).filter(|own| own.is_also_own);
+    own.filter_map(again).collect()
 }

@@ -173,6 +173,7 @@ fn inheritable(properties: &Properties) -> Properties {
         Property::AttachedTo,
         Property::Comment,
         Property::NotNullName,
+        Property::NotNullOfItsOwn,
         Property::Identity,
     ];
     properties.iter().filter(|(name, _)| !own.contains(name)).map(pair_of).collect()

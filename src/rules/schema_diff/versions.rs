@@ -42,6 +42,7 @@ pub(super) fn reconcile(left: &mut Versioned, right: &mut Versioned) {
         for object in objects.values_mut() {
             for column in &mut object.columns {
                 column.properties.remove(&Property::NotNullName);
+                column.properties.remove(&Property::NotNullOfItsOwn);
             }
         }
     }
