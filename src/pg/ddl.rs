@@ -14,6 +14,7 @@ mod collection;
 mod columns;
 mod comments;
 mod completeness;
+mod constraint;
 mod constraints;
 mod database;
 mod default_privileges;

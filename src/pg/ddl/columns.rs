@@ -102,6 +102,11 @@ pub(super) fn set_default(relation: &str, column: &str, expression: &str) -> Str
     )
 }
 
+/// `ALTER TABLE … SET NOT NULL`, which reaches the children.
+pub(super) fn set_not_null(relation: &str, column: &str) -> String {
+    format!("ALTER TABLE {relation} ALTER COLUMN {} SET NOT NULL", ident::quote(column))
+}
+
 /// `ALTER TABLE … DROP DEFAULT`.
 pub(super) fn drop_default(relation: &str, column: &str) -> String {
     format!("ALTER TABLE ONLY {relation} ALTER COLUMN {} DROP DEFAULT", ident::quote(column))
@@ -214,7 +219,7 @@ pub(super) fn describe<'a>(
         said.set_some(Property::Statistics, column.statistics.map(|target| target.to_string()));
         said.set_some(Property::Options, sorted(&column.options));
         match constraints.not_null_of(relation.oid, column) {
-            Some(own) if own.validated || !own.is_separate(relation) => {
+            Some(own) if (own.validated && !own.is_set) || !own.is_separate(relation) => {
                 describe_not_null(said, own);
                 // What a partition has from its parent after the rows is named by the server.
                 if (own.validated && own.is_stated(relation)) || !relation.is_partition {

@@ -1,7 +1,8 @@
 //! Constraints of tables and domains.
 
-use super::collection::{Collection, Draft, Key};
+use super::collection::{Collection, Draft};
 use super::columns::{self, Column, NotNull};
+pub(super) use super::constraint::Constraint;
 use super::dependencies::Graph;
 use super::exclusions::{self, Reach};
 use super::foreign_keys;
@@ -11,115 +12,11 @@ use super::relations::{Relation, Relations};
 use super::rows::{self, since};
 use super::validation::validate;
 use crate::error::Result;
-use crate::model::catalog::{Address, Description, Property};
+use crate::model::catalog::{Address, Property};
 use crate::model::schema::ObjectClass;
 use crate::pg::client::Client;
 use crate::pg::ident;
 use std::collections::HashMap;
-
-/// A row of `pg_constraint`.
-pub(super) struct Constraint {
-    pub oid: u32,
-    pub name: String,
-    /// `contype`.
-    pub kind: char,
-    /// The table; 0 for constraints of domains.
-    pub relation: u32,
-    /// The domain; 0 for constraints of tables.
-    pub domain: u32,
-    /// The index behind it; for a foreign key the one it refers to.
-    pub index: u32,
-    /// The constraint, on a partitioned table above, that this one is a copy of; else 0.
-    pub parent: u32,
-    /// The one at the top, which no copy is.
-    pub root: u32,
-    /// For a foreign key: the table it refers to.
-    pub refers_to: u32,
-    /// Whether there is a comment on a copy.
-    pub is_copy_with_comment: bool,
-    /// What no parent gives any more is the table's own: the server forgets to say so where a
-    /// parent's column was dropped, and `pg_dump` leaves such a CHECK out.
-    pub is_local: bool,
-    pub is_inherited: bool,
-    pub validated: bool,
-    /// Only 18 knows constraints that are not.
-    pub enforced: bool,
-    /// For NOT NULL of 18: the column.
-    pub column: Option<i16>,
-    pub no_inherit: bool,
-    pub deferrable: bool,
-    pub deferred: bool,
-    /// Whether its index excludes: what the server never attaches to another one's index.
-    pub excludes: bool,
-    /// Whether its index is valid: of a partitioned table, that all partitions have it.
-    pub is_whole: bool,
-    /// Whether a partition has this NOT NULL from one that is not valid above, and is valid itself.
-    pub comes_late: bool,
-    /// Whether this NOT NULL stays when the one above goes.
-    pub is_also_own: bool,
-    /// Whether this NOT NULL is not valid though one above is, and is taken for valid.
-    pub is_contradicted: bool,
-    /// What follows the name: `CHECK (…)`.
-    pub definition: String,
-}
-
-impl Constraint {
-    pub fn key(&self) -> Key {
-        Key::constraint(self.oid)
-    }
-
-    /// Whether the table states it itself; a partition, which is made alone, states all that can be there
-    /// before the rows. It would keep a NOT NULL of its own when one above goes that came after it.
-    pub fn is_stated(&self, table: &Relation) -> bool {
-        self.is_local || (table.is_partition && !self.comes_late)
-    }
-
-    /// Whether it can be an object of its own. What a partition has from its parent alone and comes
-    /// after the rows is added through the parent, and could not be added twice.
-    pub fn is_separate(&self, table: &Relation) -> bool {
-        let early = self.validated && self.enforced && !self.comes_late;
-        self.is_local || (table.is_partition && (early || !self.is_inherited))
-    }
-
-    /// The column of a NOT NULL.
-    pub fn column<'a>(&self, relations: &'a Relations) -> Option<&'a Column> {
-        relations.column(self.relation, self.column?)
-    }
-
-    /// Says what it is.
-    pub fn describe(&self, description: &mut Description) {
-        let mut definition = self.definition.as_str();
-        // The server puts them behind the definition, in the reverse order.
-        for (holds, words) in [
-            (!self.validated, " NOT VALID"),
-            (!self.enforced, " NOT ENFORCED"),
-            (self.deferred, " INITIALLY DEFERRED"),
-            (self.deferrable, " DEFERRABLE"),
-            (self.kind == 'c' && self.no_inherit, " NO INHERIT"),
-        ] {
-            if let Some(bare) = holds.then(|| definition.strip_suffix(words)).flatten() {
-                definition = bare;
-            }
-        }
-        let deferrable = match (self.deferrable, self.deferred) {
-            (_, true) => Some("initially deferred"),
-            (true, false) => Some("yes"),
-            (false, false) => None,
-        };
-        description
-            .set(Property::Definition, definition)
-            .set_if(Property::NoInherit, self.kind == 'c' && self.no_inherit)
-            .set_some(Property::Deferrable, deferrable)
-            .set_some(Property::Enforced, (!self.enforced).then_some("no"))
-            .set_some(Property::Validated, (self.enforced && !self.validated).then_some("no"))
-            .set_if(Property::Inherited, !self.is_local);
-    }
-
-    /// What `COMMENT ON` names.
-    pub fn comment_target(&self, table: &Relation) -> String {
-        format!("CONSTRAINT {} ON {}", ident::quote(&self.name), table.sql())
-    }
-}
 
 /// All constraints of users.
 pub(super) struct Constraints {
@@ -225,6 +122,7 @@ impl Constraints {
                 is_whole: row.get("is_whole")?,
                 comes_late: false,
                 is_also_own: false,
+                is_set: false,
                 is_contradicted: false,
                 definition,
             };
@@ -240,6 +138,10 @@ impl Constraints {
             constraints.all.push(constraint);
         }
         constraints.find_roots();
+        constraints.mark(
+            |constraints, own| NotNulls { relations, constraints }.is_set(own),
+            |own| own.is_set = true,
+        );
         constraints.mark(
             |constraints, own| NotNulls { relations, constraints }.contradict(own),
             |own| (own.is_contradicted, own.validated) = (true, true),
@@ -341,6 +243,12 @@ impl Constraints {
                 .find(|own| own.root == original.root && own.refers_to == original.refers_to),
             (None, _) => self.of_table(below).find(|own| own.name == original.name),
         }
+    }
+
+    /// Whether no other constraint that is made by itself has the name.
+    pub fn has_name_alone(&self, own: &Constraint) -> bool {
+        let is_other = |one: &Constraint| one.oid != own.oid && (one.kind != 'n' || one.is_local);
+        !self.all.iter().any(|one| one.name == own.name && is_other(one))
     }
 
     /// Whether NOT NULL is a constraint with a name.
@@ -452,12 +360,16 @@ fn collect_check(
     constraint: &Constraint,
 ) -> Result<()> {
     let class = if constraint.kind == 'n' { ObjectClass::NotNull } else { ObjectClass::Check };
-    let sql = added("", table, constraint);
     let not_nulls = NotNulls { relations, constraints };
-    let around = not_nulls.around(table, constraint);
-    let statements = [around.before, vec![sql], around.after].concat();
+    let statements = match constraint.column(relations).filter(|_| constraint.is_set) {
+        Some(column) => vec![columns::set_not_null(&table.sql(), &column.name)],
+        None => {
+            let around = not_nulls.around(table, constraint);
+            [around.before, vec![added("", table, constraint)], around.after].concat()
+        }
+    };
     let mut draft = draft(class, table, constraint, statements);
-    if !constraint.validated || !constraint.enforced {
+    if !constraint.validated || !constraint.enforced || constraint.is_set {
         draft = draft.after_data();
     }
     let index = out.add(constraint.key(), draft)?;
@@ -474,9 +386,9 @@ fn collect_check(
     // The children's copies come into being here, and only then can be commented on.
     for below in relations.descendants(table.oid) {
         let copy = constraints.copy_below(relations, constraint, below.oid);
-        // It comes first, as long as it can have a name of its own.
-        if let Some(copy) =
-            copy.filter(|own| own.kind == 'n' && below.is_partition && own.is_separate(below))
+        // It comes first, as long as it can have a name of its own, or not be valid.
+        let is_first = below.is_partition || constraint.is_set;
+        if let Some(copy) = copy.filter(|own| own.kind == 'n' && is_first && own.is_separate(below))
         {
             out.add_need(index, copy.key());
         } else if let Some(copy) = copy

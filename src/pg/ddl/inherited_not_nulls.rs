@@ -38,9 +38,50 @@ impl<'a> NotNulls<'a> {
         })
     }
 
-    /// Whether a parent's is valid.
+    /// Whether a parent's is valid before the rows come.
     pub fn comes_valid(self, table: &Relation, own: &Constraint) -> bool {
-        self.above(table, own).any(|(_, above)| above.validated)
+        self.above(table, own)
+            .any(|(parent, above)| above.validated && !self.comes_by_set(parent, above))
+    }
+
+    /// Whether only SET NOT NULL of a table above makes it valid.
+    fn comes_by_set(self, table: &Relation, own: &Constraint) -> bool {
+        let mut valid = self.above(table, own).filter(|(_, above)| above.validated).peekable();
+        let is_from_above = !own.is_local && valid.peek().is_some();
+        own.is_set
+            || (is_from_above && valid.all(|(parent, above)| self.comes_by_set(parent, above)))
+    }
+
+    /// Whether SET NOT NULL makes it, after what is not valid below: that alone leaves this so (18). It
+    /// names it itself.
+    pub fn is_set(self, own: &'a Constraint) -> bool {
+        let (Some(table), Some(column)) =
+            (self.relations.get(own.relation), own.column(self.relations))
+        else {
+            return false;
+        };
+        let is_alone = own.is_local && !own.is_inherited && !own.no_inherit;
+        let name = format!("{}_{}_not_null", table.name.name, column.name);
+        if own.is_set || !own.validated || !is_alone || column.identity != ' ' || own.name != name {
+            return false;
+        }
+        let below = self.relations.descendants(table.oid).into_iter();
+        let copies: Vec<(&Relation, &Constraint)> = below
+            .filter_map(|below| {
+                Some((below, self.constraints.copy_below(self.relations, own, below.oid)?))
+            })
+            .collect();
+        // What has come from here has the name from here, unless it was there before.
+        let is_named = |(below, copy): &(&Relation, &Constraint)| {
+            let mut above = self.above(below, copy);
+            !copy.validated
+                || copy.is_local
+                || copy.name == own.name
+                || above.any(|(_, above)| !above.validated && above.name == copy.name)
+        };
+        copies.iter().any(|(_, copy)| !copy.validated)
+            && copies.iter().all(is_named)
+            && self.constraints.has_name_alone(own)
     }
 
     /// Whether it is the table's own beside one from above, and comes back so: of a partition's that is so
@@ -69,7 +110,7 @@ impl<'a> NotNulls<'a> {
             && !own.comes_late
             && table.is_partition
             && self.above(table, own).any(|(parent, above)| {
-                (above.comes_late || !above.validated)
+                (above.comes_late || !above.validated || above.is_set)
                     && self.restored_name(parent, above) == own.name
             })
     }
@@ -77,7 +118,8 @@ impl<'a> NotNulls<'a> {
     /// What makes the NOT NULLs that a table has from above, and only after the rows.
     pub fn late_makers(self, table: &Relation) -> Vec<Key> {
         let own = self.constraints.not_nulls(table.oid);
-        own.filter(|own| !own.is_separate(table) && self.early_name(table, own).is_none())
+        own.filter(|own| own.is_set || !own.is_separate(table))
+            .filter(|own| self.early_name(table, own).is_none())
             .flat_map(|own| self.makers(table, own))
             .collect()
     }

@@ -236,7 +236,7 @@ impl Source<'_> {
             out.commentable(check.key(), index, check.comment_target(table));
         }
         for not_null in self.constraints.not_nulls(table.oid) {
-            if not_null.validated || !not_null.is_separate(table) {
+            if (not_null.validated && !not_null.is_set) || !not_null.is_separate(table) {
                 out.claim_implied(not_null.key(), index)?;
                 let target = self.not_nulls().comment_target(table, not_null);
                 out.commentable(not_null.key(), index, target);
