@@ -173,9 +173,10 @@ fn without_positions(states: Vec<String>) -> Vec<String> {
     states.into_iter().filter_map(bare).collect()
 }
 
-/// The columns of children come in another order (dump-correctness P3), there and in publications.
+/// The columns of children come in another order (dump-correctness P3), there, in publications and in statistics.
 fn without_column_order(text: &str) -> String {
     let text = text.replace(" (k, id) WHERE ", " (id, k) WHERE ");
+    let text = text.replace(" ON k, id FROM ", " ON id, k FROM ");
     let mut sorted = Vec::new();
     let mut body: Option<Vec<&str>> = None;
     for line in text.lines() {
