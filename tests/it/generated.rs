@@ -20,6 +20,18 @@ const TOGETHER: usize = 25;
 /// What stands between the entries of a dump.
 const ENTRIES: &str = "\n\n\n";
 
+/// Drops each index that its table's owner has come to lack a privilege for, in the source too: nobody can
+/// make it again.
+const DROP_UNCOMPUTABLE: &str = "DO $$DECLARE one regclass; BEGIN
+    FOR one IN SELECT i.indexrelid FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+      WHERE c.relkind = 'i' AND c.oid >= 16384 AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) LOOP
+      CONTINUE WHEN NOT EXISTS (SELECT FROM pg_class WHERE oid = one);
+      BEGIN EXECUTE format('REINDEX INDEX %s', one);
+      EXCEPTION WHEN insufficient_privilege THEN
+        EXECUTE format('DROP INDEX %s', coalesce(pg_partition_root(one), one));
+      END;
+    END LOOP; END$$";
+
 /// One schema: by what seed it was made, and of what.
 #[derive(Clone)]
 struct Case {
@@ -122,6 +134,7 @@ fn check(cases: &[Case]) -> Result<Vec<String>, (Vec<String>, String)> {
     for (number, case) in cases.iter().enumerate() {
         statements.extend(make(&source, number, case));
     }
+    open(&source.0, Purpose::Write).client.batch_execute(DROP_UNCOMPUTABLE).unwrap();
     let compared = catch_unwind(AssertUnwindSafe(|| compare(&source)));
     match compared {
         Ok(Ok(())) => Ok(statements),
