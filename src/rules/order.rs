@@ -98,6 +98,10 @@ impl Plan {
             let late: Vec<usize> =
                 self.needs[index].iter().copied().filter(|needed| self.is_late(*needed)).collect();
             for needed in late {
+                if comes_through_the_whole(&self.objects[index], &self.objects[needed]) {
+                    self.needs[index].remove(&needed);
+                    continue;
+                }
                 let below = self.needed_for(needed, &all);
                 let circle = self.in_need_of(needed, &below);
                 let Some(stand_in) = self.stand_in(needed, &circle) else {
@@ -252,6 +256,12 @@ impl Plan {
     }
 }
 
+/// Whether a partition can be attached before this CHECK is there: what comes to the table above after the
+/// rows reaches the partition, too, and merges with its own.
+fn comes_through_the_whole(object: &SchemaObject, needed: &SchemaObject) -> bool {
+    object.class == ObjectClass::PartitionAttach && needed.class == ObjectClass::Check
+}
+
 fn is_view(class: ObjectClass) -> bool {
     matches!(class, ObjectClass::View | ObjectClass::MaterializedView)
 }
@@ -304,7 +314,9 @@ mod tests {
         assert!(objects.windows(2).all(|pair| pair[0].section <= pair[1].section));
     }
 
-    use ObjectClass::{Function, Index, MaterializedView, PrimaryKey, Table, View};
+    use ObjectClass::{
+        Check, Function, Index, MaterializedView, PartitionAttach, PrimaryKey, Table, View,
+    };
     use Section::{PostData, PreData};
 
     #[test]
@@ -330,6 +342,20 @@ mod tests {
             object(PrimaryKey, "k", PostData, &[0]),
         ])?;
         assert_eq!(first_statements(&sorted), ["empty v", "t", "k", "v"]);
+        assert_sound(&sorted);
+        Ok(())
+    }
+
+    #[test]
+    fn a_partition_is_attached_before_checks_that_come_after_the_rows() -> Result<()> {
+        let sorted = restore_order(vec![
+            object(Table, "t", PreData, &[]),
+            object(PartitionAttach, "a", PreData, &[0, 2]),
+            object(Check, "c", PreData, &[0, 3]),
+            object(Function, "f", PreData, &[4]),
+            object(PrimaryKey, "k", PostData, &[0]),
+        ])?;
+        assert_eq!(first_statements(&sorted), ["t", "a", "k", "f", "c"]);
         assert_sound(&sorted);
         Ok(())
     }

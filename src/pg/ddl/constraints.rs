@@ -450,10 +450,8 @@ fn collect_check(
     // The children's copies come into being here, and only then can be commented on.
     for below in relations.descendants(table.oid) {
         let copy = constraints.copy_below(relations, constraint, below.oid);
-        // It comes first, as long as it can have a name of its own.
-        if let Some(copy) =
-            copy.filter(|own| own.kind == 'n' && below.is_partition && own.is_separate(below))
-        {
+        // It comes first, as long as it can have a name of its own, or be added at all.
+        if let Some(copy) = copy.filter(|own| below.is_partition && own.is_separate(below)) {
             out.add_need(index, copy.key());
         } else if let Some(copy) = copy
             && out.is_implied(copy.key())
