@@ -28,7 +28,9 @@ const DROP_UNCOMPUTABLE: &str = "DO $$DECLARE one regclass; BEGIN
       CONTINUE WHEN NOT EXISTS (SELECT FROM pg_class WHERE oid = one);
       BEGIN EXECUTE format('REINDEX INDEX %s', one);
       EXCEPTION WHEN insufficient_privilege THEN
-        EXECUTE format('DROP INDEX %s', coalesce(pg_partition_root(one), one));
+        -- Of a constraint, it may be computed once the others of the table are gone.
+        BEGIN EXECUTE format('DROP INDEX %s', coalesce(pg_partition_root(one), one));
+        EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END;
       END;
     END LOOP; END$$";
 
