@@ -73,7 +73,7 @@ pub struct DatabaseSchema {
     /// What is not, in order.
     pub not_carried: Vec<NotCarried>,
     /// What no archive can hold, and nobody has to allow, in order: invalid indexes, the rows of
-    /// foreign tables, those of materialized views that cannot be filled. `name` is the whole text.
+    /// foreign tables. `name` is the whole text.
     pub notes: Vec<NotCarried>,
 }
 

@@ -5,6 +5,8 @@
 //! (dump-correctness 2.3).
 
 use crate::error::{Error, Kind, Result};
+use crate::model::name::QualifiedName;
+use crate::model::schema::ObjectClass::{Index, PartitionAttach, PrimaryKey, Unique};
 use crate::model::schema::{self, ObjectClass, SchemaObject, Section, Statement};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -18,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 /// members.
 pub fn restore_order(objects: Vec<SchemaObject>) -> Result<Vec<SchemaObject>> {
     let mut plan = Plan::new(objects)?;
+    plan.bring_keys_forward();
     plan.move_after_data();
     plan.cut_before_data()?;
     let order = loop {
@@ -63,6 +66,42 @@ impl Plan {
         self.objects[index].section == Section::PostData
     }
 
+    /// Makes before the rows the keys that tables cannot do without: where a column holds rows of a
+    /// materialized view that groups by one, for instance, and nothing stands in for that. A key of a
+    /// partitioned table would come to partitions as they are attached.
+    fn bring_keys_forward(&mut self) {
+        let attached = self.objects.iter().filter(|object| object.class == PartitionAttach);
+        let partitioned: BTreeSet<QualifiedName> =
+            attached.filter_map(|object| object.part_of.clone()).collect();
+        let is_table =
+            |index: &usize| !self.is_late(*index) && !can_move(self.objects[*index].class);
+        let mut waiting: Vec<usize> = (0..self.objects.len()).filter(is_table).collect();
+        let mut seen: BTreeSet<usize> = waiting.iter().copied().collect();
+        while let Some(index) = waiting.pop() {
+            for needed in self.needs[index].iter().copied() {
+                if self.is_replaced(needed, index)
+                    || comes_through_the_whole(&self.objects[index], &self.objects[needed])
+                    || !seen.insert(needed)
+                {
+                    continue;
+                }
+                waiting.push(needed);
+                let object = &mut self.objects[needed];
+                let is_apart =
+                    object.part_of.as_ref().is_none_or(|table| !partitioned.contains(table));
+                if is_apart && matches!(object.class, Index | PrimaryKey | Unique) {
+                    object.section = Section::PreData;
+                }
+            }
+        }
+    }
+
+    /// Whether the placeholder of `needed` will do for `index`: for what only names a view. What selects
+    /// from it (and may demand that it can be updated) goes with it.
+    fn is_replaced(&self, needed: usize, index: usize) -> bool {
+        self.objects[needed].placeholder.is_some() && !is_view(self.objects[index].class)
+    }
+
     /// Moves what needs an object of after the rows there too, where that is possible: functions
     /// and materialized views with a `GROUP BY` over a primary key, for instance.
     fn move_after_data(&mut self) {
@@ -73,13 +112,9 @@ impl Plan {
                 if self.is_late(index) || !can_move(self.objects[index].class) {
                     continue;
                 }
-                let selects = is_view(self.objects[index].class);
-                let pulled = self.needs[index].iter().any(|needed| {
-                    // What only names a view is content with its placeholder; what selects from
-                    // it (and may demand that it can be updated) goes with it.
-                    let replaced = self.objects[*needed].placeholder.is_some();
-                    self.is_late(*needed) && (selects || !replaced)
-                });
+                let pulled = self.needs[index]
+                    .iter()
+                    .any(|needed| self.is_late(*needed) && !self.is_replaced(*needed, index));
                 if pulled {
                     self.objects[index].section = Section::PostData;
                     moved = true;
@@ -90,6 +125,7 @@ impl Plan {
 
     /// Gives what stays before the rows the placeholders of the views that do not.
     fn cut_before_data(&mut self) -> Result<()> {
+        let all: BTreeSet<usize> = (0..self.needs.len()).collect();
         for index in 0..self.needs.len() {
             if self.is_late(index) {
                 continue;
@@ -97,7 +133,13 @@ impl Plan {
             let late: Vec<usize> =
                 self.needs[index].iter().copied().filter(|needed| self.is_late(*needed)).collect();
             for needed in late {
-                let Some(stand_in) = self.stand_in(needed, &BTreeSet::new()) else {
+                if comes_through_the_whole(&self.objects[index], &self.objects[needed]) {
+                    self.needs[index].remove(&needed);
+                    continue;
+                }
+                let below = self.needed_for(needed, &all);
+                let circle = self.in_need_of(needed, &below);
+                let Some(stand_in) = self.stand_in(needed, &circle) else {
                     return Err(Error::failed(format!(
                         "{} must be there before the rows, but depends on {}, which comes after",
                         self.objects[index], self.objects[needed]
@@ -249,6 +291,12 @@ impl Plan {
     }
 }
 
+/// Whether a partition can be attached before this CHECK is there: what comes to the table above after the
+/// rows reaches the partition, too, and merges with its own.
+fn comes_through_the_whole(object: &SchemaObject, needed: &SchemaObject) -> bool {
+    object.class == PartitionAttach && needed.class == ObjectClass::Check
+}
+
 fn is_view(class: ObjectClass) -> bool {
     matches!(class, ObjectClass::View | ObjectClass::MaterializedView)
 }
@@ -301,7 +349,7 @@ mod tests {
         assert!(objects.windows(2).all(|pair| pair[0].section <= pair[1].section));
     }
 
-    use ObjectClass::{Function, Index, MaterializedView, PrimaryKey, Table, View};
+    use ObjectClass::{Check, ForeignKey, Function, MaterializedView, Table, View};
     use Section::{PostData, PreData};
 
     #[test]
@@ -315,6 +363,32 @@ mod tests {
         ])?;
         assert_eq!(first_statements(&sorted), ["a", "b", "f", "c", "i"]);
         assert_eq!(sorted[3].depends_on, [2]);
+        assert_sound(&sorted);
+        Ok(())
+    }
+
+    #[test]
+    fn a_view_that_comes_after_the_rows_stands_empty_in_a_circle_of_its_table() -> Result<()> {
+        let sorted = restore_order(vec![
+            object(Table, "t", PreData, &[1]),
+            object(View, "v", PreData, &[0, 2]),
+            object(PrimaryKey, "k", PostData, &[0]),
+        ])?;
+        assert_eq!(first_statements(&sorted), ["empty v", "t", "k", "v"]);
+        assert_sound(&sorted);
+        Ok(())
+    }
+
+    #[test]
+    fn a_partition_is_attached_before_checks_that_come_after_the_rows() -> Result<()> {
+        let sorted = restore_order(vec![
+            object(Table, "t", PreData, &[]),
+            object(PartitionAttach, "a", PreData, &[0, 2]),
+            object(Check, "c", PreData, &[0, 3]),
+            object(Function, "f", PreData, &[4]),
+            object(PrimaryKey, "k", PostData, &[0]),
+        ])?;
+        assert_eq!(first_statements(&sorted), ["t", "a", "k", "f", "c"]);
         assert_sound(&sorted);
         Ok(())
     }
@@ -374,11 +448,27 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_a_table_cannot_do_without_comes_before_the_rows() -> Result<()> {
+        let sorted = restore_order(vec![
+            object(Table, "t", PreData, &[1]),
+            object(MaterializedView, "m", PreData, &[2]),
+            object(View, "v", PreData, &[3, 4]),
+            object(PrimaryKey, "pk", PostData, &[4]),
+            object(Table, "of", PreData, &[]),
+            object(PrimaryKey, "other", PostData, &[4]),
+        ])?;
+        assert_eq!(first_statements(&sorted), ["of", "pk", "v", "m", "t", "other"]);
+        assert_eq!(sorted[4].section, PreData);
+        assert_sound(&sorted);
+        Ok(())
+    }
+
+    #[test]
     fn a_table_that_needs_what_comes_after_the_rows_is_an_error() {
         let failure = restore_order(vec![
             object(Table, "t", PreData, &[1]),
             object(Function, "f", PreData, &[2]),
-            object(PrimaryKey, "pk", PostData, &[]),
+            object(ForeignKey, "fk", PostData, &[]),
         ]);
         assert!(failure.is_err());
     }

@@ -283,34 +283,31 @@ fn an_invalid_index_is_listed_and_keeps_nobody_from_a_backup() {
     assert_eq!(manifest(&other)["left_out"].to_string(), "[\"table public.t\"]");
 }
 
-/// dump-correctness 2.2: a view that reads one without rows cannot be filled; it comes back, and
-/// what reads it, as it would be after the first REFRESH … WITH NO DATA.
+/// What a filled view reads may have been emptied since, or never have been filled and not be needed;
+/// nor could it always be.
 #[test]
-fn views_over_one_that_was_emptied_stay_unfilled_and_are_named() {
+fn views_over_some_that_are_not_filled_are() {
     let source = Database::with(
         "CREATE TABLE t (a int); INSERT INTO t VALUES (1);
-         CREATE MATERIALIZED VIEW base AS SELECT a FROM t;
-         CREATE MATERIALIZED VIEW over_it AS SELECT a FROM base;
-         CREATE VIEW plain AS SELECT a FROM over_it;
-         CREATE MATERIALIZED VIEW over_all AS SELECT a FROM plain;
-         CREATE MATERIALIZED VIEW apart AS SELECT a FROM t;
-         CREATE UNIQUE INDEX ON over_it (a);
-         CREATE MATERIALIZED VIEW never AS SELECT a FROM t WITH NO DATA;
+         CREATE MATERIALIZED VIEW lowest AS SELECT a FROM t;
+         CREATE MATERIALIZED VIEW base AS SELECT a FROM lowest;
+         CREATE MATERIALIZED VIEW \"over it's\" AS SELECT a FROM base;
+         CREATE VIEW plain AS SELECT a FROM \"over it's\";
+         CREATE MATERIALIZED VIEW over_all AS SELECT a FROM plain UNION ALL SELECT a FROM base;
+         CREATE UNIQUE INDEX ON \"over it's\" (a);
+         CREATE MATERIALIZED VIEW failing AS SELECT 1 / (a - 1) AS a FROM t WITH NO DATA;
+         CREATE TABLE no_parts (a int) PARTITION BY LIST (a);
+         CREATE MATERIALIZED VIEW apart AS SELECT a FROM no_parts JOIN failing USING (a);
+         REFRESH MATERIALIZED VIEW lowest WITH NO DATA;
          REFRESH MATERIALIZED VIEW base WITH NO DATA",
     );
     let carried = carry(&source);
     let filled = "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class
         WHERE relkind = 'm' AND relispopulated";
-    assert_eq!(source.one(filled), "apart over_all over_it");
-    assert_eq!(carried.target.one(filled), "apart");
-    let left_out = carried.manifest()["left_out"].to_string();
-    for view in ["over_it", "over_all"] {
-        let text = format!(
-            "rows of materialized view public.{view}, which reads one that has not been filled"
-        );
-        assert!(left_out.contains(&text), "{left_out}");
-    }
-    assert!(!left_out.contains("never") && !left_out.contains("public.base"), "{left_out}");
+    assert_eq!(source.one(filled), "apart over it's over_all");
+    assert_eq!(carried.target.one(filled), "apart over it's over_all");
+    assert_eq!(carried.target.one("SELECT count(*) FROM over_all"), "2");
+    assert_eq!(carried.manifest()["left_out"].to_string(), "[]");
 }
 
 #[test]

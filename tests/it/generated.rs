@@ -20,6 +20,20 @@ const TOGETHER: usize = 25;
 /// What stands between the entries of a dump.
 const ENTRIES: &str = "\n\n\n";
 
+/// Drops each index that its table's owner has come to lack a privilege for, in the source too: nobody can
+/// make it again.
+const DROP_UNCOMPUTABLE: &str = "DO $$DECLARE one regclass; BEGIN
+    FOR one IN SELECT i.indexrelid FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+      WHERE c.relkind = 'i' AND c.oid >= 16384 AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) LOOP
+      CONTINUE WHEN NOT EXISTS (SELECT FROM pg_class WHERE oid = one);
+      BEGIN EXECUTE format('REINDEX INDEX %s', one);
+      EXCEPTION WHEN insufficient_privilege THEN
+        -- Of a constraint, it may be computed once the others of the table are gone.
+        BEGIN EXECUTE format('DROP INDEX %s', coalesce(pg_partition_root(one), one));
+        EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END;
+      END;
+    END LOOP; END$$";
+
 /// One schema: by what seed it was made, and of what.
 #[derive(Clone)]
 struct Case {
@@ -58,8 +72,11 @@ fn random_schemas_come_back_as_pg_dump_describes_them() {
         let accepted = all_come_back(other);
         accepted + one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
-    // The generator is worth nothing if the server refuses most of what it makes.
-    assert!(accepted as u64 > count * 15, "only {accepted} statements in {count} schemas");
+    // The generator is worth nothing if the server refuses most of what it makes. One schema may be small.
+    assert!(
+        count < 10 || accepted as u64 > count * 15,
+        "only {accepted} statements in {count} schemas"
+    );
 }
 
 /// Gives how many statements the server accepted.
@@ -119,6 +136,7 @@ fn check(cases: &[Case]) -> Result<Vec<String>, (Vec<String>, String)> {
     for (number, case) in cases.iter().enumerate() {
         statements.extend(make(&source, number, case));
     }
+    open(&source.0, Purpose::Write).client.batch_execute(DROP_UNCOMPUTABLE).unwrap();
     let compared = catch_unwind(AssertUnwindSafe(|| compare(&source)));
     match compared {
         Ok(Ok(())) => Ok(statements),
@@ -179,7 +197,8 @@ fn without_column_order(text: &str) -> String {
     let text = text.replace(" ON k, id FROM ", " ON id, k FROM ");
     let mut sorted = Vec::new();
     let mut body: Option<Vec<&str>> = None;
-    for line in text.lines() {
+    // These stand before the first table, wherever that is.
+    for line in text.lines().filter(|line| !line.starts_with("SET default_t")) {
         match &mut body {
             Some(lines) if line.starts_with(')') => {
                 lines.sort_unstable();
@@ -201,9 +220,24 @@ fn without_column_order(text: &str) -> String {
         lines.sort_unstable();
     }
     let text = sorted.join("\n").replace("\n\n--\n", &format!("{ENTRIES}--\n"));
-    let mut entries: Vec<&str> = text.split(ENTRIES).map(str::trim).collect();
+    let mut entries = with_whole_views(text.split(ENTRIES).map(str::trim).collect());
     entries.sort_unstable();
     entries.join(ENTRIES)
+}
+
+/// Which view of a circle `pg_dump` makes empty at first, and replaces later, hangs on their OIDs.
+fn with_whole_views(entries: Vec<&str>) -> Vec<String> {
+    const LATER: &str = " _RETURN; Type: RULE; ";
+    const WHOLE: &str = "; Type: VIEW; ";
+    let header = |entry: &str| entry.lines().nth(1).unwrap_or_default().replace(LATER, WHOLE);
+    let later: Vec<String> =
+        entries.iter().filter(|entry| entry.contains(LATER)).map(|entry| header(entry)).collect();
+    let is_empty = |entry: &&str| !entry.contains(LATER) && later.contains(&header(entry));
+    let whole = |entry: &str| match entry.contains(LATER) {
+        true => entry.replace(LATER, WHOLE).replacen("CREATE OR REPLACE", "CREATE", 1),
+        false => entry.to_owned(),
+    };
+    entries.into_iter().filter(|entry| !is_empty(entry)).map(whole).collect()
 }
 
 /// Fails with the parts that only one of the two has.

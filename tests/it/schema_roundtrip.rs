@@ -208,8 +208,9 @@ pub fn remember(scratch: &Scratch) {
 /// fires, what is filled. Where a partition has brought a NOT NULL under another name than that of one
 /// above that is not valid, it comes back under that, if it is not valid either, and else as its own, as
 /// `pg_dump` restores it: as both that and what comes from above count as local, so does any of another name
-/// there. Copies of foreign keys for partitions of the other table have the server's names. Of keys NO INHERIT
-/// only tells whether a partition's was there before it was attached, and no statement says or heeds it.
+/// there. Copies of foreign keys for partitions of the other table have the server's names, and nobody asks
+/// whether they are valid, which none of several could be found to be alone. Of keys NO INHERIT only tells
+/// whether a partition's was there before it was attached, and no statement says or heeds it.
 pub fn states(scratch: &Scratch) -> Vec<String> {
     let sql = format!("SELECT text FROM (
           SELECT 'index ' || i.indexrelid::regclass || ' valid ' || i.indisvalid AS text
@@ -219,7 +220,7 @@ pub fn states(scratch: &Scratch) -> Vec<String> {
           SELECT 'constraint ' || CASE WHEN brought AND NOT c.convalidated THEN 'not null of ' || a.attname
               WHEN c.confrelid <> up.confrelid THEN 'for ' || c.confrelid::regclass ELSE c.conname END
               || ' on ' || c.conrelid::regclass || c.contypid::regtype
-              || ' valid ' || c.convalidated || ' inherited ' || n.inherited || ' local '
+              || ' valid ' || (c.convalidated OR coalesce(c.confrelid <> up.confrelid, false)) || ' inherited ' || n.inherited || ' local '
               || (c.conislocal OR n.inherited = 0 OR brought)
               || CASE WHEN c.contype IN ('c', 'n') THEN ' no inherit ' || c.connoinherit ELSE '' END
               || coalesce(' enforced ' || (to_jsonb(c)->>'conenforced'), '')

@@ -249,7 +249,7 @@ impl Collection {
         self.companions.push(Companion { of: key, draft, needed_by: NeededBy::Expressions });
     }
 
-    /// Whatever needs `key` comes after `draft` too, which adds `columns` to it. What `draft` itself
+    /// Whatever needs `key` comes after `draft` too, which adds `columns` to it if it is a table. What `draft` itself
     /// needs comes before, unless it reads one of them.
     pub fn complete(&mut self, key: Key, draft: usize, columns: Vec<i16>) {
         self.companions.push(Companion { of: key, draft, needed_by: NeededBy::All { columns } });

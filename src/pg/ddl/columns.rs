@@ -24,12 +24,17 @@ pub(super) enum NotNull<'a> {
 
 /// A column inside `CREATE TABLE`.
 pub(super) fn definition(
+    table: &Relation,
     column: &Column,
     default: Option<&str>,
     identity: Option<&Sequence>,
     not_null: &NotNull<'_>,
 ) -> String {
     let mut sql = format!("{} {}", ident::quote(&column.name), column.type_sql);
+    // Nobody can set that of a foreign table later.
+    if let Some(method) = compression_word(column.compression).filter(|_| table.kind == 'f') {
+        sql.push_str(&format!(" COMPRESSION {method}"));
+    }
     if let Some(collation) = &column.collation {
         sql.push_str(&format!(" COLLATE {collation}"));
     }
@@ -146,7 +151,7 @@ pub(super) fn settings(relation: &Relation, column: &Column, inherited: &[&Colum
     if !usual || inherited.iter().any(|above| !above.storage.1) {
         statements.push(set_storage(&name, &column.name, storage));
     }
-    // What a foreign table has from above nobody can set.
+    // That of a foreign table is in its definition, or comes from above.
     let compressed = column.compression != ' ' || inherited.iter().any(|up| up.compression != ' ');
     if compressed && relation.kind != 'f' {
         statements.push(set_compression(&name, &column.name, column.compression));

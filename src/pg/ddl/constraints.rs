@@ -386,10 +386,9 @@ fn collect_check(
     // The children's copies come into being here, and only then can be commented on.
     for below in relations.descendants(table.oid) {
         let copy = constraints.copy_below(relations, constraint, below.oid);
-        // It comes first, as long as it can have a name of its own, or not be valid.
+        // It comes first, as long as it can have a name of its own, be added at all, or not be valid.
         let is_first = below.is_partition || constraint.is_set;
-        if let Some(copy) = copy.filter(|own| own.kind == 'n' && is_first && own.is_separate(below))
-        {
+        if let Some(copy) = copy.filter(|own| is_first && own.is_separate(below)) {
             out.add_need(index, copy.key());
         } else if let Some(copy) = copy
             && out.is_implied(copy.key())

@@ -27,6 +27,9 @@ pub(super) struct Graph {
     queries: HashMap<Key, Key>,
     /// Enums and base types, which never need a table.
     plain_types: HashSet<Key>,
+    /// The CHECKs of domains. Those that are no part of its definition are refused once a column holds the
+    /// domain in an array or a row.
+    checks: HashMap<Key, Vec<Key>>,
 }
 
 impl Graph {
@@ -103,6 +106,13 @@ impl Graph {
             let row = row?;
             self.plain_types.insert(Key::type_(row.get("oid")?));
         }
+        let sql = "SELECT contypid AS domain, oid FROM pg_catalog.pg_constraint
+             WHERE contypid <> 0 AND contype = 'c' AND convalidated AND oid >= 16384";
+        for row in rows::stream(client, "checks of domains", sql)? {
+            let row = row?;
+            let checks = self.checks.entry(Key::type_(row.get("domain")?)).or_default();
+            checks.push(Key::constraint(row.get("oid")?));
+        }
         Ok(())
     }
 
@@ -143,7 +153,9 @@ impl Graph {
             }
             let needed = self.edges(key).iter().map(|edge| edge.to);
             let means = self.stands_for(key).into_iter().chain(self.queries.get(&key).copied());
-            waiting.extend(needed.chain(means).filter(|next| seen.insert(*next)));
+            let checks = self.checks.get(&key).into_iter().flatten().copied();
+            let further = needed.chain(means).chain(checks);
+            waiting.extend(further.filter(|next| seen.insert(*next)));
         }
         false
     }

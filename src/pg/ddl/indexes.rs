@@ -174,8 +174,9 @@ fn settings(index: &Index<'_>, relations: &Relations) -> Vec<String> {
     let mut statements = Vec::new();
     for column in relations.columns(index.relation.oid) {
         if let Some(target) = column.statistics {
+            // ALTER INDEX knows no ONLY, and would reach the indexes of partitions that are attached.
             statements.push(format!(
-                "ALTER INDEX {} ALTER COLUMN {} SET STATISTICS {target}",
+                "ALTER TABLE ONLY {} ALTER COLUMN {} SET STATISTICS {target}",
                 index.relation.sql(),
                 column.number
             ));

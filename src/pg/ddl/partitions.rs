@@ -29,8 +29,8 @@ pub(super) fn collect(
             .needs(parent.key())
             .needs(partition.key());
         // The partition must bring what the parent demands, or attaching fails.
-        for check in constraints.checks(partition.oid).iter().chain(&constraints.checks(parent.oid))
-        {
+        let demanded = constraints.checks(partition.oid).into_iter().filter(|own| own.is_inherited);
+        for check in demanded.chain(constraints.checks(parent.oid)) {
             if check.validated && check.enforced {
                 draft = draft.needs(check.key());
             }

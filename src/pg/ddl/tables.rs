@@ -113,7 +113,7 @@ impl Source<'_> {
     fn definition(&self, table: &Relation, column: &columns::Column) -> String {
         let not_null = self.constraints.not_null(table, column);
         let sequence = self.sequences.of_identity(table.oid, column.number);
-        columns::definition(column, self.stated_default(table, column), sequence, &not_null)
+        columns::definition(table, column, self.stated_default(table, column), sequence, &not_null)
     }
 
     fn stated_default<'a>(&self, table: &Relation, column: &'a columns::Column) -> Option<&'a str> {

@@ -189,6 +189,10 @@ fn collect_domain(
             draft = draft.after_data();
         }
         let index = out.add(constraint.key(), draft)?;
+        if constraint.validated {
+            // It is refused once a column holds the domain in an array or a row.
+            out.complete(key, index, Vec::new());
+        }
         constraint.describe(out.described(index));
         out.commentable(constraint.key(), index, comment_target(constraint, &quoted));
     }

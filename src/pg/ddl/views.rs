@@ -13,7 +13,7 @@ use crate::model::catalog::{Address, Property};
 use crate::model::schema::{ObjectClass, Statement};
 use crate::pg::client::Client;
 use crate::pg::ident;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 /// Collects views, materialized views, and what fills the latter.
 pub(super) fn collect(
@@ -180,36 +180,57 @@ pub(super) fn collect_data(
         views.iter().filter_map(|view| Some((out.maker(view.key())?, *view))).collect();
     for view in views {
         let Some(own) = out.maker(view.key()).filter(|_| view.populated) else { continue };
-        // What a table's columns are made of is not read with its rows.
-        let is_no_table = |draft: usize| {
-            use ObjectClass::{Column, ForeignTable, Table};
-            !matches!(out.object(draft).class, Table | ForeignTable | Column)
+        let reads = |from: usize| {
+            // What a table's columns are made of is not read with its rows; one that is filled has its own.
+            let is_read_through = |draft: usize| {
+                use ObjectClass::{Column, ForeignTable, Table};
+                let is_filled = by_draft.get(&draft).is_some_and(|view| view.populated);
+                draft == from
+                    || !(is_filled
+                        || matches!(out.object(draft).class, Table | ForeignTable | Column))
+            };
+            let reached = reachable_through(&needs, from, is_read_through).into_iter();
+            let reached = reached.filter(|draft| *draft != from);
+            reached.filter(|draft| by_draft.contains_key(draft)).collect::<Vec<usize>>()
         };
-        let reads: BTreeSet<u32> = reachable_through(&needs, own, is_no_table)
-            .into_iter()
-            .filter_map(|draft| by_draft.get(&draft))
-            .map(|read| read.oid)
-            .filter(|read| *read != view.oid)
-            .collect();
-        if reads.iter().any(|read| relations.get(*read).is_some_and(|read| !read.populated)) {
-            let text = format!(
-                "rows of materialized view {}, which reads one that has not been filled",
-                view.name
-            );
-            out.note(&view.name, ObjectClass::MaterializedViewData, text);
-            continue;
-        }
+        let (filled, mut unfilled): (Vec<usize>, Vec<usize>) =
+            reads(own).into_iter().partition(|draft| by_draft[draft].populated);
+        // Whatever one reads, it reads more than that does.
+        unfilled.sort_by_cached_key(|draft| (reads(*draft).len(), by_draft[draft].sql()));
+        let unfilled: Vec<String> = unfilled.iter().map(|draft| by_draft[draft].sql()).collect();
         let mut draft =
             Draft::new(ObjectClass::MaterializedViewData, Some(&view.name.schema), &view.name.name)
-                .define(format!("REFRESH MATERIALIZED VIEW {}", view.sql()))
+                .define(refresh(&view.sql(), &unfilled))
                 .needs(view.key())
                 .after_data();
-        for read in reads {
-            draft = draft.needs(Key::view_data(read));
+        for read in filled {
+            draft = draft.needs(Key::view_data(by_draft[&read].oid));
         }
         let index = out.add(Key::view_data(view.oid), draft)?;
         let of = Address::within(ObjectClass::MaterializedView, &view.name);
         out.describe(index, of).set(Property::Populated, "yes");
     }
     Ok(())
+}
+
+/// Fills a view over some that have not been filled: a plan may do without their rows, or they were
+/// there when the view was filled.
+fn refresh(view: &str, unfilled: &[String]) -> String {
+    let fill = |view: &str, rest: &str| format!("REFRESH MATERIALIZED VIEW {view}{rest}");
+    let alone = fill(view, "");
+    if unfilled.is_empty() {
+        return alone;
+    }
+    let filled = unfilled.iter().map(|read| fill(read, ""));
+    let emptied = unfilled.iter().map(|read| fill(read, " WITH NO DATA"));
+    let around: Vec<String> = filled.chain([alone.clone()]).chain(emptied).collect();
+    let body = format!(
+        "BEGIN
+  {alone};
+EXCEPTION WHEN object_not_in_prerequisite_state THEN
+  {};
+END",
+        around.join(";\n  ")
+    );
+    format!("DO LANGUAGE plpgsql {}", ident::literal(&body))
 }

@@ -40,7 +40,9 @@ pub(super) fn need(out: &Collection, graph: &Graph, needs: &mut [BTreeSet<usize>
         for index in with.into_iter().filter(|index| !before.contains(index)) {
             needs[index].insert(companion.draft);
         }
-        if let NeededBy::All { columns } = &companion.needed_by {
+        if let NeededBy::All { columns } = &companion.needed_by
+            && !columns.is_empty()
+        {
             for reader in readers(out, graph, companion.of, columns) {
                 needs[reader].insert(companion.draft);
             }

@@ -102,7 +102,11 @@ impl Schema {
                 format!("CREATE OR REPLACE VIEW {view} AS SELECT id, k FROM {table} GROUP BY id")
             }
             _ => format!(
-                "ALTER VIEW {view} SET (check_option = local); ALTER VIEW {view} RENAME COLUMN k TO kk"
+                "DO $do$BEGIN IF (SELECT relkind FROM pg_class WHERE oid = '{}'::regclass) = 'm'
+                 THEN REFRESH MATERIALIZED VIEW {view} WITH NO DATA;
+                 ELSE ALTER VIEW {view} SET (check_option = local); ALTER VIEW {view} RENAME COLUMN k TO kk;
+                 END IF; END$do$",
+                view.replace('\'', "''")
             ),
         };
         Some((sql, Made::Nothing))
