@@ -12,11 +12,13 @@ pub mod model {
     pub mod condition;
     pub mod connection;
     pub mod content;
+    pub mod copy_format;
     pub mod ledger;
     pub mod lexing;
     pub mod lists;
     pub mod name;
     pub mod properties;
+    pub mod provenance;
     pub mod role;
     pub mod schema;
     pub mod server;
@@ -49,6 +51,7 @@ pub mod ops {
     pub mod check;
     pub mod compare;
     pub mod connection_string;
+    pub mod copy;
     pub mod described;
     pub mod extension_rows;
     pub mod extract;

@@ -103,6 +103,11 @@ class Bench:
         argv += ["--jobs", str(jobs or self.options.jobs)]
         return run(argv, clock=self.server.clock, listen=listen)
 
+    def copy(self, source, target):
+        argv = [self.options.pgark, "copy", self.server.url(source), self.server.url(target)]
+        argv += ["--jobs", str(self.options.jobs)]
+        return run(argv, clock=self.server.clock)
+
     def backed_up(self, database, *more):
         """A backup that is thrown away; gives what it took, and its size."""
         repository = self.repository()
@@ -250,20 +255,13 @@ class Bench:
         self.contest(
             Contest(
                 "copy",
-                "copy from database to database (pgark: backup, then restore)",
+                "copy from database to database",
                 f"pgcopydb clone {' '.join(flags)}",
                 0.70,
-                lambda: self.into_target(lambda target: self.backup_and_restore(mixed, target)),
+                lambda: self.into_target(lambda target: self.copy(mixed, target)),
                 lambda: self.into_target(lambda target: self.cloned(mixed, target, flags)),
             )
         )
-
-    def backup_and_restore(self, source, target):
-        repository = self.repository()
-        try:
-            return self.backup(source, repository) + self.restore(archive_in(repository), target)
-        finally:
-            shutil.rmtree(repository)
 
     def cloned(self, source, target, flags):
         folder = f"{self.server.folder}/clone-{target}"

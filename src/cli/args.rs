@@ -11,7 +11,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+mod adapting;
 pub mod check;
+mod choosing;
+pub mod copy;
 pub mod extract;
 pub mod list;
 pub mod migrations;
@@ -20,6 +23,8 @@ pub mod setup;
 pub mod show;
 mod waits;
 
+pub use adapting::Adapting;
+pub use choosing::Choosing;
 pub use waits::Waits;
 
 /// Archives PostgreSQL databases into checksummed, verified files and brings them back.
@@ -46,6 +51,7 @@ pub struct Arguments {
 pub enum Verb {
     Backup(Backup),
     Restore(Restore),
+    Copy(copy::Copy),
     Verify(Verify),
     Compare(Compare),
     Check(check::Check),
@@ -62,12 +68,20 @@ pub enum Verb {
     ExitCodes,
 }
 
-/// What all verbs share.
+/// What all verbs share that have to do with archives.
 #[derive(Debug, Args)]
 pub struct Common {
     /// Folder that holds backups/ and manifests/.
     #[arg(long, value_name = "DIR", default_value = ".", env = "PGARK_REPO")]
     pub repo: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub talk: Talk,
+}
+
+/// How much is said, and how.
+#[derive(Debug, Args)]
+pub struct Talk {
     /// Print events as JSON on standard output, one a line, and the result last.
     ///
     /// With --quiet, the result alone. docs/json.md says what is in them.
@@ -198,42 +212,7 @@ pub struct Backup {
     pub jobs: Jobs,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub selection: Selection,
-    /// Take only what lies in matching schemas.
-    #[arg(long, short = 'n', value_name = "PATTERN")]
-    pub schema: Vec<String>,
-    /// Leave out matching schemas.
-    #[arg(long, short = 'N', value_name = "PATTERN")]
-    pub exclude_schema: Vec<String>,
-    /// Of the extensions, take only matching ones, with the rows that they mark as the user's own.
-    #[arg(long, short = 'e', value_name = "PATTERN")]
-    pub extension: Vec<String>,
-    /// Leave out matching extensions.
-    #[arg(long, value_name = "PATTERN")]
-    pub exclude_extension: Vec<String>,
-    /// Take matching tables without their rows.
-    #[arg(long, visible_alias = "exclude-table-data", value_name = "PATTERN")]
-    pub exclude_data: Vec<String>,
-    /// Take of matching tables only the rows that meet a condition; can be given several times.
-    ///
-    /// TABLE is a pattern as above, CONDITION an SQL expression on the columns, with the names of
-    /// functions and types written with their schema: "app.events=at >= date '2026-01-01'". The
-    /// manifest names the table and the condition. A restore cannot add foreign keys to rows that
-    /// were not taken.
-    #[arg(long = "where", value_name = "TABLE=CONDITION")]
-    pub filters: Vec<String>,
-    /// Read patterns from a file, as pg_dump does; can be given several times.
-    ///
-    /// Each line is `include` or `exclude`, then `table`, `table_and_children`, `schema` or `extension`, or
-    /// `exclude table_data` or `table_data_and_children`, then a pattern. # begins a comment, and - is
-    /// standard input.
-    #[arg(long, value_name = "FILE")]
-    pub filter: Vec<PathBuf>,
-    /// Go on without objects of a class that this version cannot carry.
-    ///
-    /// The manifest lists them, and the exit code is 3.
-    #[arg(long, value_name = "CLASS")]
-    pub allow_missing: Vec<String>,
+    pub choosing: Choosing,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub project: project::Project,
@@ -314,7 +293,7 @@ pub struct Restore {
     #[allow(missing_docs)]
     pub gentleness: Gentleness,
     /// Load rows into the tables of an existing schema.
-    #[arg(long, conflicts_with = "create")]
+    #[arg(long, conflicts_with_all = ["create", "create_roles", "leave_out"])]
     pub data_only: bool,
     /// What to do with rows that are there.
     #[arg(long, value_name = "WAY", default_value = "error", requires = "data_only")]
@@ -330,60 +309,9 @@ pub struct Restore {
     /// With --data-only, the target's ledger stays as it is, since it says what its tables are like.
     #[arg(long)]
     pub allow_revision_mismatch: bool,
-    /// Restore into a new database that takes the target's name in the end.
-    #[arg(long)]
-    pub create: bool,
-    /// Keep a target that exists under a dated name, and put the new database in its place.
-    #[arg(long, requires = "create")]
-    pub swap: bool,
-    /// End the sessions of the target's users at the swap.
-    #[arg(long, requires = "swap")]
-    pub disconnect: bool,
-    /// Database to connect to while databases are created and renamed.
-    #[arg(long, value_name = "NAME", default_value = "postgres")]
-    pub maintenance_db: String,
-    /// Let the restoring role own everything.
-    #[arg(long, short = 'O')]
-    pub no_owner: bool,
-    /// Do not grant privileges, neither on what is restored nor on future objects.
-    #[arg(long, short = 'x')]
-    pub no_privileges: bool,
-    /// Create roles that the archive names and the server lacks, as they were, but without passwords.
-    ///
-    /// The roles that these are members of are created too. Roles that are there are left alone, and
-    /// so are settings of roles (ALTER ROLE … SET) that are not of one database. What was created is
-    /// taken back if the restore fails.
-    #[arg(long, conflicts_with = "data_only")]
-    pub create_roles: bool,
-    /// Give what belongs to one role to another: owners, privileges, policies, user mappings.
-    ///
-    /// Can be given several times, also with the same new role. A name with an equals sign in it
-    /// is written in double quotes.
-    #[arg(long, value_name = "OLD=NEW")]
-    pub role_map: Vec<String>,
-    /// Put what lay in one tablespace into another.
-    ///
-    /// Can be given several times. The tablespaces must be there.
-    #[arg(long, value_name = "OLD=NEW", conflicts_with = "no_tablespaces")]
-    pub tablespace_map: Vec<String>,
-    /// Put everything into the target database's own tablespace.
-    #[arg(long)]
-    pub no_tablespaces: bool,
-    /// Set no security labels, where their provider is not there.
-    #[arg(long)]
-    pub no_security_labels: bool,
-    /// Create the new database with another locale, where the server does not know the archive's.
-    ///
-    /// LOCALE is one of the operating system; icu:LOCALE and builtin:LOCALE name one of ICU or of
-    /// PostgreSQL itself. Text sorts by it, and indexes are built with it.
-    #[arg(long, value_name = "LOCALE", requires = "create")]
-    pub locale: Option<String>,
-    /// Restore without objects of a class, and without what needs them.
-    ///
-    /// For what the restoring role may not create: event-trigger, publication, subscription … The
-    /// summary lists them, and the exit code is 3.
-    #[arg(long, value_name = "CLASS", conflicts_with = "data_only")]
-    pub leave_out: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub adapting: Adapting,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub locks: Locks,

@@ -8,7 +8,7 @@ use super::progress::lines::duration;
 use super::progress::to_stderr;
 use crate::error::{Error, Kind, QUOTED, Result};
 use crate::model::name::{Printable, counted, enumerate};
-use crate::ops::{backup, restore, verify};
+use crate::ops::{backup, verify};
 use crate::rules::secrets::hide;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
@@ -24,6 +24,7 @@ mod config;
 mod consolidate;
 mod extract;
 mod list;
+mod restore;
 mod schema_diff;
 mod show;
 mod status;
@@ -36,6 +37,7 @@ pub use config::config;
 pub use consolidate::{code as consolidated, consolidate};
 pub use extract::extract;
 pub use list::list;
+pub use restore::{copy, restore};
 pub use show::show;
 pub use status::status;
 
@@ -188,88 +190,6 @@ pub fn backup(summary: &backup::Summary, code: ExitCode, as_json: bool, quiet: b
     told.push(("proved", String::from("written, synced, read again and verified")));
     told.push(("sha256", summary.manifest_sha256.clone()));
     to_stdout(&facts(&told))
-}
-
-/// The result of `pgark restore`.
-pub fn restore(
-    summary: &restore::Summary,
-    code: ExitCode,
-    as_json: bool,
-    quiet: bool,
-) -> Result<()> {
-    if as_json {
-        return print_json(json!({
-            "result": "done",
-            "exit_code": code.number(),
-            "archive": summary.archive,
-            "database": summary.database,
-            "kept_as": summary.kept_as,
-            "tables": summary.tables,
-            "rows": summary.rows,
-            "sequences": summary.sequences,
-            "large_objects": summary.large_objects,
-            "objects": summary.objects,
-            "left_out": summary.left_out,
-            "created_roles": summary.created_roles,
-            "whole": summary.whole,
-            "not_in_archive": summary.not_in_archive,
-            "way": summary.way,
-            "proof": proof(summary.proof),
-            "skipped": summary.skipped,
-            "stale_materialized_views": summary.stale,
-            "refused_settings": summary.refused_settings,
-            "seconds": summary.elapsed.as_secs_f64(),
-        }));
-    }
-    if quiet {
-        return Ok(());
-    }
-    let mut told = vec![
-        ("restored", summary.archive.clone()),
-        ("into", format!("database \"{}\"", Printable(&summary.database))),
-        (
-            "contents",
-            format!(
-                "{}, {}, {}, {}",
-                counted(summary.tables, "table"),
-                many(summary.rows, "row"),
-                counted(summary.sequences, "sequence"),
-                many(summary.large_objects, "large object")
-            ),
-        ),
-        ("took", took(summary.elapsed)),
-    ];
-    if let Some(kept) = &summary.kept_as {
-        told.push(("kept", format!("the old database, as \"{}\"", Printable(kept))));
-    }
-    if summary.skipped > 0 {
-        let skipped = HumanCount(summary.skipped);
-        told.push(("skipped", format!("{skipped} rows were left out, whose keys were there")));
-    }
-    for (name, list) in [
-        ("not archived", &summary.not_in_archive),
-        ("left out", &summary.left_out),
-        ("new roles", &summary.created_roles),
-        ("not filled anew", &summary.stale),
-        ("refused settings", &summary.refused_settings),
-    ] {
-        if !list.is_empty() {
-            told.push((name, enumerate(list)));
-        }
-    }
-    told.push(("proved", String::from(proof(summary.proof))));
-    to_stdout(&facts(&told))
-}
-
-fn proof(proof: restore::Proof) -> &'static str {
-    match proof {
-        restore::Proof::Equal => "content digests, row counts and sequences are the archive's",
-        restore::Proof::Added => "the tables hold what they held, and all rows of the archive",
-        restore::Proof::AddedNew => {
-            "the tables hold what they held, and the archive's rows whose keys were not there"
-        }
-        restore::Proof::Contained => "the tables hold all rows of the archive",
-    }
 }
 
 /// Damage is worse than all that only kept archives from being verified; of that, the highest number

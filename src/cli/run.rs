@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+mod copy;
 mod migrations;
 
 /// Runs what was asked for.
@@ -32,15 +33,15 @@ pub fn run(arguments: Arguments) -> ExitCode {
         return report::text(exit::EXPLAINED);
     }
     let progress =
-        Arc::new(Progress::new(common(&arguments.verb).map_or_else(Manner::default, |common| {
+        Arc::new(Progress::new(talk(&arguments.verb).map_or_else(Manner::default, |talk| {
             Manner {
-                quiet: common.quiet,
-                verbose: common.verbose,
-                json: common.json,
-                every: Duration::from_secs(common.progress),
+                quiet: talk.quiet,
+                verbose: talk.verbose,
+                json: talk.json,
+                every: Duration::from_secs(talk.progress),
             }
         })));
-    let json = common(&arguments.verb).is_some_and(|common| common.json);
+    let json = talk(&arguments.verb).is_some_and(|talk| talk.json);
     let interrupt = Arc::new(Interrupt::default());
     let (only_prints, left_behind) = (only_prints(&arguments.verb), left_behind(&arguments.verb));
     let result = listen(&interrupt, &progress, left_behind).and_then(|()| {
@@ -87,7 +88,7 @@ fn only_prints(verb: &Verb) -> bool {
 fn left_behind(verb: &Verb) -> &'static str {
     match verb {
         Verb::Backup(_) => ": what was half written was not removed, the next backup does that",
-        Verb::Restore(_) => {
+        Verb::Restore(_) | Verb::Copy(_) => {
             ": what was half restored was not removed, the next restore does that or names it"
         }
         Verb::Extract(args) if args.file().is_some() => {
@@ -97,19 +98,20 @@ fn left_behind(verb: &Verb) -> &'static str {
     }
 }
 
-/// What most verbs share.
-fn common(verb: &Verb) -> Option<&args::Common> {
+/// How much most verbs say.
+fn talk(verb: &Verb) -> Option<&args::Talk> {
     Some(match verb {
-        Verb::Backup(args) => &args.common,
-        Verb::Restore(args) => &args.common,
-        Verb::Verify(args) => &args.common,
-        Verb::Compare(args) => &args.common,
-        Verb::Check(args) => &args.backup.common,
-        Verb::List(args) => &args.common,
-        Verb::Show(args) => &args.common,
-        Verb::Extract(args) => &args.common,
-        Verb::Migrations(args) => args.common(),
-        Verb::Config(args) => &args.backup.common,
+        Verb::Backup(args) => &args.common.talk,
+        Verb::Restore(args) => &args.common.talk,
+        Verb::Copy(args) => &args.talk,
+        Verb::Verify(args) => &args.common.talk,
+        Verb::Compare(args) => &args.common.talk,
+        Verb::Check(args) => &args.backup.common.talk,
+        Verb::List(args) => &args.common.talk,
+        Verb::Show(args) => &args.common.talk,
+        Verb::Extract(args) => &args.common.talk,
+        Verb::Migrations(args) => &args.common().talk,
+        Verb::Config(args) => &args.backup.common.talk,
         Verb::Init(_) | Verb::Completions(_) | Verb::Man(_) | Verb::ExitCodes => return None,
     })
 }
@@ -167,27 +169,35 @@ fn dispatch(
                 true => ExitCode::Done,
                 false => ExitCode::Omissions,
             };
-            told(progress, report::backup(&summary, code, args.common.json, args.common.quiet));
+            told(
+                progress,
+                report::backup(&summary, code, args.common.talk.json, args.common.talk.quiet),
+            );
             Ok(code)
         }
         Verb::Restore(args) => {
             let options = restore_options(args, person)?;
+            let archive = locate::archive(&args.archive, &args.common.repo, progress)?;
             let summary = gently(&args.gentleness, progress, interrupt, |observer| {
-                restore::run(&options, observer, interrupt)
+                restore::run(&archive, &options, observer, interrupt)
             })?;
             progress.finish();
             let code = match summary.is_complete() {
                 true => ExitCode::Done,
                 false => ExitCode::Omissions,
             };
-            told(progress, report::restore(&summary, code, args.common.json, args.common.quiet));
+            told(
+                progress,
+                report::restore(&summary, code, args.common.talk.json, args.common.talk.quiet),
+            );
             Ok(code)
         }
+        Verb::Copy(args) => copy::run(args, &person, interrupt),
         Verb::Verify(args) => {
             let (repo, jobs) = (&args.common.repo, usize::from(args.jobs.jobs));
             let reports = verify::run(&args.archives, repo, jobs, progress, interrupt)?;
             progress.finish();
-            report::verify(&reports, args.common.json, args.common.quiet)
+            report::verify(&reports, args.common.talk.json, args.common.talk.quiet)
         }
         Verb::Compare(args) => {
             let options = compare::Options {
@@ -201,13 +211,13 @@ fn dispatch(
             };
             let summary = compare::run(&options, progress, interrupt)?;
             progress.finish();
-            report::compare(&summary, args.common.json, args.common.quiet)
+            report::compare(&summary, args.common.talk.json, args.common.talk.quiet)
         }
         Verb::Check(args) => {
             let options = backup_options(&args.backup, person, interrupt)?;
             let checked = check::run(&options, progress, interrupt)?;
             progress.finish();
-            report::check(&checked, args.backup.common.json, args.backup.common.quiet)
+            report::check(&checked, args.backup.common.talk.json, args.backup.common.talk.quiet)
         }
         Verb::List(args) => {
             let options = list::Options {
@@ -218,17 +228,17 @@ fn dispatch(
                 limit: args.limit.map(|limit| limit as usize),
             };
             let listing = list::run(&args.common.repo, &options)?;
-            report::list(&listing, args.common.json, args.common.quiet)?;
+            report::list(&listing, args.common.talk.json, args.common.talk.quiet)?;
             Ok(ExitCode::Done)
         }
         Verb::Show(args) => {
             let shown = show::run(&args.archive, &args.common.repo, progress)?;
-            report::show(&shown, args.tables, args.common.json, args.common.quiet)
+            report::show(&shown, args.tables, args.common.talk.json, args.common.talk.quiet)
         }
         Verb::Extract(args) => extract(args, progress, interrupt),
         Verb::Migrations(args) => migrations::run(args, &person, interrupt),
         Verb::Config(args) => {
-            report::config(&arguments.in_force, args.backup.common.json)?;
+            report::config(&arguments.in_force, args.backup.common.talk.json)?;
             Ok(ExitCode::Done)
         }
         Verb::Init(args) => {
@@ -260,10 +270,11 @@ fn extract(
             let to = extract::Destination::Path { path: path.to_owned(), replace: args.force };
             let summary = extract::run(&archive, &part, to, progress, interrupt)?;
             progress.finish();
-            let told = report::extract(&summary, path, args.common.json, args.common.quiet);
+            let told =
+                report::extract(&summary, path, args.common.talk.json, args.common.talk.quiet);
             self::told(progress, told);
         }
-        None if args.common.json => {
+        None if args.common.talk.json => {
             return Err(Error::new(
                 Kind::Usage,
                 "--json goes with --output: standard output is for what is extracted",
@@ -320,16 +331,18 @@ fn backup_options(
     interrupt: &Interrupt,
 ) -> Result<backup::Options> {
     Ok(backup::Options {
-        connection: connection(&args.server, person)?,
+        source: backup::Source {
+            connection: connection(&args.server, person)?,
+            selection: selection::of_database(&args.choosing, interrupt)?,
+            allow_missing: classes(&args.choosing.allow_missing)?,
+            lock_timeout: Duration::from_secs(args.locks.lock_timeout),
+        },
         repository: args.common.repo.clone(),
         name: args.name.clone(),
         jobs: usize::from(args.jobs.jobs),
         level: args.level,
-        selection: selection::of_backup(args, interrupt)?,
-        allow_missing: args.allow_missing.iter().map(|c| class(c)).collect::<Result<_>>()?,
         migrations: args.project.sought(),
         require_migrations: args.require_migrations,
-        lock_timeout: Duration::from_secs(args.locks.lock_timeout),
     })
 }
 
@@ -337,7 +350,7 @@ fn backup_options(
 /// be the one that is backed up.
 fn check_target(args: &args::Restore) -> Result<()> {
     let replaces = match args.on_existing {
-        _ if args.swap => "--swap",
+        _ if args.adapting.swap => "--swap",
         args::Existing::Truncate => "--on-existing truncate",
         args::Existing::Upsert => "--on-existing upsert",
         args::Existing::Error | args::Existing::Append | args::Existing::Skip => return Ok(()),
@@ -358,22 +371,24 @@ fn restore_options(args: &args::Restore, person: Arc<Progress>) -> Result<restor
     if !args.data_only && !selection.is_everything() {
         return Err(Error::new(Kind::Usage, "--table and --exclude-table go with --data-only"));
     }
+    let mode = match args.data_only {
+        true => restore::Mode::DataOnly(args.on_existing.into()),
+        false => mode(&args.adapting),
+    };
     Ok(restore::Options {
-        archive: locate::archive(&args.archive, &args.common.repo, person.as_ref())?,
-        connection: connection(&args.server, person)?,
-        mode: if args.data_only {
-            restore::Mode::DataOnly(args.on_existing.into())
-        } else if args.create {
-            restore::Mode::Create {
-                swap: args.swap,
-                disconnect: args.disconnect,
-                maintenance: args.maintenance_db.clone(),
-            }
-        } else {
-            restore::Mode::Empty
-        },
+        mode,
         jobs: usize::from(args.jobs.jobs),
         selection,
+        migrations: args.project.sought(),
+        allow_revision_mismatch: args.allow_revision_mismatch,
+        lock_timeout: Duration::from_secs(args.locks.lock_timeout),
+        ..adapted(&args.adapting, connection(&args.server, person)?)?
+    })
+}
+
+/// What is to be other in the database that is made.
+fn adapted(args: &args::Adapting, connection: Connection) -> Result<restore::Options> {
+    Ok(restore::Options {
         no_owner: args.no_owner,
         no_privileges: args.no_privileges,
         no_security_labels: args.no_security_labels,
@@ -382,11 +397,21 @@ fn restore_options(args: &args::Restore, person: Arc<Progress>) -> Result<restor
         tablespace_map: Renames::new(&args.tablespace_map)?,
         no_tablespaces: args.no_tablespaces,
         locale: args.locale.as_deref().map(locale),
-        leave_out: args.leave_out.iter().map(|c| class(c)).collect::<Result<_>>()?,
-        migrations: args.project.sought(),
-        allow_revision_mismatch: args.allow_revision_mismatch,
-        lock_timeout: Duration::from_secs(args.locks.lock_timeout),
+        leave_out: classes(&args.leave_out)?,
+        ..restore::Options::new(connection, mode(args))
     })
+}
+
+/// Where schema and rows go.
+fn mode(args: &args::Adapting) -> restore::Mode {
+    match args.create {
+        true => restore::Mode::Create {
+            swap: args.swap,
+            disconnect: args.disconnect,
+            maintenance: args.maintenance_db.clone(),
+        },
+        false => restore::Mode::Empty,
+    }
 }
 
 /// `LOCALE`, `icu:LOCALE`, `builtin:LOCALE`.
@@ -398,6 +423,10 @@ fn locale(text: &str) -> Locale {
         Some(("libc", name)) => of('c', name),
         _ => of('c', text),
     }
+}
+
+fn classes(names: &[String]) -> Result<Vec<ObjectClass>> {
+    names.iter().map(|name| class(name)).collect()
 }
 
 fn class(name: &str) -> Result<ObjectClass> {

@@ -20,12 +20,12 @@ pub fn of_tables(args: &args::Selection) -> Result<Selection> {
     })
 }
 
-/// All that `pgark backup` selects by.
+/// All that a backup or a copy selects by.
 ///
 /// # Errors
 /// [`Kind::Usage`](crate::error::Kind::Usage) for a pattern, condition or filter file that cannot
 /// be understood; those of reading a filter file, and the interruption of it.
-pub fn of_backup(args: &args::Backup, interrupt: &Interrupt) -> Result<Selection> {
+pub fn of_database(args: &args::Choosing, interrupt: &Interrupt) -> Result<Selection> {
     let mut selection = Selection {
         schemas: plain(&args.schema)?,
         exclude_schemas: plain(&args.exclude_schema)?,

@@ -26,6 +26,8 @@ pub struct Connection {
     pub places: Places,
     /// When the person is asked for the password.
     pub asking: Asking,
+    /// Which of several it is, for the question: `the source`.
+    pub called: Option<&'static str>,
     /// The person at the terminal, if there is one.
     pub person: Option<Arc<dyn Person>>,
     /// How long an attempt to connect may take, whatever else says so; zero is for ever.

@@ -48,13 +48,13 @@ impl<'de> Deserialize<'de> for RowDigest {
     }
 }
 
-/// The amount and the digest of some rows of COPY text.
+/// The amount and the digest of some rows as COPY writes them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Content {
     /// Number of rows.
     pub rows: u64,
-    /// Bytes of COPY text, line ends included.
+    /// Bytes: of COPY text, line ends included, or of the rows in the binary format.
     pub bytes: u64,
     /// Digest of the rows.
     pub digest: RowDigest,

@@ -8,38 +8,53 @@ use super::migrations::project;
 use super::observer::Observer;
 use super::{plan, verify};
 use crate::archive::manifest::{
-    BackupOptions, CHOSEN_ROWS, Format, LargeObjects, Manifest, Member, Previous,
-    Snapshot as SnapshotEntry, TableEntry,
+    BackupOptions, CHOSEN_ROWS, Format, Manifest, Member, Previous, Snapshot as SnapshotEntry,
+    TableEntry,
 };
 use crate::archive::reader::{POST_DATA, PRE_DATA};
 use crate::archive::writer::ArchiveWriter;
 use crate::archive::{descriptions, hashing, schema_text};
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
-use crate::model::name::{counted, enumerate};
 use crate::model::schema::ObjectClass;
-use crate::pg::session::Purpose;
-use crate::pg::{catalog, roles, snapshot, target};
+use crate::pg::roles;
 use crate::rules::pattern::Pattern;
-use crate::rules::role_names;
 use crate::rules::selection::Selection;
 use crate::store::place;
 use crate::store::repository::Repository;
 use chrono::{DateTime, Utc};
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 mod by_hand;
 pub(super) mod filter;
 pub(super) mod migrations;
-mod read;
+pub(super) mod read;
 pub(super) mod schema;
+
+/// What to read of which database.
+pub struct Source {
+    /// The database.
+    pub connection: Connection,
+    /// Which tables.
+    pub selection: Selection,
+    /// Classes of objects that may be missing.
+    pub allow_missing: Vec<ObjectClass>,
+    /// How long to wait for locks on tables.
+    pub lock_timeout: Duration,
+}
+
+impl Source {
+    /// Whether every table, sequence and large object is read, with all rows of a table or with none.
+    pub fn is_whole(&self) -> bool {
+        self.selection.is_everything() && self.selection.filters.is_empty()
+    }
+}
 
 /// What to back up, and where to.
 pub struct Options {
-    /// The database.
-    pub connection: Connection,
+    /// What to read.
+    pub source: Source,
     /// The repository's folder.
     pub repository: PathBuf,
     /// Name of the archive instead of database and time.
@@ -48,16 +63,10 @@ pub struct Options {
     pub jobs: usize,
     /// Compression level, 1 to 19.
     pub level: i32,
-    /// Which tables.
-    pub selection: Selection,
-    /// Classes of objects that may be missing.
-    pub allow_missing: Vec<ObjectClass>,
     /// The migration project.
     pub migrations: project::Sought,
     /// Fail unless the project's files and the database agree.
     pub require_migrations: bool,
-    /// How long to wait for locks on tables.
-    pub lock_timeout: Duration,
 }
 
 /// What a backup did.
@@ -110,29 +119,7 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         ));
     }
 
-    observer.phase("connecting", None);
-    let mut leader = interrupt.open(&options.connection, None, Purpose::Catalog)?;
-    leader.check_not_pooled()?;
-    target::check_unmarked(&mut leader)?;
-    let mut taken = schema::take(&mut leader, options, observer, interrupt)?;
-    if !taken.with_large_objects {
-        // They belong to no table and to no schema.
-        let count = catalog::count_large_objects(&mut leader.client)?;
-        if count > 0 {
-            observer.warn(&format!(
-                "{} left out: --table and --schema do not take large objects",
-                match count {
-                    1 => String::from("1 large object is"),
-                    count => format!("{count} large objects are"),
-                }
-            ));
-            taken.left_out.push(counted(count as usize, "large object"));
-        }
-    }
-    for object in &taken.not_carried {
-        observer.warn(&format!("not in the archive, as allowed: {} {}", object.class, object.name));
-    }
-    filter::warn_of_keys(&mut leader, &taken.tables, &taken.choices, observer)?;
+    let (mut leader, mut taken) = schema::open(&options.source, observer, interrupt)?;
     let bundle = migrations::project(&options.migrations, options.require_migrations, observer)?;
     let ledgers = migrations::ledgers(&mut leader, &taken.tables)?;
     let (sought, required) = (&options.migrations, options.require_migrations);
@@ -168,7 +155,7 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     observer.phase("reading the rows", Some(plan.estimated_bytes));
     let rows = read::read_all(
         &read::Context {
-            connection: &options.connection,
+            connection: &options.source.connection,
             snapshot: &taken.snapshot,
             jobs: options.jobs,
             level: options.level,
@@ -181,16 +168,9 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         taken.with_large_objects,
     )?;
     observer.phase("writing the manifest", None);
-    let named = all_roles(&taken, &rows.large_objects);
+    let named = taken.all_roles(&rows.large_objects.objects);
     let role_definitions = roles::definitions(&mut leader.client, &named)?;
-    let changed = snapshot::rewritten(&mut leader, &taken.locked())?;
-    if !changed.is_empty() {
-        return Err(Error::failed(format!(
-            "tables were rewritten under the backup's locks: {}",
-            enumerate(&changed)
-        )));
-    }
-    leader.execute("COMMIT")?;
+    taken.end(&mut leader)?;
     let finished = Utc::now();
 
     let tables: Vec<TableEntry> = rows.tables;
@@ -206,7 +186,7 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
     let script = by_hand::script(&name, &leader.facts, &tables, &rows.large_objects);
     files.push(add_text(&mut archive, by_hand::SCRIPT, &script)?);
     let manifest = Manifest {
-        format: Format::current(features(options)),
+        format: Format::current(features(&options.source.selection)),
         name: name.clone(),
         program: concat!("pgark ", env!("CARGO_PKG_VERSION")).to_owned(),
         started,
@@ -214,14 +194,14 @@ fn backup(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> 
         source: leader.facts.clone(),
         database: Some(taken.database),
         snapshot: SnapshotEntry { taken: taken.snapshot.taken, lsn: taken.snapshot.lsn.clone() },
-        options: recorded(options),
+        options: recorded(&options.source, options.jobs, options.level),
         previous: previous(&repository, &leader.facts.database, observer)?,
         roles: named,
         role_definitions,
         objects: text.objects,
         not_carried: taken.not_carried,
         left_out: taken.left_out,
-        whole: options.selection.is_everything() && options.selection.filters.is_empty(),
+        whole: options.source.is_whole(),
         tables,
         sequences: taken.sequences,
         large_objects: rows.large_objects,
@@ -277,17 +257,6 @@ fn warn_of_storage(repository: &Repository, observer: &dyn Observer) {
     }
 }
 
-/// Every role that the archive names: without it, a part of the archive cannot be restored.
-fn all_roles(taken: &schema::Taken, large_objects: &LargeObjects) -> Vec<String> {
-    let mut roles: BTreeSet<String> = taken.roles.iter().cloned().collect();
-    roles.insert(taken.database.owner.clone());
-    for object in &large_objects.objects {
-        roles.insert(object.owner.clone());
-        roles.extend(object.access.iter().flat_map(role_names::in_access));
-    }
-    roles.into_iter().collect()
-}
-
 fn add_text<W: std::io::Write>(
     archive: &mut ArchiveWriter<W>,
     name: &str,
@@ -337,13 +306,14 @@ pub fn checked_name(name: &str) -> Result<String> {
 }
 
 /// What a reader must know to understand the archive.
-fn features(options: &Options) -> Vec<String> {
-    let chosen_rows = (!options.selection.filters.is_empty()).then(|| CHOSEN_ROWS.to_owned());
+pub(super) fn features(selection: &Selection) -> Vec<String> {
+    let chosen_rows = (!selection.filters.is_empty()).then(|| CHOSEN_ROWS.to_owned());
     chosen_rows.into_iter().collect()
 }
 
 /// The options as the manifest keeps them.
-pub fn recorded(options: &Options) -> BackupOptions {
+pub fn recorded(source: &Source, jobs: usize, level: i32) -> BackupOptions {
+    let selection = &source.selection;
     let of = |patterns: &[Pattern], and_children: bool| {
         let patterns = patterns.iter().filter(|pattern| pattern.and_children == and_children);
         patterns.map(|pattern| pattern.text().to_owned()).collect()
@@ -351,20 +321,20 @@ pub fn recorded(options: &Options) -> BackupOptions {
     let texts = |patterns: &[Pattern]| of(patterns, false);
     let with_children = |patterns: &[Pattern]| of(patterns, true);
     BackupOptions {
-        jobs: options.jobs,
-        level: options.level,
-        tables: texts(&options.selection.tables),
-        tables_and_children: with_children(&options.selection.tables),
-        exclude_tables: texts(&options.selection.exclude_tables),
-        exclude_tables_and_children: with_children(&options.selection.exclude_tables),
-        schemas: texts(&options.selection.schemas),
-        exclude_schemas: texts(&options.selection.exclude_schemas),
-        extensions: texts(&options.selection.extensions),
-        exclude_extensions: texts(&options.selection.exclude_extensions),
-        exclude_data: texts(&options.selection.exclude_data),
-        exclude_data_and_children: with_children(&options.selection.exclude_data),
-        filters: options.selection.filters.iter().map(|f| f.text().to_owned()).collect(),
-        allow_missing: options.allow_missing.clone(),
+        jobs,
+        level,
+        tables: texts(&selection.tables),
+        tables_and_children: with_children(&selection.tables),
+        exclude_tables: texts(&selection.exclude_tables),
+        exclude_tables_and_children: with_children(&selection.exclude_tables),
+        schemas: texts(&selection.schemas),
+        exclude_schemas: texts(&selection.exclude_schemas),
+        extensions: texts(&selection.extensions),
+        exclude_extensions: texts(&selection.exclude_extensions),
+        exclude_data: texts(&selection.exclude_data),
+        exclude_data_and_children: with_children(&selection.exclude_data),
+        filters: selection.filters.iter().map(|f| f.text().to_owned()).collect(),
+        allow_missing: source.allow_missing.clone(),
         masked: false,
     }
 }

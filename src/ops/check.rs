@@ -188,7 +188,7 @@ fn database(
     interrupt: &Interrupt,
 ) -> Result<(String, Option<Vec<Ledger>>)> {
     observer.phase("connecting", None);
-    let mut session = interrupt.open(&options.connection, None, Purpose::Catalog)?;
+    let mut session = interrupt.open(&options.source.connection, None, Purpose::Catalog)?;
     session.check_not_pooled()?;
     let encrypted = session.target().encryption == [Encryption::Tls];
     report.add(
@@ -240,13 +240,13 @@ fn look(
     session.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
     snapshot::limit_lock_waits(session, limits.lock_wait)?;
     let mut tables = catalog::tables(&mut session.client)?;
-    let choices = schema::choices(session, &tables, options)?;
+    let choices = schema::choices(session, &tables, &options.source)?;
     privileges(report, session, &tables, &choices, options)?;
     if let Err(error) = schema::check_standby(&tables, &choices, session.facts.in_recovery) {
         report.failed("standby", &error)?;
     }
     let locked = locks(report, session, &tables, &choices)?;
-    filter::apply(session, &mut tables, &choices, options)?;
+    filter::apply(session, &mut tables, &choices, &options.source)?;
     observer.phase("reading the schema", None);
     session.execute("SAVEPOINT before_schema")?;
     match covered(session, &tables, &choices, options, &locked) {
@@ -289,7 +289,7 @@ fn changed(
     options: &backup::Options,
     interrupt: &Interrupt,
 ) -> Result<bool> {
-    let mut fresh = interrupt.open(&options.connection, None, Purpose::Catalog)?;
+    let mut fresh = interrupt.open(&options.source.connection, None, Purpose::Catalog)?;
     Ok(snapshot::catalog_fingerprint(session)? != snapshot::catalog_fingerprint(&mut fresh)?)
 }
 
@@ -309,7 +309,7 @@ fn privileges(
     let read = to_read(tables, choices);
     let mut missing = grants::missing(session, &read)?;
     let of_relations = missing.len();
-    if options.selection.is_inclusive() {
+    if options.source.selection.is_inclusive() {
         missing.extend(grants::missing_large_objects(session)?);
     }
     if missing.is_empty() {
@@ -392,9 +392,9 @@ fn covered(
     locked: &BTreeSet<u32>,
 ) -> Result<(Covered, Result<()>)> {
     let read = ddl::read(&mut session.client, &session.facts)?;
-    let selection = &options.selection;
+    let selection = &options.source.selection;
     let coverage = schema::cover(session, read, tables, choices, selection, None)?;
-    let carried = schema::check_carried(&coverage.not_carried, &options.allow_missing);
+    let carried = schema::check_carried(&coverage.not_carried, &options.source.allow_missing);
     let measured = measure(session, tables, choices, options, locked)?;
     let mut left_out = coverage.left_out;
     left_out.extend(
@@ -438,7 +438,7 @@ fn measure(
     let free: Vec<&CatalogTable> =
         rows.iter().copied().filter(|table| !locked.contains(&table.oid)).collect();
     let bytes = conflicts::bytes(session, &free)?;
-    let large_objects = match options.selection.is_inclusive() {
+    let large_objects = match options.source.selection.is_inclusive() {
         true => catalog::count_large_objects(&mut session.client)?,
         false => 0,
     };

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 mod rows;
 
-pub use rows::{Difference, Rows, with_restored};
+pub use rows::{Difference, Restored, Rows, with_restored};
 
 /// What can be compared.
 pub enum Input {

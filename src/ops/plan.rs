@@ -2,10 +2,12 @@
 
 use super::observer::Item;
 use crate::model::condition::Condition;
+use crate::model::copy_format::CopyFormat;
 use crate::model::name::QualifiedName;
 use crate::model::table::Column;
 use crate::pg::catalog::CatalogTable;
 use crate::pg::copy::RowSource;
+use crate::rules::copy_binary;
 use crate::rules::selection::Choice;
 
 /// Heap pages per range: 16 MiB with the usual blocks. Ranges begin at fixed pages whatever the
@@ -38,6 +40,8 @@ pub struct PlannedTable {
     pub condition: Option<Condition>,
     /// See `TableEntry`.
     pub load_through: Option<QualifiedName>,
+    /// How its rows travel.
+    pub format: CopyFormat,
     /// Folder of its chunks in the archive.
     pub folder: String,
     /// Heap pages.
@@ -52,6 +56,7 @@ impl PlannedTable {
             columns: &self.columns,
             pages,
             condition: self.condition.as_ref(),
+            format: self.format,
         }
     }
 }
@@ -88,6 +93,18 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The same for rows that no archive will hold: in the binary format where every version of
+    /// PostgreSQL sends and takes the same of all columns.
+    pub fn in_binary(mut self) -> Self {
+        for table in &mut self.tables {
+            let types = table.columns.iter().map(|column| column.type_name.as_str());
+            if copy_binary::Format::of(types).is_some() {
+                table.format = CopyFormat::Binary;
+            }
+        }
+        self
+    }
+
     /// A piece as the observer hears of it.
     pub fn item(&self, piece: Piece) -> Item<'_> {
         let table = &self.tables[piece.table];
@@ -121,6 +138,7 @@ pub fn make(tables: &[CatalogTable], choices: &[Choice], major: u32) -> Plan {
             extension: table.extension.clone(),
             condition: table.condition.clone(),
             load_through: through.map(|table| table.name.clone()),
+            format: CopyFormat::Text,
             folder: format!("data/{:0width$}-{}", position + 1, slug(&table.name.to_string())),
             pages: table.pages,
         });

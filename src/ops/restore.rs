@@ -8,16 +8,20 @@ use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::name::enumerate;
+use crate::model::provenance::Provenance;
 use crate::model::schema::ObjectClass;
+use crate::model::server::ServerFacts;
 use crate::pg::connect::Target;
 use crate::pg::database::Locale;
-use crate::pg::session::Session;
+use crate::pg::session::{Purpose, Session};
+use crate::pg::target;
 use crate::rules::renames::Renames;
 use crate::rules::selection::Selection;
-use std::path::PathBuf;
+use origin::Origin;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-mod adapt;
+pub(super) mod adapt;
 mod analyze;
 mod data_only;
 mod extensions;
@@ -26,7 +30,8 @@ mod full;
 mod key_pieces;
 mod keys;
 mod late;
-mod load;
+pub(super) mod load;
+pub(super) mod origin;
 mod owners;
 mod preflight;
 pub mod preview;
@@ -71,10 +76,8 @@ pub enum Mode {
     },
 }
 
-/// What to restore, and how.
+/// Where to, and how.
 pub struct Options {
-    /// The archive.
-    pub archive: PathBuf,
     /// The target.
     pub connection: Connection,
     /// Where it goes.
@@ -107,6 +110,30 @@ pub struct Options {
     pub allow_revision_mismatch: bool,
     /// How long to wait for locks on tables.
     pub lock_timeout: Duration,
+}
+
+impl Options {
+    /// Everything as it was, by one worker.
+    pub fn new(connection: Connection, mode: Mode) -> Self {
+        Self {
+            connection,
+            mode,
+            jobs: 1,
+            selection: Selection::default(),
+            no_owner: false,
+            no_privileges: false,
+            no_security_labels: false,
+            create_roles: false,
+            role_map: Renames::default(),
+            tablespace_map: Renames::default(),
+            no_tablespaces: false,
+            locale: None,
+            leave_out: Vec::new(),
+            migrations: Sought::none(),
+            allow_revision_mismatch: false,
+            lock_timeout: Duration::from_secs(60),
+        }
+    }
 }
 
 /// What has been proved in the end.
@@ -174,9 +201,14 @@ impl Summary {
 ///
 /// # Errors
 /// The target is then as it was before, or marked as half restored, or, with `--create`, untouched.
-pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Summary> {
+pub fn run(
+    archive: &Path,
+    options: &Options,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Summary> {
     let begun = Instant::now();
-    let reader = checked(options, observer, interrupt)
+    let reader = checked(archive, options, observer, interrupt)
         .map_err(|error| interrupt.leaving(error, NOTHING_WRITTEN))?;
     let archived = reader.manifest();
     let (whole, not_in_archive) = (archived.is_whole(), archived.left_out.clone());
@@ -186,22 +218,65 @@ pub fn run(options: &Options, observer: &dyn Observer, interrupt: &Interrupt) ->
             enumerate(&not_in_archive)
         ));
     }
-    let restored = match &options.mode {
-        Mode::Empty => {
-            full::into_empty(&reader, options, None, observer, interrupt).map_err(Error::from)
-        }
+    let restored = match options.mode {
         Mode::DataOnly(on_existing) => {
-            data_only::run(&reader, options, *on_existing, observer, interrupt)
+            data_only::run(&reader, options, on_existing, observer, interrupt)
         }
-        Mode::Create { swap, disconnect, maintenance } => {
-            let how = swap::How { swap: *swap, disconnect: *disconnect, maintenance };
-            swap::run(&reader, options, &how, observer, interrupt)
-        }
+        Mode::Empty | Mode::Create { .. } => make(&reader, options, observer, interrupt),
     };
     let mut summary = interrupt.explain(restored)?;
     summary.elapsed = begun.elapsed();
     (summary.whole, summary.not_in_archive) = (whole, not_in_archive);
     Ok(summary)
+}
+
+/// Makes a database from what `origin` has: an empty one, or a new one.
+///
+/// # Errors
+/// Those of [`run`].
+pub(super) fn make(
+    origin: &dyn Origin,
+    options: &Options,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Summary> {
+    match &options.mode {
+        Mode::Create { swap, disconnect, maintenance } => {
+            let how = swap::How { swap: *swap, disconnect: *disconnect, maintenance };
+            swap::run(origin, options, &how, observer, interrupt)
+        }
+        Mode::Empty => {
+            full::into_empty(origin, options, None, observer, interrupt).map_err(Error::from)
+        }
+        Mode::DataOnly(_) => Err(Error::new(Kind::Usage, "rows alone come from an archive")),
+    }
+}
+
+/// A session of the target's server.
+pub(super) fn open(options: &Options, interrupt: &Interrupt) -> Result<Session> {
+    match &options.mode {
+        Mode::Create { maintenance, .. } => {
+            interrupt.open(&options.connection, Some(maintenance), Purpose::Write)
+        }
+        Mode::Empty | Mode::DataOnly(_) => full::open(options, None, interrupt),
+    }
+}
+
+/// Looks whether a database that is to be filled, or its place, can take what comes from `source`.
+///
+/// # Errors
+/// The server's, and [`Kind::Refused`] for an older server, a database that is not empty, and one that
+/// is there and not to be replaced.
+pub(super) fn look(session: &mut Session, options: &Options, source: &ServerFacts) -> Result<()> {
+    preflight::check_version(&session.facts, source, Provenance::Database)?;
+    match &options.mode {
+        Mode::Create { swap, disconnect, maintenance } => {
+            let how = swap::How { swap: *swap, disconnect: *disconnect, maintenance };
+            swap::check_place(session, &how, &options.connection)
+        }
+        Mode::Empty | Mode::DataOnly(_) if target::is_marked(&mut session.client)? => Ok(()),
+        Mode::Empty | Mode::DataOnly(_) => preflight::check_empty(session, Provenance::Database),
+    }
 }
 
 /// Says which database is going to be changed.
@@ -217,12 +292,13 @@ const NOTHING_WRITTEN: &str = "nothing was restored, and nothing was written to 
 /// bytes decode to is seen as it is loaded into a database that nobody uses yet, and proved in the
 /// end; before rows go among a user's own, it is seen first.
 fn checked(
+    archive: &Path,
     options: &Options,
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<ArchiveReader> {
     const OTHER: &str = "`pgark verify` lists all findings; restore from another archive";
-    let mut reader = ArchiveReader::open(&options.archive).map_err(|error| match error.kind() {
+    let mut reader = ArchiveReader::open(archive).map_err(|error| match error.kind() {
         Kind::Damaged => error.hint(OTHER),
         _ => error,
     })?;
@@ -242,6 +318,7 @@ fn checked(
         }
     }
     revisions::check_files(reader.manifest(), options, observer)?;
-    adapt::rename_roles(&mut reader, &options.role_map)?;
+    adapt::check_roles(reader.manifest(), Provenance::Archive, &options.role_map)?;
+    reader.adapt(|manifest| adapt::rename_roles(manifest, &options.role_map));
     Ok(reader)
 }

@@ -5,17 +5,18 @@ use super::interrupt::Interrupt;
 use super::observer::Observer;
 use super::plan::{Piece, Plan, Task};
 use super::pool;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::content::Content;
+use crate::model::server::ServerFacts;
 use crate::pg::copier::Copier;
-use crate::pg::copy::{self, Copies, RowSource};
+use crate::pg::copy::{self, RowSource};
 use crate::pg::large_objects;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::snapshot;
 use crate::pg::wire::Sink;
 use crate::rules::large_object_digest::{LargeObjectContent, LargeObjectDigester};
-use crate::rules::row_digest::RowDigester;
+use crate::rules::row_digest::Digester;
 use std::collections::BTreeSet;
 
 /// Rows are reported in steps of this many bytes.
@@ -57,12 +58,8 @@ pub fn contents(context: &Context<'_>, leader: &mut Session, plan: &Plan) -> Res
     let mut contents = vec![Content::default(); plan.tables.len()];
     let facts = leader.facts.clone();
     let open = || {
-        let (connection, database) = (context.connection, context.database);
-        let mut copier =
-            context.interrupt.open_copier(connection, database, Purpose::Read, &facts)?;
-        snapshot::join(&mut copier, context.snapshot)?;
-        copier.check_not_pooled()?;
-        copier.use_encoding(context.encoding)?;
+        let Context { connection, database, snapshot, encoding, interrupt, .. } = *context;
+        let copier = reader(connection, database, snapshot, encoding, &facts, interrupt)?;
         Ok(Worker { copier, locked: BTreeSet::new() })
     };
     let mut later = Vec::new();
@@ -107,7 +104,7 @@ fn look(
         context,
         plan,
         pieces: &task.pieces,
-        rows: RowDigester::default(),
+        rows: None,
         told: (0, 0),
         contents: Vec::new(),
     };
@@ -127,7 +124,8 @@ struct Contents<'a> {
     context: &'a Context<'a>,
     plan: &'a Plan,
     pieces: &'a [Piece],
-    rows: RowDigester,
+    /// `None` between two pieces.
+    rows: Option<Digester>,
     /// Rows and bytes of the piece that the observer has heard of.
     told: (u64, u64),
     contents: Vec<Content>,
@@ -142,23 +140,26 @@ impl Contents<'_> {
 
 impl Sink for Contents<'_> {
     fn begin(&mut self) -> Result<()> {
-        if let Some(piece) = self.pieces.get(self.contents.len()) {
-            self.context.observer.begin(&self.plan.item(*piece));
-        }
+        let piece = self.pieces.get(self.contents.len()).ok_or_else(unasked)?;
+        self.context.observer.begin(&self.plan.item(*piece));
+        self.rows = Some(Digester::of(self.plan.tables[piece.table].format));
         Ok(())
     }
 
     fn rows(&mut self, text: &[u8]) -> Result<()> {
-        self.rows.update(text);
-        if self.rows.bytes() - self.told.1 >= REPORT_BYTES {
-            self.tell(self.rows.rows(), self.rows.bytes());
+        let rows = self.rows.as_mut().ok_or_else(unasked)?;
+        rows.update(text)?;
+        let (count, bytes) = (rows.rows(), rows.bytes());
+        if bytes - self.told.1 >= REPORT_BYTES {
+            self.tell(count, bytes);
         }
         Ok(())
     }
 
     fn end(&mut self, count: u64) -> Result<()> {
-        let content = std::mem::take(&mut self.rows).finish()?;
-        self.tell(content.rows, content.bytes);
+        let rows = self.rows.take().ok_or_else(unasked)?;
+        self.tell(rows.rows(), rows.bytes());
+        let content = rows.finish()?;
         self.told = (0, 0);
         self.context.observer.end();
         self.contents.push(content);
@@ -166,13 +167,34 @@ impl Sink for Contents<'_> {
     }
 }
 
+/// A connection that shares a snapshot, and on which rows come in `encoding`.
+///
+/// # Errors
+/// The server's, and the interruption.
+pub fn reader(
+    connection: &Connection,
+    database: Option<&str>,
+    snapshot: &str,
+    encoding: &str,
+    facts: &ServerFacts,
+    interrupt: &Interrupt,
+) -> Result<Copier> {
+    let mut copier = interrupt.open_copier(connection, database, Purpose::Read, facts)?;
+    snapshot::join(&mut copier, snapshot)?;
+    copier.check_not_pooled()?;
+    copier.use_encoding(encoding)?;
+    Ok(copier)
+}
+
+/// The server does not keep to the order.
+pub fn unasked() -> Error {
+    Error::new(Kind::Server, "the server sent more tables than were asked for")
+}
+
 /// Content of some rows.
-pub fn content(session: &mut impl Copies, source: &RowSource<'_>) -> Result<Content> {
-    let mut rows = RowDigester::default();
-    copy::copy_out(session, source, |piece| {
-        rows.update(piece);
-        Ok(())
-    })?;
+pub fn content(session: &mut Session, source: &RowSource<'_>) -> Result<Content> {
+    let mut rows = Digester::of(source.format);
+    copy::copy_out(session, source, |piece| rows.update(piece))?;
     rows.finish()
 }
 

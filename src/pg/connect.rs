@@ -183,7 +183,8 @@ fn ask_for_password(connection: &Connection, targets: &mut [Target]) -> Result<b
         return Ok(false);
     }
     if connection.settled.password.get().is_none() {
-        let question = format!("Password for user {}: ", first.user);
+        let of = connection.called.map(|name| format!(" of {name}")).unwrap_or_default();
+        let question = format!("Password for user {}{of}: ", first.user);
         match person.password(&question)? {
             Some(password) => drop(connection.settled.password.set(password)),
             None => return Ok(false),

@@ -63,6 +63,45 @@ impl Copier {
         if process == self.process { Ok(()) } else { Err(pooled()) }
     }
 
+    /// Begins a COPY … FROM STDIN whose rows come with [`Copier::put`] and which ends with
+    /// [`Copier::put_end`]: what [`CopyIn`](super::copy::CopyIn) does, for rows that another connection
+    /// sends meanwhile.
+    ///
+    /// # Errors
+    /// The server's.
+    pub fn begin_put(&mut self, sql: &str, doing: &str) -> Result<()> {
+        self.wire.begin_put(sql, doing)
+    }
+
+    /// Sends a piece of the rows.
+    ///
+    /// # Errors
+    /// The connection's; what the server says of the rows comes at the end.
+    pub fn put(&mut self, piece: &[u8], doing: &str) -> Result<()> {
+        self.wire.put(piece, doing)
+    }
+
+    /// Ends the COPY and gives the number of rows that the server counted.
+    ///
+    /// # Errors
+    /// The server's: it took none of the rows then.
+    pub fn put_end(&mut self, doing: &str) -> Result<u64> {
+        self.wire.put_end(doing)
+    }
+
+    /// Gives the COPY up: the server takes back what it took.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub fn put_abort(&mut self, doing: &str) -> Result<()> {
+        self.wire.put_abort(doing)
+    }
+
+    /// Whether the connection is of no more use.
+    pub fn is_broken(&self) -> bool {
+        self.wire.is_broken()
+    }
+
     /// What another thread needs to cancel this session's statement.
     pub fn canceller(&self) -> Canceller {
         self.wire.canceller()

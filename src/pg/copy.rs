@@ -9,6 +9,7 @@ use super::session::{Session, Statements};
 use super::wire::{Sink, Wire};
 use crate::error::{Error, Kind, Result};
 use crate::model::condition::Condition;
+use crate::model::copy_format::CopyFormat;
 use crate::model::name::{QualifiedName, enumerate};
 use crate::model::table::Column;
 
@@ -23,6 +24,8 @@ pub struct RowSource<'a> {
     pub pages: Option<(u64, Option<u64>)>,
     /// Which rows alone; together with pages, one that the operator has chosen.
     pub condition: Option<&'a Condition>,
+    /// How the rows travel.
+    pub format: CopyFormat,
 }
 
 impl RowSource<'_> {
@@ -41,11 +44,12 @@ impl RowSource<'_> {
         let table = format!("{}.{}", name(&self.table.schema), name(&self.table.name));
         let columns: Vec<String> = self.columns.iter().map(|column| name(&column.name)).collect();
         let columns = columns.join(", ");
+        let options = options(self.format);
         let filter = match (self.pages, self.condition) {
             (None, None) => {
                 // A table of no columns has no column list either (dump-correctness 3.1).
                 let list = if columns.is_empty() { columns } else { format!(" ({columns})") };
-                return format!("COPY {table}{list} TO STDOUT");
+                return format!("COPY {table}{list} TO STDOUT{options}");
             }
             (None, Some(condition)) => condition.clause().to_owned(),
             (Some((from, to)), condition) => {
@@ -56,21 +60,23 @@ impl RowSource<'_> {
                 format!("{chosen}{and} ctid >= '({from},0)'::pg_catalog.tid{end}")
             }
         };
-        format!("COPY (SELECT {columns} FROM ONLY {table} {filter}) TO STDOUT")
+        format!("COPY (SELECT {columns} FROM ONLY {table} {filter}) TO STDOUT{options}")
     }
 }
 
-/// Takes pieces of COPY text; they may end anywhere.
+/// What stands at the end of a COPY statement.
+fn options(format: CopyFormat) -> &'static str {
+    match format {
+        CopyFormat::Text => "",
+        CopyFormat::Binary => " (FORMAT binary)",
+    }
+}
+
+/// Takes pieces of what COPY sends; they may end anywhere.
 pub type Take<'a> = &'a mut dyn FnMut(&[u8]) -> Result<()>;
 
-/// What both kinds of connection do with COPY.
+/// What both kinds of connection do with rows.
 pub trait Copies: Statements {
-    /// Runs a COPY … TO STDOUT and hands its text to `take`, piece by piece.
-    ///
-    /// # Errors
-    /// The server's, and whatever `take` returns.
-    fn copy_out(&mut self, sql: &str, doing: &str, take: Take<'_>) -> Result<()>;
-
     /// Starts a COPY … FROM STDIN.
     ///
     /// # Errors
@@ -78,8 +84,12 @@ pub trait Copies: Statements {
     fn copy_in(&mut self, sql: &str, doing: String) -> Result<CopyIn<'_>>;
 }
 
-impl Copies for Session {
-    fn copy_out(&mut self, sql: &str, doing: &str, take: Take<'_>) -> Result<()> {
+impl Session {
+    /// Runs a COPY … TO STDOUT and hands its text to `take`, piece by piece.
+    ///
+    /// # Errors
+    /// The server's, and whatever `take` returns.
+    pub fn copy_out(&mut self, sql: &str, doing: &str, take: Take<'_>) -> Result<()> {
         let failed = |error| server(doing, error);
         let mut rows = self.client.copy_out(sql).map_err(failed)?;
         while let Some(piece) = rows.piece().map_err(failed)? {
@@ -95,7 +105,9 @@ impl Copies for Session {
         // there has aborted the transaction, in which no further statement succeeds.
         self.client.batch_execute("SELECT").map_err(failed)
     }
+}
 
+impl Copies for Session {
     fn copy_in(&mut self, sql: &str, doing: String) -> Result<CopyIn<'_>> {
         let writer = self.client.copy_in(sql).map_err(|error| server(doing.clone(), error))?;
         Ok(CopyIn { to: Input::Driver(writer), doing })
@@ -103,36 +115,9 @@ impl Copies for Session {
 }
 
 impl Copies for Copier {
-    fn copy_out(&mut self, sql: &str, doing: &str, take: Take<'_>) -> Result<()> {
-        let mut counted = Counted { take, rows: 0, doing };
-        self.wire.run(sql, doing, &mut counted).map(drop)
-    }
-
     fn copy_in(&mut self, sql: &str, doing: String) -> Result<CopyIn<'_>> {
         self.wire.begin_put(sql, &doing)?;
         Ok(CopyIn { to: Input::Wire(&mut self.wire), doing })
-    }
-}
-
-/// Compares the number of line ends with the number of rows that the server counts.
-struct Counted<'a> {
-    take: Take<'a>,
-    rows: u64,
-    doing: &'a str,
-}
-
-impl Sink for Counted<'_> {
-    fn begin(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn rows(&mut self, piece: &[u8]) -> Result<()> {
-        self.rows += memchr::memchr_iter(b'\n', piece).count() as u64;
-        (self.take)(piece)
-    }
-
-    fn end(&mut self, rows: u64) -> Result<()> {
-        check_count(self.rows, rows, self.doing)
     }
 }
 
@@ -153,7 +138,7 @@ pub fn check_count(arrived: u64, sent: u64, doing: &str) -> Result<()> {
 /// # Errors
 /// The server's, with the table's name; and whatever `take` returns.
 pub fn copy_out(
-    session: &mut impl Copies,
+    session: &mut Session,
     source: &RowSource<'_>,
     mut take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
@@ -193,7 +178,10 @@ pub fn copy_out_all(
     }
     statements.extend(sources.iter().map(|source| source.to_sql(plain)));
     match copier.wire.run(&statements.join("; "), &doing, sink) {
-        Err(error) if error.kind() == Kind::Locked && !to_lock.is_empty() => {
+        // After an error of the sink's there is nothing to go on with.
+        Err(error)
+            if error.kind() == Kind::Locked && !to_lock.is_empty() && !copier.is_broken() =>
+        {
             copier.execute("ROLLBACK TO SAVEPOINT before_lock")?;
             Err(error)
         }
@@ -253,20 +241,17 @@ impl Drop for CopyIn<'_> {
 }
 
 /// `COPY table (columns) FROM STDIN`, in ASCII where the session's encoding demands it.
-pub fn copy_in_sql(table: &QualifiedName, columns: &[Column], source_is_utf8: bool) -> String {
+pub fn copy_in_sql(
+    table: &QualifiedName,
+    columns: &[Column],
+    format: CopyFormat,
+    source_is_utf8: bool,
+) -> String {
     let name = if source_is_utf8 { quote } else { quote_ascii };
     let list: Vec<String> = columns.iter().map(|column| name(&column.name)).collect();
     let list = if list.is_empty() { String::new() } else { format!(" ({})", list.join(", ")) };
-    format!("COPY {}.{}{list} FROM STDIN", name(&table.schema), name(&table.name))
-}
-
-/// The same for rows in the binary format.
-pub fn copy_in_binary_sql(
-    table: &QualifiedName,
-    columns: &[Column],
-    source_is_utf8: bool,
-) -> String {
-    format!("{} (FORMAT binary)", copy_in_sql(table, columns, source_is_utf8))
+    let (schema, table) = (name(&table.schema), name(&table.name));
+    format!("COPY {schema}.{table}{list} FROM STDIN{}", options(format))
 }
 
 #[cfg(test)]
@@ -277,8 +262,13 @@ mod tests {
     fn the_statement_names_every_column_and_never_reads_children() {
         let table = QualifiedName::new("s", "é");
         let columns = [Column { name: "a\"b".into(), type_name: "integer".into() }];
-        let mut source =
-            RowSource { table: &table, columns: &columns, pages: None, condition: None };
+        let mut source = RowSource {
+            table: &table,
+            columns: &columns,
+            pages: None,
+            condition: None,
+            format: CopyFormat::Text,
+        };
         assert_eq!(source.to_sql(false), r#"COPY "s".U&"\+0000E9" ("a""b") TO STDOUT"#);
         source.pages = Some((0, Some(2048)));
         assert!(source.to_sql(true).starts_with(r#"COPY (SELECT "a""b" FROM ONLY "s"."é" WHERE"#));
@@ -289,7 +279,9 @@ mod tests {
                 "WHERE (a OR b) AND ctid >= '(0,0)'::pg_catalog.tid AND ctid < '(2048,0)'"
             )
         );
-        source.condition = None;
+        source.format = CopyFormat::Binary;
+        assert!(source.to_sql(true).ends_with(") TO STDOUT (FORMAT binary)"));
+        (source.condition, source.format) = (None, CopyFormat::Text);
         source.columns = &[];
         source.pages = None;
         assert_eq!(source.to_sql(true), r#"COPY "s"."é" TO STDOUT"#);

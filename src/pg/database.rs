@@ -50,6 +50,15 @@ pub fn properties(session: &mut Session, database: &str) -> Result<Option<Databa
         .map_err(|error| server(format!("cannot look up database \"{database}\""), error))
 }
 
+/// When the server was started, to the microsecond: that tells it from others, which its system
+/// identifier does not, as clones share that.
+pub fn server_start(session: &mut Session) -> Result<String> {
+    session
+        .client
+        .query_one("SELECT pg_catalog.pg_postmaster_start_time()::text", &[], |row| row.at(0))
+        .map_err(|error| server("cannot ask when the server was started", error))
+}
+
 /// Whether there is a database of this name.
 pub fn exists(session: &mut Session, database: &str) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1)";

@@ -1,6 +1,5 @@
 //! Large objects: their owners, privileges and content.
 
-use super::copy::Copies;
 use super::failure::server;
 use super::ident::{literal, quote};
 use super::session::Session;

@@ -70,6 +70,11 @@ impl Wire {
         Ok(wire)
     }
 
+    /// Whether the connection is of no more use.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     /// What another thread needs to cancel this connection's statement.
     pub fn canceller(&self) -> Canceller {
         Canceller::new(self.target.clone(), self.stream.key())

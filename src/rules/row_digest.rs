@@ -1,8 +1,72 @@
-//! COPY text, cut into rows, becomes a row count and a digest.
+//! What COPY sends, cut into rows, becomes a row count and a digest.
 
 use crate::error::{Error, Result};
 use crate::model::content::Content;
+use crate::model::copy_format::CopyFormat;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+
+mod binary;
+
+pub use binary::BinaryRowDigester;
+
+/// Counts and digests rows in either format.
+pub enum Digester {
+    /// COPY text.
+    Text(RowDigester),
+    /// The binary format.
+    Binary(BinaryRowDigester),
+}
+
+impl Digester {
+    /// For rows in this format.
+    pub fn of(format: CopyFormat) -> Self {
+        match format {
+            CopyFormat::Text => Self::Text(RowDigester::default()),
+            CopyFormat::Binary => Self::Binary(BinaryRowDigester::default()),
+        }
+    }
+
+    /// Takes the next piece of the stream.
+    ///
+    /// # Errors
+    /// Those of the binary format.
+    pub fn update(&mut self, piece: &[u8]) -> Result<()> {
+        match self {
+            Self::Text(rows) => {
+                rows.update(piece);
+                Ok(())
+            }
+            Self::Binary(rows) => rows.update(piece),
+        }
+    }
+
+    /// Rows that have ended so far.
+    pub fn rows(&self) -> u64 {
+        match self {
+            Self::Text(rows) => rows.rows(),
+            Self::Binary(rows) => rows.rows(),
+        }
+    }
+
+    /// Bytes taken so far.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Text(rows) => rows.bytes(),
+            Self::Binary(rows) => rows.bytes(),
+        }
+    }
+
+    /// The rows, if the stream was not cut.
+    ///
+    /// # Errors
+    /// It was.
+    pub fn finish(self) -> Result<Content> {
+        match self {
+            Self::Text(rows) => rows.finish(),
+            Self::Binary(rows) => rows.finish(),
+        }
+    }
+}
 
 /// Counts and digests rows of COPY text that arrive in pieces of any size.
 ///

@@ -36,6 +36,8 @@ mod consolidate_places;
 mod consolidate_safety;
 /// Projects of every shape, with every driver.
 mod consolidate_shapes;
+/// From database to database.
+mod copy;
 /// Killed, failed and interrupted at every file operation.
 mod crash;
 /// Roles that the server lacks, made by a restore.

@@ -4,6 +4,7 @@ use crate::harness::carried::{ask, ask_own, carry, copy_out, manifest, table};
 use crate::harness::{Database, Repo, Run};
 use pgark::error::{Kind, Result};
 use pgark::model::connection::Connection;
+use pgark::model::copy_format::CopyFormat;
 use pgark::pg::catalog::CatalogTable;
 use pgark::pg::copier::Copier;
 use pgark::pg::copy::{self, RowSource};
@@ -113,6 +114,7 @@ fn no_table_is_ever_seen_empty_in_four_hundred_snapshots() {
                     columns: &found.columns,
                     pages: None,
                     condition: None,
+                    format: CopyFormat::Text,
                 };
                 let mut rows = Rows(Vec::new());
                 match copy::copy_out_all(

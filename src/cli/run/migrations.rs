@@ -37,20 +37,23 @@ pub(super) fn run(
             };
             let summary = status::run(&options, progress.as_ref(), interrupt)?;
             progress.finish();
-            report::status(&summary, args.common.json, args.common.quiet)
+            report::status(&summary, args.common.talk.json, args.common.talk.quiet)
         }
         MigrationsVerb::Consolidate(args) => {
             let options = consolidate_options(args, Arc::clone(progress))?;
             let summary = consolidate::run(&options, progress.as_ref(), interrupt)?;
             progress.finish();
-            told(progress, report::consolidate(&summary, args.common.json, args.common.quiet));
+            told(
+                progress,
+                report::consolidate(&summary, args.common.talk.json, args.common.talk.quiet),
+            );
             Ok(report::consolidated(&summary))
         }
         MigrationsVerb::Verify(args) => {
             let options = verify_options(args, Arc::clone(progress))?;
             let checks = verify::run(&options, progress.as_ref(), interrupt)?;
             progress.finish();
-            report::checklist(&checks, args.common.json, args.common.quiet)
+            report::checklist(&checks, args.common.talk.json, args.common.talk.quiet)
         }
         MigrationsVerb::Rollback(args) => {
             let options = rollback_options(args, Arc::clone(progress))?;
@@ -60,7 +63,10 @@ pub(super) fn run(
                 true => ExitCode::Done,
                 false => ExitCode::Omissions,
             };
-            told(progress, report::rollback(&summary, code, args.common.json, args.common.quiet));
+            told(
+                progress,
+                report::rollback(&summary, code, args.common.talk.json, args.common.talk.quiet),
+            );
             Ok(code)
         }
     }

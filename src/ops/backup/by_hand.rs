@@ -2,6 +2,7 @@
 //! `tar`, `zstd`, `sha256sum` and `psql` alone.
 
 use crate::archive::manifest::{LargeObjects, TableEntry};
+use crate::model::copy_format::CopyFormat;
 use crate::model::name::shell_quoted;
 use crate::model::server::ServerFacts;
 use crate::model::table::SequenceState;
@@ -112,7 +113,7 @@ run -o /dev/null -f schema/pre-data.sql
         let folder =
             table.chunks[0].member.member.rsplit_once('/').map_or("", |(folder, _)| folder);
         let into = table.load_through.as_ref().unwrap_or(&table.name);
-        let copy = copy_in_sql(into, &table.columns, utf8);
+        let copy = copy_in_sql(into, &table.columns, CopyFormat::Text, utf8);
         script.push_str(&format!("load {folder} {}\n", shell_quoted(&copy)));
     }
     if !large_objects.objects.is_empty() {

@@ -1,6 +1,6 @@
 //! Conditions of the operator's on the rows of tables.
 
-use super::{Options, schema};
+use super::{Source, schema};
 use crate::error::{Error, Kind, Result};
 use crate::model::condition::Condition;
 use crate::model::name::{Printable, QualifiedName, enumerate};
@@ -15,13 +15,13 @@ pub fn apply(
     session: &mut Session,
     tables: &mut [CatalogTable],
     choices: &[Choice],
-    options: &Options,
+    source: &Source,
 ) -> Result<()> {
-    if options.selection.filters.is_empty() {
+    if source.selection.filters.is_empty() {
         return Ok(());
     }
     let names: Vec<QualifiedName> = tables.iter().map(|table| table.name.clone()).collect();
-    let conditions = options.selection.filter(&names, schema::parents(tables), choices)?;
+    let conditions = source.selection.filter(&names, schema::parents(tables), choices)?;
     // Workers speak in the database's own encoding, into which pgark does not translate.
     let ascii_alone = !matches!(session.facts.encoding.as_str(), "UTF8" | "SQL_ASCII");
     for (table, condition) in tables.iter_mut().zip(conditions) {

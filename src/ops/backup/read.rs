@@ -5,7 +5,7 @@ use crate::archive::frame::FrameWriter;
 use crate::archive::hashing::sha256;
 use crate::archive::manifest::{Chunk, LargeObject, LargeObjects, Member, TableEntry};
 use crate::archive::writer::ArchiveWriter;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::content::Content;
 use crate::model::server::ServerFacts;
@@ -13,11 +13,12 @@ use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::ops::plan::{Piece, Plan, Task};
 use crate::ops::pool::{self, Emit};
+use crate::ops::scan;
 use crate::pg::copier::Copier;
 use crate::pg::copy::{self, RowSource};
-use crate::pg::large_objects;
-use crate::pg::session::{Purpose, Session};
-use crate::pg::snapshot::{self, Snapshot};
+use crate::pg::large_objects::{self, LargeObjectFacts};
+use crate::pg::session::Session;
+use crate::pg::snapshot::Snapshot;
 use crate::pg::wire::Sink;
 use crate::rules::large_object_digest::LargeObjectDigester;
 use crate::rules::row_digest::RowDigester;
@@ -142,11 +143,9 @@ pub fn read_all<W: Write>(
 }
 
 fn open(context: &Context<'_>, facts: &ServerFacts) -> Result<Worker> {
-    let mut copier =
-        context.interrupt.open_copier(context.connection, None, Purpose::Read, facts)?;
-    snapshot::join(&mut copier, &context.snapshot.id)?;
-    copier.check_not_pooled()?;
-    copier.use_encoding(&facts.encoding)?;
+    let (snapshot, encoding) = (&context.snapshot.id, &facts.encoding);
+    let copier =
+        scan::reader(context.connection, None, snapshot, encoding, facts, context.interrupt)?;
     Ok(Worker { copier, locked: BTreeSet::new(), frame: FrameWriter::new(context.level)? })
 }
 
@@ -233,7 +232,7 @@ impl<'a, 'e> ChunkMaker<'a, 'e> {
 impl Sink for ChunkMaker<'_, '_> {
     fn begin(&mut self) -> Result<()> {
         match self.pieces {
-            [] => Err(Error::new(Kind::Server, "the server sent more tables than were asked for")),
+            [] => Err(scan::unasked()),
             [piece, ..] => {
                 self.context.observer.begin(&self.plan.item(*piece));
                 Ok(())
@@ -341,18 +340,20 @@ fn read_large_objects<W: Write>(
         count: content.count,
         bytes: content.bytes,
         digest: content.digest,
-        objects: facts
-            .into_iter()
-            .map(|object| LargeObject {
-                oid: object.oid,
-                owner: object.owner,
-                comment: object.comment,
-                access: object.access,
-                labels: object.labels,
-            })
-            .collect(),
+        objects: facts.into_iter().map(archived).collect(),
         chunks,
     })
+}
+
+/// A large object as a manifest has it.
+pub fn archived(object: LargeObjectFacts) -> LargeObject {
+    LargeObject {
+        oid: object.oid,
+        owner: object.owner,
+        comment: object.comment,
+        access: object.access,
+        labels: object.labels,
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The first half of a backup: locks, snapshot, what may not be read, and the schema.
 
-use super::{Options, filter};
+use super::{Source, filter};
+use crate::archive::manifest::LargeObject;
 use crate::error::{Error, Kind, Result};
-use crate::model::name::{Printable, QualifiedName, enumerate};
+use crate::model::name::{Printable, QualifiedName, counted, enumerate};
 use crate::model::schema::{NotCarried, ObjectClass, SchemaObject};
 use crate::model::server::DatabaseProperties;
 use crate::model::table::SequenceState;
@@ -13,7 +14,7 @@ use crate::ops::steady::{self, Limits};
 use crate::pg::catalog::{self, CatalogTable};
 use crate::pg::session::{Purpose, Session};
 use crate::pg::snapshot::{self, Snapshot};
-use crate::pg::{database, ddl, extensions, names};
+use crate::pg::{database, ddl, extensions, names, target};
 use crate::rules::object_selection::Uncarried;
 use crate::rules::pattern::Pattern;
 use crate::rules::selection::{Choice, Selection};
@@ -40,6 +41,32 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// Every role that is named: without it, a part of what is taken cannot be restored.
+    pub fn all_roles(&self, large_objects: &[LargeObject]) -> Vec<String> {
+        let mut roles: BTreeSet<String> = self.roles.iter().cloned().collect();
+        roles.insert(self.database.owner.clone());
+        for object in large_objects {
+            roles.insert(object.owner.clone());
+            roles.extend(object.access.iter().flat_map(role_names::in_access));
+        }
+        roles.into_iter().collect()
+    }
+
+    /// Ends the transaction of the snapshot, from which all rows have come.
+    ///
+    /// # Errors
+    /// [`Kind::Failed`] for tables that had other files in the end.
+    pub fn end(&self, leader: &mut Session) -> Result<()> {
+        let changed = snapshot::rewritten(leader, &self.locked())?;
+        if !changed.is_empty() {
+            return Err(Error::failed(format!(
+                "tables were rewritten under pgark's locks: {}",
+                enumerate(&changed)
+            )));
+        }
+        leader.execute("COMMIT")
+    }
+
     /// OIDs of the tables that are locked.
     pub fn locked(&self) -> BTreeSet<u32> {
         to_lock(&self.tables, &self.choices)
@@ -64,20 +91,52 @@ pub fn takes_sequence(
     }
 }
 
+/// Connects, takes locks, snapshot and schema, and tells what of the database is not taken.
+pub fn open(
+    source: &Source,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<(Session, Taken)> {
+    observer.phase("connecting", None);
+    let mut leader = interrupt.open(&source.connection, None, Purpose::Catalog)?;
+    leader.check_not_pooled()?;
+    target::check_unmarked(&mut leader)?;
+    let mut taken = take(&mut leader, source, observer, interrupt)?;
+    if !taken.with_large_objects {
+        // They belong to no table and to no schema.
+        let count = catalog::count_large_objects(&mut leader.client)?;
+        if count > 0 {
+            observer.warn(&format!(
+                "{} left out: --table and --schema do not take large objects",
+                match count {
+                    1 => String::from("1 large object is"),
+                    count => format!("{count} large objects are"),
+                }
+            ));
+            taken.left_out.push(counted(count as usize, "large object"));
+        }
+    }
+    for object in &taken.not_carried {
+        observer.warn(&format!("left out, as allowed: {} {}", object.class, object.name));
+    }
+    filter::warn_of_keys(&mut leader, &taken.tables, &taken.choices, observer)?;
+    Ok((leader, taken))
+}
+
 /// Takes locks and snapshot and reads the schema, again and again until no definition changed
 /// while it was read.
-pub fn take(
+fn take(
     leader: &mut Session,
-    options: &Options,
+    source: &Source,
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Taken> {
     names::check_readable(leader)?;
-    let mut watcher = interrupt.open(&options.connection, None, Purpose::Catalog)?;
+    let mut watcher = interrupt.open(&source.connection, None, Purpose::Catalog)?;
     let process = leader.process();
-    steady::read(options.lock_timeout, interrupt, |limits| {
-        let taken = lock_wait::told(&options.connection, None, process, observer, || {
-            attempt(leader, &mut watcher, options, limits, observer, interrupt)
+    steady::read(source.lock_timeout, interrupt, |limits| {
+        let taken = lock_wait::told(&source.connection, None, process, observer, || {
+            attempt(leader, &mut watcher, source, limits, observer, interrupt)
         });
         steady::let_go(leader, taken)
     })
@@ -87,14 +146,14 @@ pub fn take(
 fn attempt(
     leader: &mut Session,
     watcher: &mut Session,
-    options: &Options,
+    source: &Source,
     limits: Limits,
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Option<Taken>> {
     observer.phase("locking the tables", None);
     let mut choose = |tables: &[CatalogTable]| {
-        let choices = choices(watcher, tables, options)?;
+        let choices = choices(watcher, tables, source)?;
         check_readable(tables, &choices)?;
         Ok(to_lock(tables, &choices))
     };
@@ -102,9 +161,9 @@ fn attempt(
     let mut snapshot = snapshot::take(leader, limits.patience, &check, &mut choose)?;
     snapshot::limit_lock_waits(leader, limits.lock_wait)?;
     let mut tables = std::mem::take(&mut snapshot.tables);
-    let choices = choices(watcher, &tables, options)?;
+    let choices = choices(watcher, &tables, source)?;
     check_standby(&tables, &choices, leader.facts.in_recovery)?;
-    filter::apply(leader, &mut tables, &choices, options)?;
+    filter::apply(leader, &mut tables, &choices, source)?;
 
     observer.phase("reading the schema", None);
     // What is locked for reading definitions alone is free again afterwards: the chosen tables stay.
@@ -119,9 +178,9 @@ fn attempt(
     let (schema, mut positions) = read?;
     leader.execute("ROLLBACK TO SAVEPOINT before_schema")?;
     leader.execute("RELEASE SAVEPOINT before_schema")?;
-    snapshot::limit_lock_waits(leader, options.lock_timeout)?;
-    let allowed = Some(options.allow_missing.as_slice());
-    let coverage = cover(leader, schema, &tables, &choices, &options.selection, allowed)?;
+    snapshot::limit_lock_waits(leader, source.lock_timeout)?;
+    let allowed = Some(source.allow_missing.as_slice());
+    let coverage = cover(leader, schema, &tables, &choices, &source.selection, allowed)?;
     let Coverage { objects, not_carried, left_out, sequences } = coverage;
     positions.retain(|position| takes_sequence(sequences.as_ref(), &tables, &choices, position));
     let roles: BTreeSet<String> = objects.iter().flat_map(role_names::named).collect();
@@ -134,7 +193,7 @@ fn attempt(
         database: database::properties(leader, &leader.facts.database.clone())?.ok_or_else(gone)?,
         not_carried,
         left_out,
-        with_large_objects: options.selection.is_inclusive(),
+        with_large_objects: source.selection.is_inclusive(),
         sequences: positions,
     }))
 }
@@ -252,10 +311,10 @@ fn gone() -> Error {
 pub fn choices(
     session: &mut Session,
     tables: &[CatalogTable],
-    options: &Options,
+    source: &Source,
 ) -> Result<Vec<Choice>> {
     let names: Vec<QualifiedName> = tables.iter().map(|table| table.name.clone()).collect();
-    let selection = &options.selection;
+    let selection = &source.selection;
     selection.check_database(&session.facts.database)?;
     if let Some(pattern) = selection.unmatched(&names) {
         check_is_table(session, pattern)?;

@@ -52,7 +52,7 @@ pub fn estimate(
     tables: Option<u64>,
 ) -> Option<Estimate> {
     let listed = list::Options { database: Some(database.to_owned()), ..list::Options::default() };
-    let wanted = backup::recorded(options);
+    let wanted = backup::recorded(&options.source, options.jobs, options.level);
     let last = list::run(&options.repository, &listed).ok().and_then(|listing| {
         listing.archives.into_iter().rev().find_map(|archive| {
             let facts = archive.facts.ok()?;

@@ -9,9 +9,11 @@ use crate::model::condition::Condition;
 use crate::model::connection::Connection;
 use crate::model::content::Content;
 use crate::model::name::{QualifiedName, enumerate};
+use crate::model::provenance::Provenance;
 use crate::model::table::{Column, SequenceState};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
+use crate::ops::plan::Plan;
 use crate::ops::{extension_rows, lock_wait, plan, scan};
 use crate::pg::catalog::{self, CatalogTable};
 use crate::pg::session::Purpose;
@@ -106,7 +108,7 @@ pub(super) fn compare(
             .iter()
             .filter_map(|entry| Some((entry.name.clone(), entry.chosen_rows()?.clone())))
             .collect(),
-        differences: differences(&left, &right, manifest.whole),
+        differences: differences(&left, &right, Provenance::Archive, manifest.whole),
     })
 }
 
@@ -223,24 +225,37 @@ struct Live<'a> {
     jobs: usize,
 }
 
-/// Compares an archive with the database that it was just restored into, which is still marked.
+/// A database that has just been restored, and is still marked.
+pub struct Restored<'a> {
+    /// What it is to hold.
+    pub manifest: &'a Manifest,
+    /// Where it is.
+    pub connection: &'a Connection,
+    /// The database, if not the one that the connection names.
+    pub database: Option<&'a str>,
+    /// Number of workers.
+    pub jobs: usize,
+    /// What it was made from.
+    pub from: Provenance,
+}
+
+/// Compares a database with what was restored into it. The manifest's digests are of rows in the
+/// formats that `read_back` chooses.
 pub fn with_restored(
-    reader: &ArchiveReader,
-    connection: &Connection,
-    database: Option<&str>,
-    jobs: usize,
+    restored: &Restored<'_>,
+    read_back: impl FnOnce(Plan) -> Plan,
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Vec<Difference>> {
-    let manifest = reader.manifest();
+    let Restored { manifest, connection, database, jobs, from } = *restored;
     let lock_timeout = Duration::from_secs(60);
     let live = Live { connection, database, as_restored: true, lock_timeout, jobs };
-    let mut right = read_live(&live, manifest, observer, interrupt)?;
+    let mut right = read_live(&live, manifest, read_back, observer, interrupt)?;
     right.tables.retain(|name, _| name.schema != target::MARK);
     let mut left = from_manifest(manifest);
     join_loaded_through(manifest, &mut left);
     join_loaded_through(manifest, &mut right);
-    Ok(differences(&left, &right, manifest.whole))
+    Ok(differences(&left, &right, from, manifest.whole))
 }
 
 fn from_database(
@@ -251,12 +266,13 @@ fn from_database(
 ) -> Result<Side> {
     let mut session = interrupt.open(live.connection, live.database, Purpose::Catalog)?;
     target::check_unmarked(&mut session)?;
-    read_live(live, manifest, observer, interrupt)
+    read_live(live, manifest, |plan| plan, observer, interrupt)
 }
 
 fn read_live(
     live: &Live<'_>,
     manifest: &Manifest,
+    read_back: impl FnOnce(Plan) -> Plan,
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Side> {
@@ -299,7 +315,7 @@ fn read_live(
         return Err(extension_rows::refused(&mismatches));
     }
     let choices = vec![Choice::Whole; to_scan.len()];
-    let plan = plan::make(&to_scan, &choices, leader.facts.major());
+    let plan = read_back(plan::make(&to_scan, &choices, leader.facts.major()));
     observer.phase("reading the database", Some(plan.estimated_bytes));
     let context = scan::Context {
         connection: live.connection,
@@ -321,21 +337,21 @@ fn read_live(
     Ok(Side { tables, sequences, large_objects })
 }
 
-fn differences(left: &Side, right: &Side, whole: bool) -> Vec<Difference> {
+fn differences(left: &Side, right: &Side, from: Provenance, whole: bool) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut differ = |object: String, what: String| found.push(Difference { object, what });
     for (name, table) in &left.tables {
         let object = format!("table {name}");
         let Some(other) = right.tables.get(name) else {
-            differ(object, String::from("is only in the archive"));
+            differ(object, format!("is only in {from}"));
             continue;
         };
-        for what in column_differences(&table.columns, &other.columns) {
+        for what in column_differences(&table.columns, &other.columns, from) {
             differ(object.clone(), what);
         }
         if let (Some(ours), Some(theirs)) = (table.content, other.content) {
             if ours.rows != theirs.rows {
-                differ(object, format!("{} rows in the archive, {} there", ours.rows, theirs.rows));
+                differ(object, format!("{} rows in {from}, {} there", ours.rows, theirs.rows));
             } else if ours != theirs {
                 differ(
                     object,
@@ -345,7 +361,7 @@ fn differences(left: &Side, right: &Side, whole: bool) -> Vec<Difference> {
         }
     }
     for name in right.tables.keys().filter(|name| whole && !left.tables.contains_key(name)) {
-        differ(format!("table {name}"), String::from("is not in the archive"));
+        differ(format!("table {name}"), format!("is not in {from}"));
     }
     let position = |(value, called): &(i64, bool)| match called {
         true => format!("{value}"),
@@ -354,16 +370,15 @@ fn differences(left: &Side, right: &Side, whole: bool) -> Vec<Difference> {
     for (name, ours) in &left.sequences {
         let object = format!("sequence {name}");
         match right.sequences.get(name) {
-            None => differ(object, String::from("is only in the archive")),
-            Some(theirs) if theirs != ours => differ(
-                object,
-                format!("{} in the archive, {} there", position(ours), position(theirs)),
-            ),
+            None => differ(object, format!("is only in {from}")),
+            Some(theirs) if theirs != ours => {
+                differ(object, format!("{} in {from}, {} there", position(ours), position(theirs)));
+            }
             Some(_) => {}
         }
     }
     for name in right.sequences.keys().filter(|name| whole && !left.sequences.contains_key(name)) {
-        differ(format!("sequence {name}"), String::from("is not in the archive"));
+        differ(format!("sequence {name}"), format!("is not in {from}"));
     }
     // An archive without tables that were excluded has all large objects all the same.
     if (whole || left.large_objects.count > 0) && left.large_objects != right.large_objects {
@@ -372,7 +387,7 @@ fn differences(left: &Side, right: &Side, whole: bool) -> Vec<Difference> {
         differ(
             String::from("large objects"),
             format!(
-                "{} in the archive, {} there; their content differs",
+                "{} in {from}, {} there; their content differs",
                 amount(&left.large_objects),
                 amount(&right.large_objects)
             ),
@@ -381,20 +396,20 @@ fn differences(left: &Side, right: &Side, whole: bool) -> Vec<Difference> {
     found
 }
 
-fn column_differences(ours: &[Column], theirs: &[Column]) -> Vec<String> {
+fn column_differences(ours: &[Column], theirs: &[Column], from: Provenance) -> Vec<String> {
     let mut found = Vec::new();
     for column in ours {
         match theirs.iter().find(|other| other.name == column.name) {
-            None => found.push(format!("column {} is only in the archive", column.name)),
+            None => found.push(format!("column {} is only in {from}", column.name)),
             Some(other) if !other.has_type_of(column) => found.push(format!(
-                "column {} is {} in the archive, {} there",
+                "column {} is {} in {from}, {} there",
                 column.name, column.type_name, other.type_name
             )),
             Some(_) => {}
         }
     }
     for column in theirs.iter().filter(|c| !ours.iter().any(|other| other.name == c.name)) {
-        found.push(format!("column {} is not in the archive", column.name));
+        found.push(format!("column {} is not in {from}", column.name));
     }
     found
 }

@@ -44,6 +44,11 @@ impl Default for Sought {
 }
 
 impl Sought {
+    /// No project.
+    pub fn none() -> Self {
+        Self { place: Place::None, ..Self::default() }
+    }
+
     /// The same failure with what is to be typed for this section of the ini file.
     pub fn in_section(&self, error: Error) -> Error {
         match error.next_step().map(|next| position::in_section(next, &self.section)) {

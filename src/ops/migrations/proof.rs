@@ -6,6 +6,7 @@ use super::scratch::{self, Scratch};
 use crate::error::{Error, Result};
 use crate::model::connection::Connection;
 use crate::model::content::Content;
+use crate::model::copy_format::CopyFormat;
 use crate::model::name::{QualifiedName, counted};
 use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
@@ -184,8 +185,13 @@ pub fn rows(
         if only.is_some_and(|only| !only.contains(&table.name)) {
             continue;
         }
-        let source =
-            RowSource { table: &table.name, columns: &table.columns, pages: None, condition: None };
+        let source = RowSource {
+            table: &table.name,
+            columns: &table.columns,
+            pages: None,
+            condition: None,
+            format: CopyFormat::Text,
+        };
         let content = scan::content(&mut session, &source)?;
         if content.rows > 0 {
             rows.tables.insert(table.name, content);

@@ -1,9 +1,10 @@
 //! The archive as this target is to have it: other roles, other tablespaces.
 
 use super::Options;
+use super::origin::Origin;
 use crate::archive::manifest::Manifest;
-use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
+use crate::model::provenance::Provenance;
 use crate::model::role::RoleDefinition;
 use crate::model::schema::SchemaObject;
 use crate::pg::database;
@@ -13,26 +14,26 @@ use crate::rules::role_names;
 use crate::rules::selection::nearest;
 use std::collections::BTreeSet;
 
-/// Gives the roles of the archive their new names, in all that the manifest says of them.
+/// Fails for a role that is to have a new name and that is not named.
 ///
 /// # Errors
-/// [`Kind::NotFound`] for a role that the archive does not name.
-pub fn rename_roles(reader: &mut ArchiveReader, renames: &Renames) -> Result<()> {
-    let known = &reader.manifest().roles;
+/// [`Kind::NotFound`] with the role that is meant, perhaps.
+pub fn check_roles(manifest: &Manifest, from: Provenance, renames: &Renames) -> Result<()> {
+    let known = &manifest.roles;
     for old in renames.old_names() {
         if !known.iter().any(|role| role == old) {
-            let error = Error::new(Kind::NotFound, format!("the archive names no role \"{old}\""));
+            let error = Error::new(Kind::NotFound, format!("{from} names no role \"{old}\""));
             return Err(match nearest(old, known.iter().cloned()) {
                 Some(near) => error.hint(format!("did you mean \"{near}\"?")),
                 None => error,
             });
         }
     }
-    reader.adapt(|manifest| rename(manifest, renames));
     Ok(())
 }
 
-fn rename(manifest: &mut Manifest, renames: &Renames) {
+/// Gives the roles their new names, in all that the manifest says of them.
+pub fn rename_roles(manifest: &mut Manifest, renames: &Renames) {
     let new = |role: &str| renames.of(role).to_owned();
     let roles: BTreeSet<String> = manifest.roles.iter().map(|role| new(role)).collect();
     manifest.roles = roles.into_iter().collect();
@@ -61,9 +62,9 @@ fn rename_definitions(roles: &mut Vec<RoleDefinition>, renames: &Renames) {
     });
 }
 
-/// The objects of the archive's schema, with the roles' new names.
-pub fn schema(reader: &ArchiveReader, options: &Options) -> Result<Vec<SchemaObject>> {
-    let (mut objects, _) = reader.described_schema()?;
+/// The objects of the schema, with the roles' new names.
+pub fn schema(origin: &dyn Origin, options: &Options) -> Result<Vec<SchemaObject>> {
+    let mut objects = origin.schema()?;
     if !options.role_map.is_empty() {
         for object in &mut objects {
             role_names::rename(object, &options.role_map);

@@ -122,7 +122,7 @@ fn check_schema(object: &SchemaObject, found: &Available) -> Result<()> {
         return Ok(());
     }
     Err(Error::refused(format!(
-        "the database has extension {} in schema {}, and the archive has it in another",
+        "the database has extension {} in schema {}, and it belongs in another",
         Printable(&object.name),
         Printable(schema)
     ))

@@ -60,7 +60,7 @@ pub fn drop_public(
     }
     if let Some(error) = drop_if_free(session, "SCHEMA IF EXISTS public")? {
         let reason = super::late::reason(&error);
-        observer.warn(&format!("schema public stays, which the archive does not have: {reason}"));
+        observer.warn(&format!("schema public stays, which was not there: {reason}"));
     }
     Ok(())
 }

@@ -1,15 +1,16 @@
-//! An archive into an empty database: schema, rows, large objects, sequences, indexes and
+//! An archive, or another database, into an empty database: schema, rows, large objects, sequences, indexes and
 //! constraints, privileges, ANALYZE, proof.
 
 use super::late::{self, Late, Retry};
+use super::origin::{Loading, Origin};
 use super::owners::Owners;
 use super::{
     NOTHING_WRITTEN, Options, Proof, Summary, adapt, analyze, extensions, finish, keys, load,
     preflight, prove, roles, tell_target,
 };
-use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::schema::{ObjectClass, Purpose, SchemaObject, Section, Statement};
+use crate::ops::compare::Restored;
 use crate::ops::extension_rows;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::lock_wait;
@@ -22,24 +23,24 @@ use std::time::Duration;
 
 /// Restores into `database`, or into the one that the connection names.
 pub fn into_empty(
-    reader: &ArchiveReader,
+    origin: &dyn Origin,
     options: &Options,
     database: Option<&str>,
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Summary, Failure> {
     observer.phase("preparing the database", None);
-    let prepared = prepare(reader, options, database, observer, interrupt);
+    let prepared = prepare(origin, options, database, observer, interrupt);
     let Prepared { mut session, selected: Selected { objects, left_out }, created_roles } =
         prepared.map_err(|error| match database {
             None => interrupt.leaving(error, NOTHING_WRITTEN),
             Some(_) => error,
         })?;
-    if let Err(error) = target::mark(&mut session, &reader.manifest().name) {
+    if let Err(error) = target::mark(&mut session, &origin.manifest().name) {
         roles::take_back(&mut session, &created_roles, observer);
         return Err(Failure::Early(error));
     }
-    let restored = restore(reader, &objects, &mut session, options, database, observer, interrupt);
+    let restored = restore(origin, &objects, &mut session, options, database, observer, interrupt);
     match (restored, database) {
         (Err(Failure::Early(error)), None) => {
             let emptied = |session: &mut Session| {
@@ -60,20 +61,15 @@ struct Prepared {
 }
 
 fn prepare(
-    reader: &ArchiveReader,
+    origin: &dyn Origin,
     options: &Options,
     database: Option<&str>,
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Prepared> {
     let mut selected =
-        object_selection::without(adapt::schema(reader, options)?, &options.leave_out)?;
-    let mut session = interrupt
-        .open(&options.connection, database, session::Purpose::Write)
-        .map_err(|error| match failure::is_of_no_database(&error) {
-            true => error.hint("--create makes the database; or check its name"),
-            false => error,
-        })?;
+        object_selection::without(adapt::schema(origin, options)?, &options.leave_out)?;
+    let mut session = open(options, database, interrupt)?;
     session.check_not_pooled()?;
     bound(&mut session, options)?;
     if database.is_none() {
@@ -86,17 +82,22 @@ fn prepare(
     }
     adapt::tablespaces(&mut session, &mut selected.objects, options)?;
     extensions::keep_comments(&mut session, &mut selected.objects, observer)?;
-    let created_roles = preflight::empty_database(
-        &mut session,
-        reader.manifest(),
-        &selected.objects,
-        options,
-        observer,
-    )?;
+    let created_roles =
+        preflight::empty_database(&mut session, origin, &selected.objects, options, observer)?;
     if session.facts.superuser {
         observer.warn("restoring as a superuser: functions that the old database's owners wrote run with all rights");
     }
     Ok(Prepared { session, selected, created_roles })
+}
+
+/// A session with the database that is to be filled.
+pub fn open(options: &Options, database: Option<&str>, interrupt: &Interrupt) -> Result<Session> {
+    interrupt.open(&options.connection, database, session::Purpose::Write).map_err(|error| {
+        match failure::is_of_no_database(&error) {
+            true => error.hint("--create makes the database; or check its name"),
+            false => error,
+        }
+    })
 }
 
 /// Statements of this session wait for others' locks no longer than the run may wait.
@@ -168,7 +169,7 @@ fn give_up(
 }
 
 fn restore(
-    reader: &ArchiveReader,
+    origin: &dyn Origin,
     objects: &[SchemaObject],
     session: &mut Session,
     options: &Options,
@@ -176,7 +177,7 @@ fn restore(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Summary, Failure> {
-    let manifest = reader.manifest();
+    let manifest = origin.manifest();
     observer.phase("creating the schema", None);
     let is_lent = extensions::lend_language(session, objects)?;
     let mut owners = Owners::of(session, objects, options)?;
@@ -187,8 +188,8 @@ fn restore(
         owners.made(session, object)?;
     }
     extension_rows::check(session, manifest)?;
-    let rows = load::load_all(reader, session, options, database, observer, interrupt)?;
-    load::large_objects(reader, session, options, &[], observer, interrupt)?;
+    let loaded = origin.load(&mut Loading { session, options, database, observer, interrupt })?;
+    let manifest = &*loaded;
     load::set_sequences(session, &manifest.sequences)?;
 
     observer.phase("creating indexes and constraints", None);
@@ -217,8 +218,16 @@ fn restore(
     }
     // Once rows are guarded from their owner, an ordinary role can no longer prove that all of
     // them are there.
-    let prove =
-        || prove::equals(reader, &options.connection, database, options.jobs, observer, interrupt);
+    let prove = || {
+        let restored = Restored {
+            manifest,
+            connection: &options.connection,
+            database,
+            jobs: options.jobs,
+            from: origin.provenance(),
+        };
+        prove::equals(&restored, |plan| origin.read_back(plan), observer, interrupt)
+    };
     let proves_last =
         row_security.is_empty() || catalog::bypasses_row_security(&mut session.client)?;
     if !proves_last {
@@ -281,7 +290,7 @@ fn restore(
         kept_as: None,
         created_roles: Vec::new(),
         tables: manifest.tables.iter().filter(|table| table.data).count(),
-        rows,
+        rows: manifest.tables.iter().map(|table| table.content.rows).sum(),
         sequences: manifest.sequences.len(),
         large_objects: manifest.large_objects.count,
         objects: objects.len(),

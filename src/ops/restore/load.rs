@@ -1,31 +1,30 @@
 //! Rows, large objects and sequence positions into a database whose tables are there.
 
+use super::origin::Loading;
 use super::{Options, full};
 use crate::archive::frame;
 use crate::archive::manifest::{Chunk, LargeObject, TableEntry};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Result};
+use crate::model::copy_format::CopyFormat;
+use crate::model::name::QualifiedName;
+use crate::model::server::ServerFacts;
 use crate::model::table::SequenceState;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::{Item, Observer};
 use crate::ops::pool;
 use crate::pg::copier::Copier;
-use crate::pg::copy::{Copies, copy_in_binary_sql, copy_in_sql};
+use crate::pg::copy::{Copies, CopyIn, copy_in_sql};
 use crate::pg::ident::{literal, quote, quote_qualified};
 use crate::pg::session::{Purpose, Session, Statements};
 use crate::pg::{access, large_objects};
 use crate::rules::copy_binary::{Encoder, Format};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Loads the rows of all tables with several workers, and gives their number.
-pub fn load_all(
-    reader: &ArchiveReader,
-    session: &mut Session,
-    options: &Options,
-    database: Option<&str>,
-    observer: &dyn Observer,
-    interrupt: &Interrupt,
-) -> Result<u64> {
+/// Loads the rows of all tables with several workers.
+pub fn load_all(reader: &ArchiveReader, target: &mut Loading<'_>) -> Result<()> {
+    let Loading { session, options, database, observer, interrupt } = target;
+    let (options, database, observer, interrupt) = (*options, *database, *observer, *interrupt);
     let manifest = reader.manifest();
     let encoding = &manifest.source.encoding;
     let total = manifest.tables.iter().map(|table| table.content.bytes).sum();
@@ -33,10 +32,9 @@ pub fn load_all(
     // Keys between configuration tables of extensions are there before the rows.
     let (of_extensions, plain): (Vec<&TableEntry>, Vec<&TableEntry>) =
         manifest.tables.iter().partition(|table| table.extension.is_some());
-    let mut rows = 0;
     if of_extensions.iter().any(|table| !table.chunks.is_empty()) {
         session.use_encoding(encoding)?;
-        rows += load_in_rounds(reader, session, &of_extensions, observer, interrupt)?;
+        load_in_rounds(reader, session, &of_extensions, observer, interrupt)?;
         session.use_encoding("UTF8")?;
     }
     let facts = session.facts.clone();
@@ -51,19 +49,12 @@ pub fn load_all(
         options.jobs,
         tasks,
         interrupt,
-        || {
-            let connection = &options.connection;
-            let mut copier = interrupt.open_copier(connection, database, Purpose::Write, &facts)?;
-            copier.check_not_pooled()?;
-            full::bound(&mut copier, options)?;
-            copier.use_encoding(encoding)?;
-            Ok(copier)
-        },
+        || open(options, database, &facts, encoding, interrupt),
         |session, (table, form, chunk), emit| {
             let into = table.load_through.as_ref().unwrap_or(&table.name);
             let plain = session.takes_plain_names();
             if let Some(format) = form.binary() {
-                let sql = copy_in_binary_sql(into, &table.columns, plain);
+                let sql = copy_in_sql(into, &table.columns, CopyFormat::Binary, plain);
                 observer.begin(&item(table, chunk));
                 let loaded = load_binary(reader, session, &sql, table, chunk, format, interrupt)?;
                 if loaded {
@@ -71,20 +62,31 @@ pub fn load_all(
                 }
                 observer.end();
                 if loaded {
-                    return emit(chunk.content.rows);
+                    return emit(());
                 }
                 form.give_up();
             }
-            let sql = copy_in_sql(into, &table.columns, plain);
-            let count = load(reader, session, &sql, table, &[chunk], observer, interrupt)?;
-            emit(count)
+            let sql = copy_in_sql(into, &table.columns, CopyFormat::Text, plain);
+            load(reader, session, &sql, table, &[chunk], observer, interrupt)?;
+            emit(())
         },
-        |count| {
-            rows += count;
-            Ok(())
-        },
-    )?;
-    Ok(rows)
+        |()| Ok(()),
+    )
+}
+
+/// A connection through which rows in `encoding` go into the target.
+pub fn open(
+    options: &Options,
+    database: Option<&str>,
+    facts: &ServerFacts,
+    encoding: &str,
+    interrupt: &Interrupt,
+) -> Result<Copier> {
+    let mut copier = interrupt.open_copier(&options.connection, database, Purpose::Write, facts)?;
+    copier.check_not_pooled()?;
+    full::bound(&mut copier, options)?;
+    copier.use_encoding(encoding)?;
+    Ok(copier)
 }
 
 /// In which format the rows of a table go to the server.
@@ -134,7 +136,7 @@ fn load_binary(
     }
     encoder.take(|rows| copy.write(rows))?;
     match copy.finish() {
-        Ok(taken) => check_count(taken, chunk.content.rows, table).map(|()| true),
+        Ok(taken) => check_count(taken, chunk.content.rows, &table.name).map(|()| true),
         Err(error) => {
             interrupt.check()?;
             // A connection that is lost is no fault of the format.
@@ -168,18 +170,19 @@ pub fn load(
         expected += chunk.content.rows;
     }
     let taken = copy.finish()?;
-    check_count(taken, expected, table).map(|()| taken)
+    check_count(taken, expected, &table.name).map(|()| taken)
 }
 
 fn item<'a>(table: &'a TableEntry, chunk: &Chunk) -> Item<'a> {
     Item { name: &table.name, parts: table.chunks.len() as u64, bytes: chunk.content.bytes }
 }
 
-fn check_count(taken: u64, expected: u64, table: &TableEntry) -> Result<()> {
+/// Fails unless the server took all rows of a table.
+pub fn check_count(taken: u64, expected: u64, table: &QualifiedName) -> Result<()> {
     if taken == expected {
         return Ok(());
     }
-    let message = format!("the server took {taken} of {expected} rows of table {}", table.name);
+    let message = format!("the server took {taken} of {expected} rows of table {table}");
     Err(Error::failed(message))
 }
 
@@ -191,35 +194,43 @@ fn load_in_rounds(
     tables: &[&TableEntry],
     observer: &dyn Observer,
     interrupt: &Interrupt,
-) -> Result<u64> {
+) -> Result<()> {
     let plain = session.takes_plain_names();
-    let mut open: Vec<&TableEntry> = tables.to_vec();
-    let mut rows = 0;
+    let filled = tables.iter().copied().filter(|table| !table.chunks.is_empty()).collect();
+    in_rounds(filled, |table: &&TableEntry| {
+        let sql = copy_in_sql(&table.name, &table.columns, CopyFormat::Text, plain);
+        let chunks: Vec<&Chunk> = table.chunks.iter().collect();
+        load(reader, session, &sql, table, &chunks, observer, interrupt)
+    })
+    .map(drop)
+}
+
+/// Does `load` for all of `open`, and again for those that failed, as long as a round gets on.
+///
+/// # Errors
+/// The first failure of a round in which nothing was loaded.
+pub fn in_rounds<T, R>(mut open: Vec<T>, mut load: impl FnMut(&T) -> Result<R>) -> Result<Vec<R>> {
+    let mut loaded = Vec::new();
     while !open.is_empty() {
-        let mut failed = Vec::new();
+        let before = open.len();
         let mut reason = None;
-        for table in &open {
-            let sql = copy_in_sql(&table.name, &table.columns, plain);
-            let chunks: Vec<&Chunk> = table.chunks.iter().collect();
-            if chunks.is_empty() {
-                continue;
+        open.retain(|one| match load(one) {
+            Ok(result) => {
+                loaded.push(result);
+                false
             }
-            match load(reader, session, &sql, table, &chunks, observer, interrupt) {
-                Ok(count) => rows += count,
-                Err(error) => {
-                    failed.push(*table);
-                    reason.get_or_insert(error);
-                }
+            Err(error) => {
+                reason.get_or_insert(error);
+                true
             }
-        }
+        });
         if let Some(reason) = reason
-            && failed.len() == open.len()
+            && open.len() == before
         {
             return Err(reason);
         }
-        open = failed;
     }
-    Ok(rows)
+    Ok(loaded)
 }
 
 /// Creates the archive's large objects, which must not be there, and fills them. Those in `keep`
@@ -233,30 +244,61 @@ pub fn large_objects(
     interrupt: &Interrupt,
 ) -> Result<()> {
     let archived = &reader.manifest().large_objects;
-    if archived.objects.is_empty() {
+    make_large_objects(&archived.objects, session, options, keep, observer, |session| {
+        archived.chunks.iter().try_for_each(|chunk| {
+            let content = reader.member(&chunk.member)?;
+            put_large_objects(session, keep, |copy| {
+                frame::decompress(&content, chunk.content.bytes, |piece| {
+                    interrupt.check()?;
+                    copy.write(piece)
+                })
+            })
+        })
+    })
+}
+
+/// Takes some pieces of large objects and puts them there.
+///
+/// # Errors
+/// The server's, and those of `write`.
+pub fn put_large_objects(
+    session: &mut Session,
+    keep: &[u32],
+    write: impl FnOnce(&mut CopyIn<'_>) -> Result<()>,
+) -> Result<()> {
+    let doing = String::from("cannot load the large objects");
+    let mut copy = session.copy_in(large_objects::PIECES_COPY, doing)?;
+    write(&mut copy)?;
+    copy.finish()?;
+    large_objects::drop_pieces(session, keep)?;
+    large_objects::put_pieces(session)
+}
+
+/// Creates large objects, lets `fill` put what is in them there, and makes them what they were.
+///
+/// # Errors
+/// The server's, and those of `fill`.
+pub fn make_large_objects(
+    objects: &[LargeObject],
+    session: &mut Session,
+    options: &Options,
+    keep: &[u32],
+    observer: &dyn Observer,
+    fill: impl FnOnce(&mut Session) -> Result<()>,
+) -> Result<()> {
+    if objects.is_empty() {
         return Ok(());
     }
     observer.phase("loading the large objects", None);
     let new = |object: &&LargeObject| !keep.contains(&object.oid);
-    let oids: Vec<u32> = archived.objects.iter().filter(new).map(|object| object.oid).collect();
+    let oids: Vec<u32> = objects.iter().filter(new).map(|object| object.oid).collect();
     for batch in oids.chunks(1000) {
         large_objects::create_all(session, batch)?;
     }
     large_objects::prepare_pieces(session)?;
-    for chunk in &archived.chunks {
-        let content = reader.member(&chunk.member)?;
-        let mut copy = session
-            .copy_in(large_objects::PIECES_COPY, String::from("cannot load the large objects"))?;
-        frame::decompress(&content, chunk.content.bytes, |piece| {
-            interrupt.check()?;
-            copy.write(piece)
-        })?;
-        copy.finish()?;
-        large_objects::drop_pieces(session, keep)?;
-        large_objects::put_pieces(session)?;
-    }
+    fill(session)?;
     session.execute("DROP TABLE pg_temp.pgark_pieces")?;
-    for object in archived.objects.iter().filter(new) {
+    for object in objects.iter().filter(new) {
         if let Some(comment) = &object.comment {
             session.execute(&format!(
                 "COMMENT ON LARGE OBJECT {} IS {}",
@@ -278,9 +320,7 @@ pub fn large_objects(
         }
     }
     if !options.no_privileges {
-        for access in
-            archived.objects.iter().filter(new).filter_map(|object| object.access.as_ref())
-        {
+        for access in objects.iter().filter(new).filter_map(|object| object.access.as_ref()) {
             for statement in access::of_large_object(access) {
                 session.run_single(&statement, &format!("cannot grant on {}", access.target))?;
             }

@@ -1,11 +1,13 @@
 //! What cannot work is said before anything is written.
 
+use super::origin::Origin;
 use super::owners::Owners;
 use super::{Options, extensions};
 use crate::archive::manifest::Manifest;
 use crate::error::{Error, Result};
 use crate::model::catalog::Property;
 use crate::model::name::{Printable, enumerate};
+use crate::model::provenance::Provenance;
 use crate::model::schema::{AccessList, ObjectClass, SchemaObject, Statement};
 use crate::model::server::ServerFacts;
 use crate::ops::observer::Observer;
@@ -24,21 +26,14 @@ use std::collections::BTreeSet;
 /// empty, roles or extensions are missing, or the role may not act for the owners.
 pub fn empty_database(
     session: &mut Session,
-    manifest: &Manifest,
+    origin: &dyn Origin,
     objects: &[SchemaObject],
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<Vec<String>> {
-    check_version(&session.facts, &manifest.source)?;
-    let found = target::user_objects(session)?;
-    if !found.is_empty() {
-        return Err(Error::refused(format!(
-            "database \"{}\" is not empty: {}",
-            session.facts.database,
-            enumerate(&found)
-        ))
-        .hint("restore into an empty database, load rows alone with --data-only, or replace the database with --create --swap"));
-    }
+    let (manifest, from) = (origin.manifest(), origin.provenance());
+    check_version(&session.facts, &manifest.source, from)?;
+    check_empty(session, from)?;
     check_rights(session, objects)?;
     warn_of_triggers(session, objects, observer);
     extensions::check(session, objects, observer)?;
@@ -54,6 +49,28 @@ pub fn empty_database(
     // The last of the checks, since it is the first that may leave something behind.
     let needed = roles(manifest, objects, options).named;
     super::roles::make(session, manifest, &needed, observer, check_roles)
+}
+
+/// Fails for a database that has anything of a user's in it.
+pub fn check_empty(session: &mut Session, from: Provenance) -> Result<()> {
+    let found = target::user_objects(session)?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let hint = match from {
+        Provenance::Archive => {
+            "restore into an empty database, load rows alone with --data-only, or replace the database with --create --swap"
+        }
+        Provenance::Database => {
+            "copy into an empty database, or replace the database with --create --swap"
+        }
+    };
+    Err(Error::refused(format!(
+        "database \"{}\" is not empty: {}",
+        session.facts.database,
+        enumerate(&found)
+    ))
+    .hint(hint))
 }
 
 /// What the role may not create is named as a whole before the first of it fails.
@@ -110,7 +127,7 @@ fn check_public(session: &mut Session, objects: &[SchemaObject], options: &Optio
     let Some(owner) = lending::other_owner(session, "public")? else { return Ok(()) };
     let role = &session.facts.role;
     Err(Error::refused(format!(
-        "schema public belongs to {}, and \"{role}\" may not give it the archive's owner or comment",
+        "schema public belongs to {}, and \"{role}\" may not give it another owner or comment",
         Printable(&owner)
     ))
     .hint(format!("ALTER SCHEMA public OWNER TO {}, or restore as a superuser", quote(role))))
@@ -227,12 +244,13 @@ fn granted_for(list: &AccessList, no_owner: bool) -> impl Iterator<Item = String
         .cloned()
 }
 
-fn check_version(target: &ServerFacts, source: &ServerFacts) -> Result<()> {
+/// Fails for a server that is older than where it comes from.
+pub fn check_version(target: &ServerFacts, source: &ServerFacts, from: Provenance) -> Result<()> {
     if target.major() >= source.major() {
         return Ok(());
     }
     Err(Error::refused(format!(
-        "the archive is of PostgreSQL {}, and the server is {}, which is older",
+        "{from} is of PostgreSQL {}, and the server is {}, which is older",
         source.major(),
         target.server_version
     ))

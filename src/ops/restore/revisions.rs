@@ -2,10 +2,12 @@
 //! target and of the files at hand.
 
 use super::Options;
+use super::origin::Origin;
 use crate::archive::manifest::{Ledger, Manifest};
 use crate::error::{Error, Kind, Result};
 use crate::model::ledger::Tool;
 use crate::model::name::QualifiedName;
+use crate::model::provenance::Provenance;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::migrations::project::{self, AlembicProject, Place};
 use crate::ops::migrations::{ledgers, status};
@@ -36,7 +38,7 @@ pub fn compare(
         if is_same(archived, target) {
             observer.note(&format!("{} is at {} already", target.table, target.position()));
         } else {
-            let both = differ(archived, target);
+            let both = differ(Provenance::Archive, archived, target);
             if !options.allow_revision_mismatch {
                 return Err(Error::refused(both).hint(format!(
                     "bring the target to the archive's revision; or load rows that fit with {TOLD}, which leaves {} as it is",
@@ -56,11 +58,12 @@ pub fn compare(
 /// # Errors
 /// It is at another revision, unless that was allowed.
 pub fn compare_replaced(
-    manifest: &Manifest,
+    origin: &dyn Origin,
     options: &Options,
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<()> {
+    let (manifest, from) = (origin.manifest(), origin.provenance());
     if manifest.ledgers.is_empty() {
         return Ok(());
     }
@@ -73,12 +76,12 @@ pub fn compare_replaced(
         }
     };
     for (archived, target) in pairs(manifest, &targets) {
-        match differ(archived, target) {
+        match differ(from, archived, target) {
             _ if is_same(archived, target) => {}
             both if options.allow_revision_mismatch => observer.warn(&both),
             both => {
                 return Err(Error::refused(both).hint(format!(
-                    "restore with {TOLD} if the new database is to be at the archive's revision; the old one is kept"
+                    "go on with {TOLD} if the new database is to be at the revision of {from}; the old one is kept"
                 )));
             }
         }
@@ -115,9 +118,9 @@ fn is_same(archived: &Ledger, target: &Ledger) -> bool {
     set(archived) == set(target) && archived.unfinished == target.unfinished
 }
 
-fn differ(archived: &Ledger, target: &Ledger) -> String {
+fn differ(from: Provenance, archived: &Ledger, target: &Ledger) -> String {
     format!(
-        "the archive is at revision {}, and the target at {} ({})",
+        "{from} is at revision {}, and the target at {} ({})",
         archived.position(),
         target.position(),
         target.table

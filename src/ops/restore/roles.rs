@@ -91,7 +91,7 @@ fn tell(made: &[String], known: &[RoleDefinition], observer: &dyn Observer) {
             .map(|attribute| format!("{attribute:?}").to_lowercase())
             .collect();
         observer.warn(&format!(
-            "role \"{}\" was created as it was in the archive: {}",
+            "role \"{}\" was created as it was: {}",
             Printable(&role.name),
             attributes.join(", ")
         ));

@@ -7,11 +7,12 @@ use crate::archive::manifest::{Chunk, TableEntry};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
 use crate::model::content::Content;
+use crate::model::copy_format::CopyFormat;
 use crate::model::name::{QualifiedName, enumerate};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::ops::scan;
-use crate::pg::copy::{Copies, RowSource, copy_in_sql};
+use crate::pg::copy::{RowSource, copy_in_sql};
 use crate::pg::rows;
 use crate::pg::session::{Session, Statements};
 use crate::rules::row_digest::RowDigester;
@@ -150,7 +151,7 @@ impl Load<'_> {
     /// statement.
     fn copy_in(&self, session: &mut Session, into: &QualifiedName, split: bool) -> Result<u64> {
         let Self { reader, entry, observer, interrupt, .. } = self;
-        let sql = copy_in_sql(into, &entry.columns, session.takes_plain_names());
+        let sql = copy_in_sql(into, &entry.columns, CopyFormat::Text, session.takes_plain_names());
         let chunks: Vec<&Chunk> = entry.chunks.iter().collect();
         let at_once = if split { 1 } else { chunks.len().max(1) };
         let mut rows = 0;
@@ -217,6 +218,7 @@ fn content(session: &mut Session, entry: &TableEntry) -> Result<Content> {
             columns: &entry.columns,
             pages: None,
             condition: entry.extension_rows(),
+            format: CopyFormat::Text,
         },
     )
 }

@@ -2,9 +2,10 @@
 //! the target's name in one transaction. There is no moment of half a database.
 
 use super::full::{self, Failure};
+use super::origin::Origin;
 use super::{Options, Summary, adapt, finish, revisions, roles, tell_target};
-use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Kind, Result};
+use crate::model::connection::Connection;
 use crate::model::server::DatabaseProperties;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
@@ -27,7 +28,7 @@ pub struct How<'a> {
 
 /// Restores into a new database and gives it the target's name.
 pub fn run(
-    reader: &ArchiveReader,
+    origin: &dyn Origin,
     options: &Options,
     how: &How<'_>,
     observer: &dyn Observer,
@@ -52,8 +53,7 @@ pub fn run(
     let replaced = database::properties(&mut session, &target).map_err(before)?;
     if replaced.is_some() {
         check_swap(&mut session, &target, how).map_err(before)?;
-        revisions::compare_replaced(reader.manifest(), options, observer, interrupt)
-            .map_err(before)?;
+        revisions::compare_replaced(origin, options, observer, interrupt).map_err(before)?;
     }
     let beginning = format!("{target}_pgark_");
     for left_over in database::beginning_with(&mut session, &beginning).map_err(before)? {
@@ -62,25 +62,25 @@ pub fn run(
         ));
     }
     let (staged, kept) = free_names(&mut session, &target).map_err(before)?;
-    let archived = archived(reader, options);
+    let archived = archived(origin, options);
     let properties = replaced.as_ref().or(archived.as_ref());
     let new = NewDatabase {
         name: &staged,
-        like: &reader.manifest().source,
+        like: &origin.manifest().source,
         locale: options.locale.as_ref(),
-        icu_rules: reader.manifest().database.as_ref().and_then(|d| d.icu_rules.as_deref()),
+        icu_rules: origin.manifest().database.as_ref().and_then(|d| d.icu_rules.as_deref()),
         owner: properties
             .map(|properties| properties.owner.as_str())
             .filter(|_| replaced.is_some() || !options.no_owner),
         tablespace: properties.and_then(|properties| properties.tablespace.as_deref()),
     };
     let created_roles =
-        make_roles(&mut session, reader, new.owner, options, observer).map_err(before)?;
+        make_roles(&mut session, origin, new.owner, options, observer).map_err(before)?;
     if let Err(error) = database::create(&mut session, &new) {
         roles::take_back(&mut session, &created_roles, observer);
         return Err(before(error));
     }
-    let restored = full::into_empty(reader, options, Some(&staged), observer, interrupt);
+    let restored = full::into_empty(origin, options, Some(&staged), observer, interrupt);
     let mut summary = match restored {
         Ok(summary) => summary,
         // The rows are there and proved: they are worth more than a clean table of databases.
@@ -126,7 +126,7 @@ pub fn run(
     };
     let settled = match replaced {
         Some(_) => copy_settings(&mut session, &target, &staged, observer),
-        None => own_settings(reader, options, &staged, observer),
+        None => own_settings(origin, options, &staged, observer),
     };
     let renamed = settled.and_then(|refused| {
         summary.refused_settings = refused;
@@ -169,19 +169,19 @@ fn free_names(session: &mut Session, target: &str) -> Result<(String, String)> {
 
 fn make_roles(
     session: &mut Session,
-    reader: &ArchiveReader,
+    origin: &dyn Origin,
     owner: Option<&str>,
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<Vec<String>> {
-    let objects = object_selection::without(adapt::schema(reader, options)?, &options.leave_out)?;
-    let (manifest, objects) = (reader.manifest(), &objects.objects);
+    let objects = object_selection::without(adapt::schema(origin, options)?, &options.leave_out)?;
+    let (manifest, objects) = (origin.manifest(), &objects.objects);
     roles::make_for_new_database(session, manifest, objects, owner, options, observer)
 }
 
 /// What the archive says of its database, in the target's terms.
-fn archived(reader: &ArchiveReader, options: &Options) -> Option<DatabaseProperties> {
-    let mut properties = reader.manifest().database.clone()?;
+fn archived(origin: &dyn Origin, options: &Options) -> Option<DatabaseProperties> {
+    let mut properties = origin.manifest().database.clone()?;
     let wanted = properties.tablespace.take().filter(|_| !options.no_tablespaces);
     properties.tablespace = wanted.map(|name| options.tablespace_map.of(&name).to_owned());
     Some(properties)
@@ -206,12 +206,12 @@ fn copy_settings(
 
 /// Gives the new database the archive's settings.
 fn own_settings(
-    reader: &ArchiveReader,
+    origin: &dyn Origin,
     options: &Options,
     staged: &str,
     observer: &dyn Observer,
 ) -> Result<Vec<String>> {
-    let objects = adapt::schema(reader, options)?;
+    let objects = adapt::schema(origin, options)?;
     let mut session = Session::open(&options.connection, Some(staged), Purpose::Write)?;
     finish::settings(&mut session, &objects, options, observer)
 }
@@ -236,6 +236,15 @@ fn beside(error: Error, staged: &str, mended: String) -> Error {
     error.hint(format!(
         "{mended}; or DROP DATABASE {staged} before another try, which makes a new one"
     ))
+}
+
+/// Fails where a new database cannot take the target's name.
+pub fn check_place(session: &mut Session, how: &How<'_>, connection: &Connection) -> Result<()> {
+    let target = connect::database_name(connection)?;
+    match database::exists(session, &target)? {
+        true => check_swap(session, &target, how),
+        false => Ok(()),
+    }
 }
 
 /// What would make the swap fail in the end is said at the beginning.

@@ -1,6 +1,7 @@
-//! The main job on one database: backup, verify, restore into an empty one, compare.
+//! The main job on one database: backup, verify, restore into an empty one, compare; and a copy that
+//! needs no archive.
 
-use super::{Database, Repo, pg_dump_schema};
+use super::{Database, Repo, Run, pg_dump_schema};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -11,12 +12,24 @@ pub struct Carried {
     pub target: Database,
 }
 
-/// Carries rows and schema, and fails unless both come back equal.
+/// Carries rows and schema, and fails unless both come back equal, and are so in a copy.
 #[track_caller]
 pub fn carry(source: &Database) -> Carried {
     let carried = carry_rows(source, &[], Database::empty_on(source.server));
-    assert_eq!(pg_dump_schema(source), pg_dump_schema(&carried.target));
+    let schema = pg_dump_schema(source);
+    assert_eq!(schema, pg_dump_schema(&carried.target));
+    let target = Database::empty_on(source.server);
+    copy(source, &target, &[]).expect_code(0);
+    carried.repo.ok(&["compare", "latest", "--with", &target.url()]);
+    assert_eq!(schema, pg_dump_schema(&target), "the copy");
     carried
+}
+
+/// Runs `pgark copy`.
+pub fn copy(source: &Database, target: &Database, more: &[&str]) -> Run {
+    let mut command = super::pgark();
+    command.args(["copy", &source.url(), &target.url()]).args(more);
+    Run::from(command.output().unwrap())
 }
 
 /// Carries into `target`, and fails unless rows, sequences and large objects come back equal.

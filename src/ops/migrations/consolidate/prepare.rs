@@ -145,19 +145,21 @@ fn write_archive(
     let Admitted { project, rows, .. } = admitted;
     let summary = backup::run(
         &backup::Options {
-            connection: options.connection.clone(),
+            source: backup::Source {
+                connection: options.connection.clone(),
+                selection: Selection::default(),
+                allow_missing: options.allow_missing.clone(),
+                lock_timeout: options.lock_timeout,
+            },
             repository: options.repository.clone(),
             name: None,
             jobs: options.jobs,
             level: options.level,
-            selection: Selection::default(),
-            allow_missing: options.allow_missing.clone(),
             migrations: Sought {
                 place: checks::place_of(options, project),
                 ..options.sought.clone()
             },
             require_migrations: false,
-            lock_timeout: options.lock_timeout,
         },
         observer,
         interrupt,

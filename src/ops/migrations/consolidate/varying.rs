@@ -3,6 +3,7 @@
 
 use crate::error::Result;
 use crate::model::content::Content;
+use crate::model::copy_format::CopyFormat;
 use crate::model::name::{Printable, QualifiedName};
 use crate::model::table::Column;
 use crate::ops::migrations::proof::{self, State};
@@ -86,5 +87,8 @@ fn tables_that_differ(one: &State, other: &State) -> BTreeSet<QualifiedName> {
 }
 
 fn content(session: &mut Session, table: &QualifiedName, columns: &[Column]) -> Result<Content> {
-    scan::content(session, &RowSource { table, columns, pages: None, condition: None })
+    scan::content(
+        session,
+        &RowSource { table, columns, pages: None, condition: None, format: CopyFormat::Text },
+    )
 }

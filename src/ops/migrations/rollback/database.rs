@@ -17,9 +17,7 @@ use crate::ops::restore::preview::{self, Replacement};
 use crate::ops::restore::{self, OnExisting};
 use crate::pg::version_table::Hold;
 use crate::rules::alembic::graph::Graph;
-use crate::rules::renames::Renames;
 use crate::rules::schema_diff::{self, Aspect};
-use crate::rules::selection::Selection;
 use std::collections::BTreeSet;
 
 /// Fails where an archive's rows must not take the place of all that are there.
@@ -183,7 +181,7 @@ pub fn would_replace(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Replacement> {
-    let options = rows_alone(options, connection)?;
+    let options = rows_alone(options, connection);
     preview::replaced(&mut held.session, reader, &options, observer, interrupt)
 }
 
@@ -199,31 +197,20 @@ pub fn load(
         return Err(Error::new(Kind::Usage, "rows come back into a database: give its --url"));
     };
     held.session.execute("ROLLBACK")?;
-    restore::run(&rows_alone(options, connection)?, observer, interrupt).map_err(|error| {
+    let rows_alone = rows_alone(options, connection);
+    restore::run(&options.archive, &rows_alone, observer, interrupt).map_err(|error| {
         error.while_doing("the rows did not come back; the files are as they were")
     })
 }
 
 /// The ordinary restore of all rows in the place of those that are there.
-fn rows_alone(options: &Options, connection: &Connection) -> Result<restore::Options> {
-    Ok(restore::Options {
-        archive: options.archive.clone(),
-        connection: connection.clone(),
-        mode: restore::Mode::DataOnly(OnExisting::Truncate),
+fn rows_alone(options: &Options, connection: &Connection) -> restore::Options {
+    let mode = restore::Mode::DataOnly(OnExisting::Truncate);
+    restore::Options {
         jobs: options.jobs,
-        selection: Selection::default(),
-        no_owner: false,
-        no_privileges: false,
-        no_security_labels: false,
-        role_map: Renames::new(&[])?,
-        tablespace_map: Renames::new(&[])?,
-        no_tablespaces: false,
-        locale: None,
-        leave_out: Vec::new(),
-        create_roles: false,
         // The files come back, too: those at hand say nothing.
         migrations: Sought { place: Place::None, ..options.sought.clone() },
-        allow_revision_mismatch: false,
         lock_timeout: options.lock_timeout,
-    })
+        ..restore::Options::new(connection.clone(), mode)
+    }
 }
