@@ -310,6 +310,28 @@ fn views_over_some_that_are_not_filled_are() {
     assert_eq!(carried.manifest()["left_out"].to_string(), "[]");
 }
 
+/// That it was filled once does not say that it can be today: what was emptied may be broken.
+#[test]
+fn a_view_over_some_that_cannot_be_filled_stays_unfilled_and_is_named() {
+    let source = Database::with(
+        "CREATE TABLE t (a int); INSERT INTO t VALUES (2);
+         CREATE MATERIALIZED VIEW broken AS SELECT 1 / (a - 1) AS a FROM t;
+         CREATE MATERIALIZED VIEW over_it AS SELECT a FROM broken;
+         CREATE MATERIALIZED VIEW over_both AS SELECT a FROM over_it;
+         CREATE MATERIALIZED VIEW sound AS SELECT a FROM t;
+         UPDATE t SET a = 1; REFRESH MATERIALIZED VIEW broken WITH NO DATA",
+    );
+    let (repo, target) = (Repo::new(), Database::empty());
+    repo.backup(&source, &[]);
+    let told = repo.run(&["restore", "latest", "--url", &target.url(), "--json"]).expect_code(3);
+    let stale = told.json()["stale_materialized_views"].to_string();
+    assert!(stale.contains("over_it") && stale.contains("over_both"), "{stale}");
+    let filled =
+        "SELECT string_agg(relname, ' ') FROM pg_class WHERE relkind = 'm' AND relispopulated";
+    assert_eq!(target.one(filled), "sound");
+    repo.backup(&target, &["--name", "again"]);
+}
+
 #[test]
 fn rows_alone_go_past_rules_and_policies() {
     let schema = "CREATE TABLE t (id int PRIMARY KEY, note text); CREATE TABLE log (id int);

@@ -236,7 +236,13 @@ fn restore(
     late::create(session, &row_security, options, interrupt, Retry::Once, &mut failed)?;
     // A materialized view is filled with its owner's rights, to whom row-level security applies.
     session.execute("SET row_security = on")?;
-    late::create(session, &refreshes, options, interrupt, Retry::WhileItHelps, &mut failed)?;
+    let mut unfilled = Vec::new();
+    late::create(session, &refreshes, options, interrupt, Retry::WhileItHelps, &mut unfilled)?;
+    let (broken, stale) = late::over_unfilled(objects, unfilled);
+    failed.extend(broken);
+    for view in &stale {
+        observer.warn(&format!("{view}; it stays unfilled, as others are that it reads"));
+    }
     session.execute("SET row_security = off")?;
     if proves_last {
         // Both only read, and ANALYZE keeps no more than one processor busy.
@@ -298,7 +304,7 @@ fn restore(
         way: None,
         proof: Proof::Equal,
         skipped: 0,
-        stale: Vec::new(),
+        stale,
         refused_settings: refused,
         elapsed: Duration::ZERO,
         whole: true,

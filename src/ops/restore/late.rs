@@ -130,6 +130,25 @@ pub fn again(
     Ok(failed.len() - before < tried.len())
 }
 
+/// Of materialized views that could not be filled, those that read some which were not filled where they
+/// come from, and what reads them in turn: that they were filled once does not say that they can be today.
+/// Gives the other failures, and those.
+pub fn over_unfilled(objects: &[SchemaObject], failed: Vec<Failed>) -> (Vec<Failed>, Vec<String>) {
+    let fills_others =
+        |object: &SchemaObject| object.statements.iter().any(|s| s.sql.starts_with("DO "));
+    let mut positions = BTreeSet::new();
+    // Each object stands after what it needs.
+    for position in failed.iter().filter(|f| !f.locked).filter_map(|failed| failed.position) {
+        let object = &objects[position];
+        if fills_others(object) || object.depends_on.iter().any(|p| positions.contains(p)) {
+            positions.insert(position);
+        }
+    }
+    let is_one = |failed: &Failed| failed.position.is_some_and(|p| positions.contains(&p));
+    let (those, others): (Vec<Failed>, Vec<Failed>) = failed.into_iter().partition(is_one);
+    (others, those.into_iter().map(|failed| failed.what).collect())
+}
+
 /// The cause of a failure and what to do about it, without what was being done.
 pub fn reason(error: &Error) -> String {
     let cause = error.causes().next().unwrap_or_else(|| error.to_string());

@@ -87,26 +87,27 @@ impl Switched {
     fn row(&self, state: &str) -> String {
         let [relation, other] = self.tables.each_ref().map(|name| ident::literal(name));
         let (place, function) = (ident::literal(&self.place), ident::literal(&self.function));
-        format!(
-            "({relation}::regclass, {other}::regclass, {place}::regclass, {function}, '{state}')"
-        )
+        // A partition may have been left out.
+        let [relation, other, place] = [relation, other, place]
+            .map(|name| format!("coalesce(pg_catalog.to_regclass({name}), 0::regclass)"));
+        format!("({relation}, {other}, {place}, {function}, '{state}')")
     }
 }
 
 /// Only a superuser may touch such a trigger; for others a restore says so beforehand.
 fn switch(table: &Relation, root: &Constraint, wanted: &[String]) -> String {
     let body = format!(
-        "DECLARE found record; BEGIN \
+        "DECLARE one record; BEGIN \
          IF current_setting('is_superuser') <> 'on' THEN \
          RAISE WARNING 'constraint % on % is in force: only a superuser may disable its triggers', {name}, {of}; \
          RETURN; END IF; \
-         FOR found IN {copies} SELECT t.tgrelid::regclass AS place, t.tgname AS name, w.state \
+         FOR one IN {copies} SELECT t.tgrelid::regclass AS place, t.tgname AS name, w.state \
          FROM copies AS c JOIN pg_catalog.pg_trigger AS t ON t.tgconstraint = c.oid \
          JOIN pg_catalog.pg_proc AS f ON f.oid = t.tgfoid \
          JOIN (VALUES {wanted}) AS w(relation, other, place, function, state) \
          ON w.relation = c.conrelid AND w.other = c.confrelid AND w.place = t.tgrelid \
          AND w.function = f.proname \
-         LOOP EXECUTE format('ALTER TABLE ONLY %s %s TRIGGER %I', found.place, found.state, found.name); \
+         LOOP EXECUTE format('ALTER TABLE ONLY %s %s TRIGGER %I', one.place, one.state, one.name); \
          END LOOP; END",
         name = ident::literal(&root.name),
         of = ident::literal(&table.sql()),
