@@ -64,6 +64,7 @@ pub mod ops {
     pub mod pace;
     pub mod plan;
     pub mod pool;
+    pub mod reader;
     pub mod restore;
     pub mod scan;
     pub mod show;

@@ -5,19 +5,16 @@ use super::interrupt::Interrupt;
 use super::observer::Observer;
 use super::plan::{Piece, Plan, Task};
 use super::pool;
+use super::reader::{self, Reader};
 use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::content::Content;
-use crate::model::server::ServerFacts;
-use crate::pg::copier::Copier;
 use crate::pg::copy::{self, RowSource};
 use crate::pg::large_objects;
-use crate::pg::session::{Purpose, Session};
-use crate::pg::snapshot;
+use crate::pg::session::Session;
 use crate::pg::wire::Sink;
 use crate::rules::large_object_digest::{LargeObjectContent, LargeObjectDigester};
 use crate::rules::row_digest::Digester;
-use std::collections::BTreeSet;
 
 /// Rows are reported in steps of this many bytes.
 const REPORT_BYTES: u64 = 1 << 20;
@@ -46,12 +43,6 @@ enum Found {
     Later(Task),
 }
 
-/// A worker: a connection that shares the snapshot, and the tables that it has locked.
-struct Worker {
-    copier: Copier,
-    locked: BTreeSet<usize>,
-}
-
 /// Contents of the planned tables, in the plan's order. The leader has taken the snapshot, and
 /// holds a lock on every table.
 pub fn contents(context: &Context<'_>, leader: &mut Session, plan: &Plan) -> Result<Vec<Content>> {
@@ -59,12 +50,11 @@ pub fn contents(context: &Context<'_>, leader: &mut Session, plan: &Plan) -> Res
     let facts = leader.facts.clone();
     let open = || {
         let Context { connection, database, snapshot, encoding, interrupt, .. } = *context;
-        let copier = reader(connection, database, snapshot, encoding, &facts, interrupt)?;
-        Ok(Worker { copier, locked: BTreeSet::new() })
+        Reader::open(connection, database, snapshot, encoding, &facts, interrupt)
     };
     let mut later = Vec::new();
-    let work = |worker: &mut Worker, task, emit: pool::Emit<'_, Found>| {
-        look(context, worker, plan, task, emit)
+    let work = |reader: &mut Reader, task, emit: pool::Emit<'_, Found>| {
+        look(context, reader, plan, task, emit)
     };
     pool::run(context.jobs, plan.tasks.clone(), context.interrupt, open, work, |found| {
         match found {
@@ -73,33 +63,28 @@ pub fn contents(context: &Context<'_>, leader: &mut Session, plan: &Plan) -> Res
         }
         Ok(())
     })?;
-    // The leader never queues behind whoever waits for the leader.
-    leader.use_encoding(context.encoding)?;
-    leader.execute("SET quote_all_identifiers = off")?;
-    for piece in later.iter().flat_map(|task| &task.pieces) {
-        context.observer.begin(&plan.item(*piece));
-        let content = content(leader, &plan.tables[piece.table].rows(piece.pages))?;
-        context.observer.moved(content.rows, content.bytes);
-        context.observer.end();
-        contents[piece.table] += content;
+    if !later.is_empty() {
+        reader::by_leader(leader, context.encoding, |leader| {
+            for piece in later.iter().flat_map(|task| &task.pieces) {
+                context.observer.begin(&plan.item(*piece));
+                let content = content(leader, &plan.tables[piece.table].rows(piece.pages))?;
+                context.observer.moved(content.rows, content.bytes);
+                context.observer.end();
+                contents[piece.table] += content;
+            }
+            Ok(())
+        })?;
     }
-    leader.use_encoding("UTF8")?;
-    leader.execute("SET quote_all_identifiers = on")?;
     Ok(contents)
 }
 
 fn look(
     context: &Context<'_>,
-    worker: &mut Worker,
+    reader: &mut Reader,
     plan: &Plan,
     task: Task,
     emit: pool::Emit<'_, Found>,
 ) -> Result<()> {
-    let new: BTreeSet<usize> = task.pieces.iter().map(|piece| piece.table).collect();
-    let new: Vec<usize> = new.difference(&worker.locked).copied().collect();
-    let to_lock: Vec<_> = new.iter().map(|table| &plan.tables[*table].name).collect();
-    let sources: Vec<RowSource<'_>> =
-        task.pieces.iter().map(|piece| plan.tables[piece.table].rows(piece.pages)).collect();
     let mut found = Contents {
         context,
         plan,
@@ -108,11 +93,9 @@ fn look(
         told: (0, 0),
         contents: Vec::new(),
     };
-    match copy::copy_out_all(&mut worker.copier, &to_lock, &sources, &mut found) {
-        Err(error) if error.kind() == Kind::Locked => return emit(Found::Later(task)),
-        result => result?,
+    if !reader.read(plan, &task.pieces, &mut found)? {
+        return emit(Found::Later(task));
     }
-    worker.locked.extend(new);
     for (piece, content) in task.pieces.iter().zip(found.contents) {
         emit(Found::Content(piece.table, content))?;
     }
@@ -165,25 +148,6 @@ impl Sink for Contents<'_> {
         self.contents.push(content);
         copy::check_count(content.rows, count, "cannot read the rows")
     }
-}
-
-/// A connection that shares a snapshot, and on which rows come in `encoding`.
-///
-/// # Errors
-/// The server's, and the interruption.
-pub fn reader(
-    connection: &Connection,
-    database: Option<&str>,
-    snapshot: &str,
-    encoding: &str,
-    facts: &ServerFacts,
-    interrupt: &Interrupt,
-) -> Result<Copier> {
-    let mut copier = interrupt.open_copier(connection, database, Purpose::Read, facts)?;
-    snapshot::join(&mut copier, snapshot)?;
-    copier.check_not_pooled()?;
-    copier.use_encoding(encoding)?;
-    Ok(copier)
 }
 
 /// The server does not keep to the order.

@@ -5,29 +5,28 @@ use crate::archive::frame::FrameWriter;
 use crate::archive::hashing::sha256;
 use crate::archive::manifest::{Chunk, LargeObject, LargeObjects, Member, TableEntry};
 use crate::archive::writer::ArchiveWriter;
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::model::connection::Connection;
 use crate::model::content::Content;
 use crate::model::server::ServerFacts;
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
-use crate::ops::plan::{Piece, Plan, Task};
+use crate::ops::plan::{Piece, Plan, PlannedTable, Task};
 use crate::ops::pool::{self, Emit};
+use crate::ops::reader::{self, Reader};
 use crate::ops::scan;
-use crate::pg::copier::Copier;
-use crate::pg::copy::{self, RowSource};
+use crate::pg::copy;
 use crate::pg::large_objects::{self, LargeObjectFacts};
 use crate::pg::session::Session;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::wire::Sink;
 use crate::rules::large_object_digest::LargeObjectDigester;
 use crate::rules::row_digest::RowDigester;
-use std::collections::BTreeSet;
 use std::io::Write;
 
 /// A chunk ends at the first row that takes it over this many bytes of COPY text: a range of few
 /// pages may hold very long values, and a chunk is held in memory.
-const CHUNK_BYTES: u64 = 18 << 20;
+pub const CHUNK_BYTES: u64 = 18 << 20;
 
 /// Rows are reported in steps of this many bytes.
 const REPORT_BYTES: u64 = 1 << 20;
@@ -60,10 +59,9 @@ enum Parcel {
     Later(Task),
 }
 
-/// A worker: a connection that shares the snapshot, the tables that it has locked, a compressor.
+/// A worker: a connection, and a compressor.
 struct Worker {
-    copier: Copier,
-    locked: BTreeSet<usize>,
+    reader: Reader,
     frame: FrameWriter,
 }
 
@@ -96,23 +94,27 @@ pub fn read_all<W: Write>(
             }
         },
     )?;
-    // The leader holds every lock, so it never queues behind whoever waits for the leader.
-    leader.use_encoding(&leader.facts.encoding.clone())?;
-    leader.execute("SET quote_all_identifiers = off")?;
-    let mut frame = FrameWriter::new(context.level)?;
-    for piece in later.iter().flat_map(|task| &task.pieces) {
-        let mut emit = |parcel| match parcel {
-            Parcel::Chunk { table, range, chunk, frame } => append(table, range, chunk, &frame),
-            Parcel::Later(_) => Ok(()),
-        };
-        let pieces = std::slice::from_ref(piece);
-        let mut chunks = ChunkMaker::new(context, plan, pieces, &mut frame, &mut emit);
-        let source = plan.tables[piece.table].rows(piece.pages);
-        context.observer.begin(&plan.item(*piece));
-        copy::copy_out(leader, &source, |rows| chunks.rows(rows))?;
-        chunks.seal()?;
+    if !later.is_empty() {
+        let mut frame = FrameWriter::new(context.level)?;
+        let encoding = leader.facts.encoding.clone();
+        reader::by_leader(leader, &encoding, |leader| {
+            for piece in later.iter().flat_map(|task| &task.pieces) {
+                let mut emit = |parcel| match parcel {
+                    Parcel::Chunk { table, range, chunk, frame } => {
+                        append(table, range, chunk, &frame)
+                    }
+                    Parcel::Later(_) => Ok(()),
+                };
+                let pieces = std::slice::from_ref(piece);
+                let mut chunks = ChunkMaker::new(context, plan, pieces, &mut frame, &mut emit);
+                let source = plan.tables[piece.table].rows(piece.pages);
+                context.observer.begin(&plan.item(*piece));
+                copy::copy_out(leader, &source, |rows| chunks.rows(rows))?;
+                chunks.seal()?;
+            }
+            Ok(())
+        })?;
     }
-    leader.use_encoding("UTF8")?;
     let tables = plan.tables.iter().zip(chunks).map(|(table, mut chunks)| {
         // Workers end in any order; the manifest has an order of its own.
         // By length first: `000001` is before `000001-02`, and `000001-99` before `000001-100`.
@@ -123,16 +125,7 @@ pub fn read_all<W: Write>(
         let chunks: Vec<Chunk> = chunks.into_iter().map(|(_, chunk)| chunk).collect();
         let mut content = Content::default();
         chunks.iter().for_each(|chunk| content += chunk.content);
-        TableEntry {
-            name: table.name.clone(),
-            columns: table.columns.clone(),
-            data: table.data,
-            extension: table.extension.clone(),
-            condition: table.condition.clone(),
-            load_through: table.load_through.clone(),
-            content,
-            chunks,
-        }
+        TableEntry { content, chunks, ..entry(table) }
     });
     let tables = tables.collect();
     let large_objects = match with_large_objects {
@@ -142,11 +135,25 @@ pub fn read_all<W: Write>(
     Ok(Rows { tables, large_objects })
 }
 
+/// A table as the manifest has it, without its rows.
+pub fn entry(table: &PlannedTable) -> TableEntry {
+    TableEntry {
+        name: table.name.clone(),
+        columns: table.columns.clone(),
+        data: table.data,
+        extension: table.extension.clone(),
+        condition: table.condition.clone(),
+        load_through: table.load_through.clone(),
+        content: Content::default(),
+        chunks: Vec::new(),
+    }
+}
+
 fn open(context: &Context<'_>, facts: &ServerFacts) -> Result<Worker> {
     let (snapshot, encoding) = (&context.snapshot.id, &facts.encoding);
-    let copier =
-        scan::reader(context.connection, None, snapshot, encoding, facts, context.interrupt)?;
-    Ok(Worker { copier, locked: BTreeSet::new(), frame: FrameWriter::new(context.level)? })
+    let reader =
+        Reader::open(context.connection, None, snapshot, encoding, facts, context.interrupt)?;
+    Ok(Worker { reader, frame: FrameWriter::new(context.level)? })
 }
 
 fn work(
@@ -156,19 +163,10 @@ fn work(
     task: Task,
     emit: Emit<'_, Parcel>,
 ) -> Result<()> {
-    let new: BTreeSet<usize> = task.pieces.iter().map(|piece| piece.table).collect();
-    let new: Vec<usize> = new.difference(&worker.locked).copied().collect();
-    let to_lock: Vec<_> = new.iter().map(|table| &plan.tables[*table].name).collect();
-    let sources: Vec<RowSource<'_>> =
-        task.pieces.iter().map(|piece| plan.tables[piece.table].rows(piece.pages)).collect();
     let mut chunks = ChunkMaker::new(context, plan, &task.pieces, &mut worker.frame, emit);
-    match copy::copy_out_all(&mut worker.copier, &to_lock, &sources, &mut chunks) {
-        Ok(()) => {
-            worker.locked.extend(new);
-            Ok(())
-        }
-        Err(error) if error.kind() == Kind::Locked => emit(Parcel::Later(task)),
-        Err(error) => Err(error),
+    match worker.reader.read(plan, &task.pieces, &mut chunks)? {
+        true => Ok(()),
+        false => emit(Parcel::Later(task)),
     }
 }
 

@@ -1,15 +1,14 @@
 //! The database that is copied: its schema under a snapshot, and its rows when they are asked for.
 
 use super::relay;
-use crate::archive::manifest::{Format, LargeObjects, Manifest, Snapshot, TableEntry};
+use crate::archive::manifest::{Format, LargeObjects, Manifest, Snapshot};
 use crate::error::{Error, Result};
-use crate::model::content::Content;
 use crate::model::provenance::Provenance;
 use crate::model::schema::SchemaObject;
 use crate::ops::backup::{self, Source, migrations, read, schema};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
-use crate::ops::plan::{self, Plan, PlannedTable};
+use crate::ops::plan::{self, Plan};
 use crate::ops::restore::origin::{Loading, Origin};
 use crate::ops::restore::{Options, adapt};
 use crate::pg::session::Session;
@@ -44,12 +43,12 @@ impl<'a> Live<'a> {
         let started = Utc::now();
         let (mut leader, mut taken) = schema::open(source, observer, interrupt)?;
         let plan = plan::make(&taken.tables, &taken.choices, leader.facts.major()).in_binary();
-        let large_objects = match taken.with_large_objects {
-            true => large_objects::list(&mut leader.client)?.into_iter().map(read::archived),
-            false => Vec::new().into_iter().map(read::archived),
+        let facts = match taken.with_large_objects {
+            true => large_objects::list(&mut leader.client)?,
+            false => Vec::new(),
         };
-        let large_objects =
-            LargeObjects { objects: large_objects.collect(), ..LargeObjects::default() };
+        let objects = facts.into_iter().map(read::archived).collect();
+        let large_objects = LargeObjects { objects, ..LargeObjects::default() };
         let named = taken.all_roles(&large_objects.objects);
         let mut manifest = Manifest {
             format: Format::current(backup::features(&source.selection)),
@@ -68,7 +67,7 @@ impl<'a> Live<'a> {
             not_carried: std::mem::take(&mut taken.not_carried),
             left_out: std::mem::take(&mut taken.left_out),
             whole: source.is_whole(),
-            tables: plan.tables.iter().map(entry).collect(),
+            tables: plan.tables.iter().map(read::entry).collect(),
             sequences: std::mem::take(&mut taken.sequences),
             large_objects,
             migrations: None,
@@ -125,19 +124,5 @@ impl Origin for Live<'_> {
 
     fn read_back(&self, plan: Plan) -> Plan {
         plan.in_binary()
-    }
-}
-
-/// A table whose rows have not moved yet.
-fn entry(table: &PlannedTable) -> TableEntry {
-    TableEntry {
-        name: table.name.clone(),
-        columns: table.columns.clone(),
-        data: table.data,
-        extension: table.extension.clone(),
-        condition: table.condition.clone(),
-        load_through: table.load_through.clone(),
-        content: Content::default(),
-        chunks: Vec::new(),
     }
 }

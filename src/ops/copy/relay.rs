@@ -1,19 +1,20 @@
 //! Workers read ranges of tables from one server and send them on to another as they come.
 
 use crate::archive::manifest::LargeObject;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::model::content::Content;
-use crate::ops::backup::Source;
 use crate::ops::backup::schema::Taken;
+use crate::ops::backup::{Source, read};
 use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::ops::plan::{Piece, Plan, PlannedTable, Task};
 use crate::ops::pool::{self, Emit};
+use crate::ops::reader::{self, Reader};
 use crate::ops::restore::load;
 use crate::ops::restore::origin::Loading;
 use crate::ops::scan;
 use crate::pg::copier::Copier;
-use crate::pg::copy::{self, RowSource, copy_in_sql};
+use crate::pg::copy::{self, copy_in_sql};
 use crate::pg::large_objects as pg_large_objects;
 use crate::pg::session::{Session, Statements};
 use crate::pg::wire::Sink;
@@ -24,14 +25,9 @@ use std::collections::BTreeSet;
 /// Rows are reported in steps of this many bytes.
 const REPORT_BYTES: u64 = 1 << 20;
 
-/// So many bytes of large objects go together, at least.
-const BATCH_BYTES: usize = 18 << 20;
-
-/// A worker: a connection that shares the snapshot, the tables that it has locked, and a connection
-/// with the target.
+/// A worker: a connection with the source, and one with the target.
 struct Worker {
-    from: Copier,
-    locked: BTreeSet<usize>,
+    from: Reader,
     to: Copier,
 }
 
@@ -56,9 +52,9 @@ pub fn rows(
     let open_to = || load::open(options, database, &there, &facts.encoding, interrupt);
     let open = || {
         let snapshot = &taken.snapshot.id;
-        let from =
-            scan::reader(&source.connection, None, snapshot, &facts.encoding, &facts, interrupt)?;
-        Ok(Worker { from, locked: BTreeSet::new(), to: open_to()? })
+        let (connection, encoding) = (&source.connection, &facts.encoding);
+        let from = Reader::open(connection, None, snapshot, encoding, &facts, interrupt)?;
+        Ok(Worker { from, to: open_to()? })
     };
     let shared = Shared { plan, observer, interrupt };
     let mut contents = vec![Content::default(); plan.tables.len()];
@@ -72,7 +68,7 @@ pub fn rows(
                 Ok((piece.table, content))
             })
         };
-        let moved = in_encoding_of_rows(leader, by_leader)?;
+        let moved = reader::by_leader(leader, &facts.encoding, by_leader)?;
         moved.into_iter().for_each(|(table, content)| contents[table] += content);
     }
     let mut later = Vec::new();
@@ -91,9 +87,8 @@ pub fn rows(
         },
     )?;
     if !later.is_empty() {
-        // The leader holds every lock, so it never queues behind whoever waits for the leader.
         let mut to = open_to()?;
-        in_encoding_of_rows(leader, |leader| {
+        reader::by_leader(leader, &facts.encoding, |leader| {
             later.iter().flat_map(|task| &task.pieces).try_for_each(|piece| {
                 contents[piece.table] += shared.move_one(leader, &mut to, *piece)?;
                 Ok(())
@@ -101,19 +96,6 @@ pub fn rows(
         })?;
     }
     Ok(contents)
-}
-
-/// Lets the leader, which otherwise reads the catalogs, read rows.
-fn in_encoding_of_rows<T>(
-    leader: &mut Session,
-    read: impl FnOnce(&mut Session) -> Result<T>,
-) -> Result<T> {
-    leader.use_encoding(&leader.facts.encoding.clone())?;
-    leader.execute("SET quote_all_identifiers = off")?;
-    let result = read(leader)?;
-    leader.use_encoding("UTF8")?;
-    leader.execute("SET quote_all_identifiers = on")?;
-    Ok(result)
 }
 
 /// Extensions' tables, each whole, since its rows may refer to each other; and the tasks without them.
@@ -140,26 +122,18 @@ struct Shared<'a> {
 
 impl<'a> Shared<'a> {
     fn work(self, worker: &mut Worker, task: Task, emit: Emit<'_, Moved>) -> Result<()> {
-        let tables = &self.plan.tables;
-        let new: BTreeSet<usize> = task.pieces.iter().map(|piece| piece.table).collect();
-        let new: Vec<usize> = new.difference(&worker.locked).copied().collect();
-        let to_lock: Vec<_> = new.iter().map(|table| &tables[*table].name).collect();
-        let sources: Vec<RowSource<'_>> =
-            task.pieces.iter().map(|piece| tables[piece.table].rows(piece.pages)).collect();
         let mut relay = self.relay(&mut worker.to, &task.pieces);
-        let read = copy::copy_out_all(&mut worker.from, &to_lock, &sources, &mut relay);
-        let (moved, is_begun) = (std::mem::take(&mut relay.moved), relay.is_begun);
+        let read = worker.from.read(self.plan, &task.pieces, &mut relay);
+        let moved = std::mem::take(&mut relay.moved);
         drop(relay);
-        let wants_a_lock = |error: &Error| error.kind() == Kind::Locked && !is_begun;
         match read {
-            Err(error) if wants_a_lock(&error) => return emit(Moved::Later(task)),
+            Ok(true) => moved
+                .into_iter()
+                .try_for_each(|(table, content)| emit(Moved::Content(table, content?))),
+            Ok(false) => emit(Moved::Later(task)),
             // What went wrong first is why all that comes after it does.
-            Err(error) => {
-                return Err(moved.into_iter().find_map(|(_, c)| c.err()).unwrap_or(error));
-            }
-            Ok(()) => worker.locked.extend(new),
+            Err(error) => Err(moved.into_iter().find_map(|(_, c)| c.err()).unwrap_or(error)),
         }
-        moved.into_iter().try_for_each(|(table, content)| emit(Moved::Content(table, content?)))
     }
 
     /// Moves a piece that the leader reads.
@@ -176,7 +150,7 @@ impl<'a> Shared<'a> {
     where
         'a: 'b,
     {
-        Relay { shared: self, to, pieces, is_begun: false, open: None, moved: Vec::new() }
+        Relay { shared: self, to, pieces, open: None, moved: Vec::new() }
     }
 }
 
@@ -186,8 +160,6 @@ struct Relay<'a> {
     to: &'a mut Copier,
     /// The first is the one that is being moved.
     pieces: &'a [Piece],
-    /// Whether rows of any piece may have gone to the target.
-    is_begun: bool,
     open: Option<Open>,
     /// The tables of the pieces that have ended, with what has become of them.
     moved: Vec<(usize, Result<Content>)>,
@@ -244,7 +216,6 @@ impl Sink for Relay<'_> {
         let doing = format!("cannot load table {}", table.name);
         let rows = Digester::of(table.format);
         self.shared.observer.begin(&self.shared.plan.item(self.pieces[0]));
-        self.is_begun = true;
         self.to.begin_put(&sql, &doing)?;
         self.open = Some(Open { rows, told: (0, 0), doing });
         Ok(())
@@ -307,7 +278,7 @@ pub fn large_objects(
             digester.update(piece)?;
             batch.extend_from_slice(piece);
             match memchr::memrchr(b'\n', &batch) {
-                Some(last) if batch.len() >= BATCH_BYTES => {
+                Some(last) if batch.len() as u64 >= read::CHUNK_BYTES => {
                     let rest = batch.split_off(last + 1);
                     load::put_large_objects(session, &[], |copy| copy.write(&batch))?;
                     batch = rest;
