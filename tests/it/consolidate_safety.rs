@@ -3,7 +3,8 @@
 
 use crate::consolidate::assert_equal;
 use crate::harness::alembic::{Project, revision};
-use crate::harness::{Database, Repo, Run, pg_dump_schema, traced};
+use crate::harness::server::{Server, Setup};
+use crate::harness::{Database, Repo, Run, pg_dump_schema, server, traced};
 use serde_json::{Value, json};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
@@ -29,7 +30,11 @@ fn chain(prefix: &str, bodies: &[&str]) -> Project {
 
 /// The project, a repository, and a database at its head.
 fn at_head(project: Project) -> (Project, Repo, Database) {
-    let live = Database::empty();
+    at_head_on(server(), project)
+}
+
+fn at_head_on(server: &'static Server, project: Project) -> (Project, Repo, Database) {
+    let live = Database::empty_on(server);
     project.alembic(&live, &["upgrade", "head"]);
     (project, Repo::new(), live)
 }
@@ -447,7 +452,10 @@ fn databases_that_could_not_be_looked_into_are_named() {
 #[test]
 fn scratch_databases_of_killed_runs_are_swept_and_no_others() {
     let bodies = [sql("CREATE TABLE a (x int)"), sql("CREATE TABLE b (x int)")];
-    let (project, repo, live) = at_head(chain("sw", &[&bodies[0], &bodies[1]]));
+    // On the one that tests share, the runs of others sweep as well.
+    let setup = Setup { name: "swept", port: 5432, settings: &[], prepare: &|_, _| {} };
+    let own: &'static Server = Box::leak(Box::new(Server::start_with(&setup)));
+    let (project, repo, live) = at_head_on(own, chain("sw", &[&bodies[0], &bodies[1]]));
     let mark = "scratch database of a run of pgark, which drops it";
     let make = |name: &str, comment: &str| {
         live.execute(&format!("CREATE DATABASE pgark_scratch_{name} TEMPLATE template0"));
