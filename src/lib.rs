@@ -87,6 +87,7 @@ pub mod rules {
     pub mod object_selection;
     pub mod order;
     pub mod pattern;
+    pub mod polymorphic;
     pub mod python;
     pub mod renames;
     pub mod role_names;

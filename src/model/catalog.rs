@@ -429,14 +429,19 @@ impl CatalogObject {
     }
 }
 
-/// The statements that define an object, without the stand-in of a view: whether a view needs one
-/// hangs on what else there is. The view itself is made by `CREATE OR REPLACE VIEW`.
+/// The statements that define an object, without the stand-in of a view or function: whether it needs one
+/// hangs on what else there is. The real one is made by `CREATE OR REPLACE`.
 fn definitions(object: SchemaObject) -> impl Iterator<Item = String> {
-    let is_view = object.class == ObjectClass::View;
+    let stand_in = match object.class {
+        ObjectClass::View => Some("CREATE VIEW "),
+        ObjectClass::Function => Some("CREATE FUNCTION "),
+        ObjectClass::Procedure => Some("CREATE PROCEDURE "),
+        _ => None,
+    };
     let defines = object.statements.into_iter().filter(|one| one.purpose == Purpose::Define);
     defines
         .map(|statement| statement.sql)
-        .filter(move |sql| !(is_view && sql.starts_with("CREATE VIEW ")))
+        .filter(move |sql| !stand_in.is_some_and(|beginning| sql.starts_with(beginning)))
 }
 
 /// Stands for the owner in a list of privileges, so that another owner with the same rights makes

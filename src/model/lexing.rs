@@ -66,6 +66,11 @@ pub fn string(text: &str) -> Option<usize> {
     whole(text)
 }
 
+/// Length of the string or quoted name at the beginning of `text`, in which two quotes stand for one.
+pub fn string_or_name(text: &str) -> Option<usize> {
+    if text.starts_with('"') { whole(text) } else { string(text) }
+}
+
 /// Length of the quoted thing at the beginning of `text`, in which two quotes stand for one.
 fn whole(text: &str) -> Option<usize> {
     let mut length = quoted(text)?;

@@ -167,8 +167,9 @@ pub struct SchemaObject {
     pub depends_on: Vec<usize>,
     /// What makes it, in order.
     pub statements: Vec<Statement>,
-    /// For a view: a statement that makes an empty view of the same columns, which stands in
-    /// while a cycle of dependencies is cut. `statements` then start with `CREATE OR REPLACE`.
+    /// For a view or function: a statement that makes an empty one of the same columns or arguments,
+    /// which stands in while a cycle of dependencies is cut. `statements` then start with `CREATE OR
+    /// REPLACE`.
     pub placeholder: Option<Statement>,
     /// For [`ObjectClass::Privileges`] and [`ObjectClass::DefaultPrivileges`]: what the access list
     /// must be in the end.

@@ -6,7 +6,6 @@
 //! and all identifiers come out quoted. The number of queries is constant.
 
 mod aggregates;
-mod array_casts;
 mod base_types;
 mod casts;
 mod collations;
@@ -18,11 +17,12 @@ mod constraint;
 mod constraints;
 mod database;
 mod default_privileges;
+mod deparsed;
 mod dependencies;
+mod domain_checks;
 mod event_triggers;
 mod exclusions;
 mod extensions;
-mod extract_fields;
 pub(crate) mod foreign;
 mod foreign_keys;
 pub(crate) mod functions;
@@ -31,11 +31,12 @@ mod inherited_not_nulls;
 mod internal_triggers;
 mod keys;
 mod languages;
+mod late_checks;
 mod late_columns;
+mod late_storage;
 mod merged_columns;
 mod operator_classes;
 mod operators;
-mod output_names;
 mod partitions;
 mod privileges;
 mod publications;
@@ -86,8 +87,7 @@ pub fn read(client: &mut Client, facts: &ServerFacts) -> Result<DatabaseSchema> 
     let (collection, graph) = collect(client, facts.major())?;
     let collection::Finished { mut objects, not_carried, notes } = collection.finish(&graph);
     for statement in objects.iter_mut().flat_map(|object| &mut object.statements) {
-        statement.sql =
-            output_names::keep(&extract_fields::keep(&array_casts::keep(&statement.sql)));
+        deparsed::keep(&mut statement.sql);
     }
     Ok(DatabaseSchema { objects, not_carried, notes })
 }
@@ -103,7 +103,7 @@ fn collect(client: &mut Client, major: u32) -> Result<(Collection, Graph)> {
     extensions::collect(client, out, graph)?;
     types::collect(client, major, out, graph, relations, constraints)?;
     collations::collect(client, major, out, graph)?;
-    functions::collect(client, out, graph)?;
+    functions::collect(client, major, out, graph)?;
     routines::describe(client, major, out)?;
     aggregates::collect(client, out, graph)?;
     languages::collect(client, out, graph)?;

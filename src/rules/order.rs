@@ -1,7 +1,7 @@
 //! The order in which objects are created.
 //!
 //! The list keeps its order wherever dependencies allow: an object waits until what it needs is
-//! there, and is then the next one. Circles go through views, and are cut with placeholders
+//! there, and is then the next one. Circles go through views or functions, and are cut with placeholders
 //! (dump-correctness 2.3).
 
 use crate::error::{Error, Kind, Result};
@@ -12,11 +12,11 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 /// Brings the objects into an order in which each comes after what it depends on, and all of
-/// [`Section::PreData`] before all of [`Section::PostData`]. A view may come out twice: as a
-/// placeholder of the same columns, and later as itself.
+/// [`Section::PreData`] before all of [`Section::PostData`]. A view or function may come out twice: as
+/// a placeholder of the same columns or arguments, and later as itself.
 ///
 /// # Errors
-/// [`Kind::Failed`] for a circle of dependencies in which no view can stand in; it names the
+/// [`Kind::Failed`] for a circle of dependencies in which nothing can stand in; it names the
 /// members.
 pub fn restore_order(objects: Vec<SchemaObject>) -> Result<Vec<SchemaObject>> {
     let mut plan = Plan::new(objects)?;
@@ -38,7 +38,7 @@ struct Plan {
     needs: Vec<BTreeSet<usize>>,
     /// Where each object stands in the list; a placeholder shares its view's place.
     place: Vec<(usize, bool)>,
-    /// The placeholder of a view that has been split.
+    /// The placeholder of an object that has been split.
     split: Vec<Option<usize>>,
 }
 
@@ -99,7 +99,7 @@ impl Plan {
     /// Whether the placeholder of `needed` will do for `index`: for what only names a view. What selects
     /// from it (and may demand that it can be updated) goes with it.
     fn is_replaced(&self, needed: usize, index: usize) -> bool {
-        self.objects[needed].placeholder.is_some() && !is_view(self.objects[index].class)
+        self.objects[needed].class == ObjectClass::View && !is_view(self.objects[index].class)
     }
 
     /// Moves what needs an object of after the rows there too, where that is possible: functions
@@ -139,7 +139,10 @@ impl Plan {
                 }
                 let below = self.needed_for(needed, &all);
                 let circle = self.in_need_of(needed, &below);
-                let Some(stand_in) = self.stand_in(needed, &circle) else {
+                // The rows may go through a function, which must be the real one.
+                let is_view = self.objects[needed].class == ObjectClass::View;
+                let stand_in = is_view.then(|| self.stand_in(needed, &circle)).flatten();
+                let Some(stand_in) = stand_in else {
                     return Err(Error::failed(format!(
                         "{} must be there before the rows, but depends on {}, which comes after",
                         self.objects[index], self.objects[needed]
@@ -152,13 +155,13 @@ impl Plan {
         Ok(())
     }
 
-    /// The placeholder of a view; `circle` is what it must not depend on.
-    fn stand_in(&mut self, view: usize, circle: &BTreeSet<usize>) -> Option<usize> {
-        if let Some(stand_in) = self.split[view] {
+    /// The placeholder of an object that has one; `circle` is what it must not depend on.
+    fn stand_in(&mut self, whole: usize, circle: &BTreeSet<usize>) -> Option<usize> {
+        if let Some(stand_in) = self.split[whole] {
             return Some(stand_in);
         }
-        let statement: Statement = self.objects[view].placeholder.clone()?;
-        let real = &self.objects[view];
+        let statement: Statement = self.objects[whole].placeholder.clone()?;
+        let real = &self.objects[whole];
         let object = SchemaObject {
             section: Section::PreData,
             depends_on: Vec::new(),
@@ -167,8 +170,8 @@ impl Plan {
             owner: None,
             ..real.clone()
         };
-        // It needs the types of the columns; they are among what the view needs.
-        let needed: Vec<usize> = self.needs[view]
+        // It needs the types of the columns or arguments; they are among what the whole needs.
+        let needed: Vec<usize> = self.needs[whole]
             .iter()
             .copied()
             .filter(|needed| !circle.contains(needed) && !self.is_late(*needed))
@@ -176,10 +179,10 @@ impl Plan {
         let stand_in = self.objects.len();
         self.objects.push(object);
         self.needs.push(needed.into_iter().collect());
-        self.place.push((self.place[view].0, false));
+        self.place.push((self.place[whole].0, false));
         self.split.push(None);
-        self.split[view] = Some(stand_in);
-        self.needs[view].insert(stand_in);
+        self.split[whole] = Some(stand_in);
+        self.needs[whole].insert(stand_in);
         Some(stand_in)
     }
 
@@ -212,7 +215,7 @@ impl Plan {
     /// Puts a placeholder into one circle.
     fn cut_circle(&mut self, stuck: &BTreeSet<usize>) -> Result<()> {
         let circle = self.find_circle(stuck);
-        let Some(view) = self.view_to_cut(&circle) else {
+        let Some(whole) = self.place_to_cut(&circle) else {
             let names: Vec<String> =
                 circle.iter().map(|index| self.objects[*index].to_string()).collect();
             return Err(Error::failed(format!(
@@ -222,30 +225,31 @@ impl Plan {
             .hint("PostgreSQL has no statements to create them one after the other"));
         };
         // Everything that is tied up with the circle, so that the placeholder is free of it.
-        let tied: BTreeSet<usize> = &self.needed_for(view, stuck) & &self.in_need_of(view, stuck);
-        let Some(stand_in) = self.stand_in(view, &tied) else { return Ok(()) };
-        for index in tied.iter().copied().filter(|index| *index != view) {
-            if self.needs[index].remove(&view) {
+        let tied: BTreeSet<usize> = &self.needed_for(whole, stuck) & &self.in_need_of(whole, stuck);
+        let Some(stand_in) = self.stand_in(whole, &tied) else { return Ok(()) };
+        for index in tied.iter().copied().filter(|index| *index != whole) {
+            if self.needs[index].remove(&whole) {
                 self.needs[index].insert(stand_in);
             }
         }
         Ok(())
     }
 
-    /// The view of a circle that gets a placeholder: one that a table needs, if there is one, and at
-    /// least no view. Then those in between are made over what they read, and not over a placeholder;
-    /// and `pg_dump`, which begins at the oldest object of a circle, cuts the copy where it cut the source.
-    fn view_to_cut(&self, circle: &[usize]) -> Option<usize> {
+    /// What in a circle gets a placeholder: a view that a table needs, if there is one, and at least no
+    /// view does. Then those in between are made over what they read, and not over a placeholder; and
+    /// `pg_dump`, which begins at the oldest object of a circle, cuts the copy where it cut the source.
+    fn place_to_cut(&self, circle: &[usize]) -> Option<usize> {
         let needing = circle.iter().cycle().skip(circle.len().saturating_sub(1));
-        let views = circle.iter().zip(needing).filter(|(view, _)| {
-            self.objects[**view].placeholder.is_some() && self.split[**view].is_none()
+        let places = circle.iter().zip(needing).filter(|(whole, _)| {
+            self.objects[**whole].placeholder.is_some() && self.split[**whole].is_none()
         });
-        let rank = |needing: usize| match self.objects[needing].class {
+        let rank = |whole: usize, needing: usize| match self.objects[needing].class {
+            _ if self.objects[whole].class != ObjectClass::View => 3,
             ObjectClass::Table | ObjectClass::ForeignTable => 0,
             class if !is_view(class) => 1,
             _ => 2,
         };
-        views.min_by_key(|(_, needing)| rank(**needing)).map(|(view, _)| *view)
+        places.min_by_key(|(whole, needing)| rank(**whole, **needing)).map(|(whole, _)| *whole)
     }
 
     /// Follows needs from one stuck object until one comes up again.
@@ -429,6 +433,21 @@ mod tests {
             object(PrimaryKey, "pk", PostData, &[0]),
         ])?;
         assert_eq!(first_statements(&sorted), ["t", "empty v", "uses v", "pk", "v", "over v", "m"]);
+        assert_sound(&sorted);
+        Ok(())
+    }
+
+    #[test]
+    fn a_circle_of_functions_is_cut_with_an_empty_one() -> Result<()> {
+        let mut objects = vec![
+            object(Function, "f", PreData, &[1, 3]),
+            object(Function, "g", PreData, &[2]),
+            object(ObjectClass::Aggregate, "sum", PreData, &[0]),
+            object(ObjectClass::Enum, "e", PreData, &[]),
+        ];
+        objects[0].placeholder = Some(Statement::define("empty f"));
+        let sorted = restore_order(objects)?;
+        assert_eq!(first_statements(&sorted), ["e", "empty f", "sum", "g", "f"]);
         assert_sound(&sorted);
         Ok(())
     }

@@ -121,7 +121,7 @@ fn a_restore_that_fails_takes_its_roles_back() {
     let source = of_roles("cr3");
     source.execute(&format!(
         "CREATE DOMAIN here AS int CHECK (current_database() = '{}');
-         CREATE TABLE stays (x here); INSERT INTO stays VALUES (1)",
+         CREATE TABLE stays (x here[]); INSERT INTO stays VALUES ('{{1}}')",
         source.name
     ));
     let repo = Repo::new();

@@ -48,6 +48,8 @@ mod damage;
 mod data_only;
 /// Settings, default privileges, tablespaces, labels, and what a new database is.
 mod database;
+/// Definitions that the server's text does not bring back.
+mod definitions;
 /// Start commands that need an archive before the application.
 mod deploy;
 /// The example application is what it says.

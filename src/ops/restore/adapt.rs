@@ -7,8 +7,10 @@ use crate::error::{Error, Kind, Result};
 use crate::model::provenance::Provenance;
 use crate::model::role::RoleDefinition;
 use crate::model::schema::SchemaObject;
+use crate::ops::observer::Observer;
 use crate::pg::database;
 use crate::pg::session::Session;
+use crate::rules::polymorphic;
 use crate::rules::renames::Renames;
 use crate::rules::role_names;
 use crate::rules::selection::nearest;
@@ -71,6 +73,23 @@ pub fn schema(origin: &dyn Origin, options: &Options) -> Result<Vec<SchemaObject
         }
     }
     Ok(objects)
+}
+
+/// Changes what cannot be in a newer server as it was, and says so.
+pub fn to_version(
+    session: &Session,
+    objects: &mut [SchemaObject],
+    source_major: u32,
+    observer: &dyn Observer,
+) {
+    if source_major >= polymorphic::SINCE || session.facts.major() < polymorphic::SINCE {
+        return;
+    }
+    for object in polymorphic::widen(objects) {
+        observer.note(&format!(
+            "{object} is made for \"anycompatible\" types, as what it calls is now"
+        ));
+    }
 }
 
 /// Sends the objects to the tablespaces that they are to have in the target. What is to lie in the

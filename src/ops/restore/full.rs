@@ -81,6 +81,8 @@ fn prepare(
         target::empty(&mut session)?;
     }
     adapt::tablespaces(&mut session, &mut selected.objects, options)?;
+    let source_major = origin.manifest().source.major();
+    adapt::to_version(&session, &mut selected.objects, source_major, observer);
     extensions::keep_comments(&mut session, &mut selected.objects, observer)?;
     let created_roles =
         preflight::empty_database(&mut session, origin, &selected.objects, options, observer)?;

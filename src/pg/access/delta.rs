@@ -33,13 +33,25 @@ pub(crate) fn delta(
             Some(_) => {}
         }
     }
-    for grant in wanted {
-        let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
-        match find(present, grant) {
-            None => Step::push(&mut steps, "GRANT", "TO", option, grant),
-            Some(false) if grant.grantable => Step::push(&mut steps, "GRANT", "TO", option, grant),
-            Some(_) => {}
-        }
+    let missing = |grant: &&Grant| match find(present, grant) {
+        None => true,
+        Some(grantable) => grant.grantable && !grantable,
+    };
+    let lent = lent(owner, wanted, wanted.iter().filter(missing));
+    for grant in &lent {
+        Step::push(&mut steps, "GRANT", "TO", WITH_OPTION, grant);
+    }
+    for grant in wanted.iter().filter(missing) {
+        let option = if grant.grantable { WITH_OPTION } else { "" };
+        Step::push(&mut steps, "GRANT", "TO", option, grant);
+    }
+    for grant in &lent {
+        // What was given on stays where the grantor still may, as a member of another role.
+        let verb = match find(wanted, grant) {
+            Some(_) => "REVOKE GRANT OPTION FOR",
+            None => "REVOKE",
+        };
+        Step::push(&mut steps, verb, "FROM", " CASCADE", grant);
     }
     let mut statements = Vec::new();
     for step in &steps {
@@ -54,6 +66,31 @@ pub(crate) fn delta(
         }
     }
     statements
+}
+
+const WITH_OPTION: &str = " WITH GRANT OPTION";
+
+/// The grant options that grantors of `missing` do not have themselves: they were taken from them, and what
+/// they had given stayed because a role that they are members of may give it. Nobody grants in the name of
+/// such a member, unless the member has the option.
+fn lent<'a>(owner: &str, wanted: &[Grant], missing: impl Iterator<Item = &'a Grant>) -> Vec<Grant> {
+    let mut lent: Vec<Grant> = Vec::new();
+    for grant in missing.filter(|grant| grant.grantor != owner) {
+        let gives = |option: &Grant| {
+            option.grantable
+                && option.privilege == grant.privilege
+                && option.grantee.as_ref() == Some(&grant.grantor)
+        };
+        if !wanted.iter().chain(&lent).any(gives) {
+            lent.push(Grant {
+                grantee: Some(grant.grantor.clone()),
+                grantor: owner.to_owned(),
+                privilege: grant.privilege.clone(),
+                grantable: true,
+            });
+        }
+    }
+    lent
 }
 
 /// One statement: privileges that one role gives to, or takes from, another.
@@ -153,6 +190,20 @@ mod tests {
                 "RESET ROLE",
             ]
         );
+        // One who has the option through another role alone gets it for that moment.
+        let wanted = [grant("g", "o", "SELECT", true), grant("b", "a", "SELECT", false)];
+        assert_eq!(
+            delta("TABLE t", None, "o", &[], &wanted),
+            [
+                "GRANT SELECT ON TABLE t TO \"a\" WITH GRANT OPTION",
+                "GRANT SELECT ON TABLE t TO \"g\" WITH GRANT OPTION",
+                "SET ROLE \"a\"",
+                "GRANT SELECT ON TABLE t TO \"b\"",
+                "RESET ROLE",
+                "REVOKE SELECT ON TABLE t FROM \"a\" CASCADE",
+            ]
+        );
+        let wanted = [grant("a", "o", "SELECT", true), grant("b", "a", "SELECT", false)];
         let back = delta("TABLE t", None, "o", &wanted, &[]);
         assert_eq!(back.last().map(String::as_str), Some("REVOKE SELECT ON TABLE t FROM \"a\""));
     }

@@ -163,7 +163,10 @@ fn sql(all: bool) -> String {
             FROM pg_catalog.pg_attribute AS a
             JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-            WHERE a.attacl IS NOT NULL AND NOT a.attisdropped
+            -- What it was created with may have been taken away until nothing was left.
+            WHERE NOT a.attisdropped AND (a.attacl IS NOT NULL OR (a.attrelid, a.attnum::int) IN (
+                    SELECT i.objoid, i.objsubid FROM pg_catalog.pg_init_privs AS i
+                    WHERE i.classoid = 1259 AND i.objsubid > 0))
             UNION ALL
             SELECT 1255::oid, p.oid, 0, n.nspname::text, p.proname::text, NULL, {SIGNATURE},
                    CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END, 'f',

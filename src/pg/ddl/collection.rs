@@ -42,10 +42,13 @@ catalogs! {
     // Statements that have no row of their own, under the OID of what they belong to.
     attach 1, sequence_owner 2, index_attach 3, view_data 4, table_setting 5, database 6,
     database_setting 7, row_security 8, shell_type 20, domain_default 21,
+    late_storage 22,
 }
 
 /// The catalog of relations, where `objsubid` counts columns.
 pub(super) const PG_CLASS: u32 = 1259;
+/// The catalog of types.
+pub(super) const PG_TYPE: u32 = 1247;
 /// The catalog of routines.
 pub(super) const PG_PROC: u32 = 1255;
 /// The catalog of rules.
@@ -130,7 +133,7 @@ pub(super) struct Commentable {
     /// For a relation: the word before its name.
     kind: Option<&'static str>,
     /// The quoted relation, or what `COMMENT ON` names: `TYPE "public"."t"`.
-    name: String,
+    pub name: String,
 }
 
 impl Commentable {

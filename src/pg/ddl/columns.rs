@@ -6,6 +6,7 @@ use super::relations::Relation;
 use super::sequences::Sequence;
 use crate::model::catalog::{ColumnDescription, Description, Property};
 use crate::pg::ident;
+use std::borrow::Cow;
 
 /// A column's NOT NULL, as far as it belongs into `CREATE TABLE`.
 pub(super) enum NotNull<'a> {
@@ -13,10 +14,11 @@ pub(super) enum NotNull<'a> {
     Unsaid,
     /// Before 18: a property without a name.
     Plain,
-    /// From 18 on: a constraint; `rest` is empty or ` NO INHERIT`.
+    /// From 18 on: a constraint; `rest` is empty or ` NO INHERIT`. Before that, where 18 would choose a name
+    /// that another constraint has: names are not kept there.
     Named {
         /// The constraint's name.
-        name: &'a str,
+        name: Cow<'a, str>,
         /// What follows the column's name.
         rest: &'static str,
     },
@@ -147,9 +149,9 @@ pub(super) fn settings(relation: &Relation, column: &Column, inherited: &[&Colum
     if let Some(target) = column.statistics {
         statements.push(format!("{alter} SET STATISTICS {target}"));
     }
-    let (storage, usual) = column.storage;
-    if !usual || inherited.iter().any(|above| !above.storage.1) {
-        statements.push(set_storage(&name, &column.name, storage));
+    let is_usual = |column: &Column| column.storage.before_rows() == column.storage.of_type;
+    if !is_usual(column) || !inherited.iter().all(|above| is_usual(above)) {
+        statements.push(set_storage(&name, &column.name, column.storage.before_rows()));
     }
     // That of a foreign table is in its definition, or comes from above.
     let compressed = column.compression != ' ' || inherited.iter().any(|up| up.compression != ' ');
@@ -218,8 +220,8 @@ pub(super) fn describe<'a>(
             _ => None,
         };
         said.set_some(Property::Identity, identity);
-        let (storage, usual) = column.storage;
-        said.set_some(Property::Storage, (!usual).then(|| storage_word(storage)));
+        let storage = Some(column.storage).filter(|storage| !storage.is_usual());
+        said.set_some(Property::Storage, storage.map(|storage| storage_word(storage.letter)));
         said.set_some(Property::Compression, compression_word(column.compression));
         said.set_some(Property::Statistics, column.statistics.map(|target| target.to_string()));
         said.set_some(Property::Options, sorted(&column.options));

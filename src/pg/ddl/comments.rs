@@ -19,7 +19,7 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
          FROM pg_catalog.pg_description AS d
          LEFT JOIN pg_catalog.pg_attribute AS a
            ON d.classoid = 1259 AND a.attrelid = d.objoid AND a.attnum = d.objsubid
-          AND d.objsubid > 0
+          AND d.objsubid <> 0
          WHERE d.objoid >= 16384
             OR (d.classoid = 2615 AND d.objoid = (
                 SELECT n.oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'public'))
@@ -27,7 +27,7 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
     let mut found = Vec::new();
     for row in rows::query(client, "comments", sql)? {
         let key = Key { catalog: row.get("catalog")?, oid: row.get("oid")? };
-        let target = out.comment_target(key).map(|place| place.target(None));
+        let target = place(out, graph, key).map(|(_, target)| target);
         found.push((key.catalog, target, key, row));
     }
     // What one object carries must not stand in the order of OIDs; columns keep theirs.
@@ -35,7 +35,7 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
     for (_, _, key, row) in found {
         let text: &str = row.get("text")?;
         let column: Option<&str> = row.get("column")?;
-        let Some(place) = out.comment_target(key) else {
+        let Some((draft, target)) = place(out, graph, key) else {
             // Comments on members of an extension are the extension's own; those on objects
             // that are not carried are lost with them, as is said of the objects.
             if graph.extension_of(key).is_none()
@@ -49,8 +49,10 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
             }
             continue;
         };
-        let target = place.target(column);
-        let draft = place.draft;
+        let target = match out.comment_target(key) {
+            Some(place) if column.is_some() => place.target(column),
+            _ => target,
+        };
         // An index behind a constraint has the constraint's address, and a comment of its own.
         let of =
             out.address(key).filter(|of| !(key.catalog == PG_CLASS && is_constraint(of.class)));
@@ -69,6 +71,16 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
         out.push(draft, Statement { purpose: Purpose::Comment, sql });
     }
     Ok(())
+}
+
+/// The object that carries comments on `key`, and what they name. A table's rowtype comes with the table.
+fn place(out: &Collection, graph: &Graph, key: Key) -> Option<(usize, String)> {
+    if let Some(place) = out.comment_target(key) {
+        return Some((place.draft, place.target(None)));
+    }
+    let of = graph.stands_for(key).filter(|of| of.catalog == PG_CLASS)?;
+    let place = out.comment_target(of)?;
+    Some((place.draft, format!("TYPE {}", place.name)))
 }
 
 fn is_constraint(class: ObjectClass) -> bool {

@@ -42,7 +42,8 @@ pub(super) struct Constraint {
     pub excludes: bool,
     /// Whether its index is valid: of a partitioned table, that all partitions have it.
     pub is_whole: bool,
-    /// Whether a partition has this NOT NULL from one that is not valid above, and is valid itself.
+    /// Whether it comes after the rows: a NOT NULL that a partition has from one that is not valid above,
+    /// and is valid itself; a CHECK that the clock, or rows of any table, decide.
     pub comes_late: bool,
     /// Whether this NOT NULL stays when the one above goes.
     pub is_also_own: bool,

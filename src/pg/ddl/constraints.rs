@@ -8,6 +8,7 @@ use super::exclusions::{self, Reach};
 use super::foreign_keys;
 use super::inherited_not_nulls::NotNulls;
 use super::keys;
+use super::late_checks;
 use super::relations::{Relation, Relations};
 use super::rows::{self, since};
 use super::validation::validate;
@@ -138,6 +139,10 @@ impl Constraints {
             constraints.all.push(constraint);
         }
         constraints.find_roots();
+        let late = late_checks::read(client, &constraints.all)?;
+        for check in constraints.all.iter_mut().filter(|check| late.contains(&check.oid)) {
+            check.comes_late = true;
+        }
         constraints.mark(
             |constraints, own| NotNulls { relations, constraints }.is_set(own),
             |own| own.is_set = true,
@@ -256,15 +261,29 @@ impl Constraints {
         self.names_not_null
     }
 
+    /// A name for a NOT NULL that has none, where the one that 18 would choose is another constraint's.
+    fn room_for_not_null(&self, table: &Relation, column: &Column) -> Option<String> {
+        let usual = format!("{}_{}_not_null", table.name.name, column.name);
+        let is_taken = |name: &str| self.of_table(table.oid).any(|own| own.name == name);
+        if !is_taken(&usual) {
+            return None;
+        }
+        (1..).map(|number| format!("{usual}{number}")).find(|name| !is_taken(name))
+    }
+
     /// The NOT NULL of a column, as far as `CREATE TABLE` says it.
     pub fn not_null(&self, table: &Relation, column: &Column) -> NotNull<'_> {
         if !self.names_not_null {
-            return if column.not_null { NotNull::Plain } else { NotNull::Unsaid };
+            return match column.not_null.then(|| self.room_for_not_null(table, column)) {
+                None => NotNull::Unsaid,
+                Some(None) => NotNull::Plain,
+                Some(Some(name)) => NotNull::Named { name: name.into(), rest: "" },
+            };
         }
         let found = self.not_null_of(table.oid, column);
         match found.filter(|constraint| constraint.validated && constraint.is_stated(table)) {
             Some(constraint) => NotNull::Named {
-                name: &constraint.name,
+                name: constraint.name.as_str().into(),
                 rest: if constraint.no_inherit { " NO INHERIT" } else { "" },
             },
             None => NotNull::Unsaid,
@@ -369,7 +388,8 @@ fn collect_check(
         }
     };
     let mut draft = draft(class, table, constraint, statements);
-    if !constraint.validated || !constraint.enforced || constraint.is_set {
+    let is_late_check = constraint.kind == 'c' && constraint.comes_late;
+    if !constraint.validated || !constraint.enforced || constraint.is_set || is_late_check {
         draft = draft.after_data();
     }
     let index = out.add(constraint.key(), draft)?;

@@ -1,6 +1,6 @@
 //! `pg_depend` as a graph over rows of the catalogs (dump-correctness 2.3).
 
-use super::collection::{Key, PG_COLLATION, PG_REWRITE};
+use super::collection::{Key, PG_CLASS, PG_COLLATION, PG_REWRITE, PG_TYPE};
 use super::rows;
 use crate::error::Result;
 use crate::pg::client::Client;
@@ -118,6 +118,31 @@ impl Graph {
 
     pub fn edges(&self, key: Key) -> &[Edge] {
         self.edges.get(&key).map_or(&[], Vec::as_slice)
+    }
+
+    /// What needs `key`.
+    fn needing(&self, key: Key) -> impl Iterator<Item = Key> {
+        let needs = move |edges: &Vec<Edge>| edges.iter().any(|edge| edge.to == key);
+        self.edges.iter().filter(move |(_, edges)| needs(edges)).map(|(from, _)| *from)
+    }
+
+    /// Whether columns hold the values of a type by themselves alone, and never in an array, a range or a
+    /// row; `is_table` tells tables from composite types.
+    pub fn is_held_plainly(&self, key: Key, is_table: impl Fn(Key) -> bool) -> bool {
+        let rows_of = |table: Key| self.stands_for.iter().filter(move |(_, real)| **real == table);
+        self.needing(key).all(|user| match user.catalog {
+            PG_TYPE => self.stands_for(user) == Some(key) && !self.is_in_columns(user),
+            PG_CLASS => is_table(user) && rows_of(user).all(|(row, _)| !self.is_in_columns(*row)),
+            _ => true,
+        })
+    }
+
+    /// Whether columns hold values of a type, or of an array of it.
+    fn is_in_columns(&self, type_: Key) -> bool {
+        self.needing(type_).any(|user| match user.catalog {
+            PG_TYPE => self.stands_for(user) != Some(type_) || self.is_in_columns(user),
+            catalog => catalog == PG_CLASS,
+        })
     }
 
     /// The rows of `catalog` that something needs.

@@ -18,8 +18,32 @@ pub(super) fn collect(
     constraint: &Constraint,
 ) -> Result<()> {
     let only = if table.kind == 'p' { "" } else { "ONLY " };
-    let sql = added(only, table, constraint);
-    let mut draft = draft(ObjectClass::ForeignKey, table, constraint, vec![sql]).after_data();
+    let others = || {
+        let is_other =
+            |key: &&Constraint| key.kind == 'f' && key.parent == 0 && key.oid != constraint.oid;
+        constraints.of_table(table.oid).filter(is_other)
+    };
+    let has_copies = |key: &Constraint| {
+        relations.get(key.refers_to).is_some_and(|referred| referred.kind == 'p')
+    };
+    let mut statements = Vec::new();
+    if constraint.name.contains("_fkey") && others().any(has_copies) {
+        statements.push(make_room(table, &constraint.name));
+    }
+    let added = added(only, table, constraint);
+    match added.strip_suffix(" NOT ENFORCED") {
+        // On partitions it would be compared with the other keys, as long as it is to be made.
+        Some(enforced) if table.kind == 'p' && others().next().is_some() => {
+            statements.push(format!("{enforced} NOT VALID"));
+            statements.push(format!(
+                "ALTER TABLE {} ALTER CONSTRAINT {} NOT ENFORCED",
+                table.sql(),
+                ident::quote(&constraint.name)
+            ));
+        }
+        _ => statements.push(added),
+    }
+    let mut draft = draft(ObjectClass::ForeignKey, table, constraint, statements).after_data();
     // A partitioned unique index is valid, and can be referred to, when all below are attached.
     for below in relations.descendants(constraint.index) {
         draft = draft.needs(Key::index_attach(below.oid));
@@ -36,6 +60,22 @@ pub(super) fn collect(
     constraint.describe(out.described(index));
     out.commentable(constraint.key(), index, constraint.comment_target(table));
     Ok(())
+}
+
+/// Before 18, the copies of another key, one for each partition that it refers to, get names as unnamed keys
+/// do, and one of them may have this one's.
+fn make_room(table: &Relation, name: &str) -> String {
+    let body = format!(
+        "DECLARE copy oid; BEGIN \
+         SELECT c.oid INTO copy FROM pg_catalog.pg_constraint AS c \
+         WHERE c.conrelid = {table}::regclass AND c.conname = {name} AND c.conparentid <> 0; \
+         IF copy IS NOT NULL THEN \
+         EXECUTE format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', {table}::regclass, {name}, \
+         'pgark_makes_room_' || copy); END IF; END",
+        table = ident::literal(&table.sql()),
+        name = ident::literal(name),
+    );
+    format!("DO {}", ident::literal(&body))
 }
 
 /// A copy comes into being with `root`, which `draft` makes.

@@ -47,11 +47,13 @@ impl Agreement {
 
     fn on_storage(&mut self, above: &[(&Relation, &Column)]) {
         let Some(((_, first), others)) = above.split_first() else { return };
-        for (parent, other) in others.iter().filter(|(_, other)| other.storage.0 != first.storage.0)
+        let first = first.storage.before_rows();
+        for (parent, other) in
+            others.iter().filter(|(_, other)| other.storage.before_rows() != first)
         {
             let set = |letter| columns::set_storage(&parent.sql(), &other.name, letter);
-            self.before.push(set(first.storage.0));
-            self.after.push(set(other.storage.0));
+            self.before.push(set(first));
+            self.after.push(set(other.storage.before_rows()));
         }
     }
 

@@ -82,13 +82,32 @@ pub(super) struct Column {
     pub default: Option<(Key, String)>,
     pub is_local: bool,
     pub statistics: Option<i32>,
-    /// `attstorage`, and whether it is the type's own.
-    pub storage: (char, bool),
+    pub storage: Storage,
     /// `attcompression`: a space, `p` pglz, `l` lz4.
     pub compression: char,
     pub options: Vec<String>,
     /// `attfdwoptions`: what a foreign table tells its wrapper.
     pub foreign_options: Vec<String>,
+}
+
+/// How the values of a column are stored: `p` plain, `e` external, `m` main, `x` extended.
+#[derive(Clone, Copy)]
+pub(super) struct Storage {
+    /// `attstorage`.
+    pub letter: char,
+    /// `typstorage`: what it is unless somebody says otherwise.
+    pub of_type: char,
+}
+
+impl Storage {
+    pub fn is_usual(self) -> bool {
+        self.letter == self.of_type
+    }
+
+    /// What is plain now may hold values that were stored otherwise, and are too long for it.
+    pub fn before_rows(self) -> char {
+        if self.letter == 'p' { self.of_type } else { self.letter }
+    }
 }
 
 /// All relations of users, by OID.
@@ -259,7 +278,7 @@ impl Relations {
                     a.attidentity::text AS identity, d.oid AS default_oid,
                     pg_get_expr(d.adbin, d.adrelid) AS default, a.attislocal AS is_local,
                     a.attstattarget::int AS statistics, a.attstorage::text AS storage,
-                    a.attstorage = t.typstorage AS usual_storage, {compression} AS compression,
+                    t.typstorage::text AS storage_of_type, {compression} AS compression,
                     coalesce(a.attoptions, '{{}}') AS options,
                     coalesce(a.attfdwoptions, '{{}}') AS foreign_options
              FROM pg_catalog.pg_attribute AS a
@@ -295,7 +314,10 @@ impl Relations {
                 is_local: row.get("is_local")?,
                 // "No target of its own" is -1 up to 16 and null from 17 on.
                 statistics: row.get::<Option<i32>>("statistics")?.filter(|target| *target >= 0),
-                storage: (row.letter("storage")?, row.get("usual_storage")?),
+                storage: Storage {
+                    letter: row.letter("storage")?,
+                    of_type: row.letter("storage_of_type")?,
+                },
                 compression: row.letter("compression")?,
                 options: row.get("options")?,
                 foreign_options: row.get("foreign_options")?,

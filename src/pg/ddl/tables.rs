@@ -7,6 +7,7 @@ use super::dependencies::Graph;
 use super::foreign;
 use super::inherited_not_nulls::NotNulls;
 use super::late_columns::{self, LateColumns};
+use super::late_storage;
 use super::merged_columns::Agreement;
 use super::relations::{Relation, Relations};
 use super::sequences::Sequences;
@@ -79,6 +80,7 @@ impl Source<'_> {
         self.describe(out.described(index), table);
         self.claim_constraints(out, table, last, &checks, &inline)?;
         self.set_columns(out, table, index, late)?;
+        late_storage::collect(out, index, table, self.relations.columns(table.oid))?;
         if let Some(sql) = replica_identity(table) {
             out.push(index, Statement::define(sql));
         }
@@ -103,6 +105,7 @@ impl Source<'_> {
         check.is_stated(table)
             && check.validated
             && check.enforced
+            && !check.comes_late
             && self.graph.is_self_contained(check.key(), table.key())
     }
 
@@ -136,7 +139,7 @@ impl Source<'_> {
                 if let NotNull::Named { name, rest } = not_null {
                     afterwards.push(format!(
                         "CONSTRAINT {} NOT NULL {}{rest}",
-                        ident::quote(name),
+                        ident::quote(&name),
                         ident::quote(&column.name)
                     ));
                 }

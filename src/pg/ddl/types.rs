@@ -4,6 +4,7 @@ use super::base_types;
 use super::collection::{Collection, Draft, Key, PG_PROC};
 use super::constraints::{Constraint, Constraints};
 use super::dependencies::Graph;
+use super::domain_checks::{self, Place};
 use super::relations::{Column, Relations};
 use super::rows::{self, Record, USER_SCHEMA, since};
 use crate::error::Result;
@@ -72,7 +73,10 @@ pub(super) fn collect(
         }
         match row.letter("kind")? {
             'e' => collect_enum(out, key, &name, &row)?,
-            'd' => collect_domain(out, graph, constraints, key, &name, &row)?,
+            'd' => {
+                let place = |check: &Constraint| domain_checks::place(graph, relations, check, key);
+                collect_domain(out, graph, constraints, place, key, &name, &row)?;
+            }
             'c' => collect_composite(out, relations, key, &name, &row)?,
             'r' => collect_range(out, graph, key, &name, &row)?,
             // A multirange comes with its range.
@@ -118,6 +122,7 @@ fn collect_domain(
     out: &mut Collection,
     graph: &Graph,
     constraints: &Constraints,
+    place: impl Fn(&Constraint) -> Place,
     key: Key,
     name: &QualifiedName,
     row: &Record,
@@ -142,6 +147,11 @@ fn collect_domain(
     let own = constraints.of_domain(key.oid);
     // Up to 16 the NOT NULL of a domain is a property without a name.
     if row.get("not_null")? && !own.iter().any(|constraint| constraint.kind == 'n') {
+        // From 17 on it has one, which may be another's.
+        let usual = format!("{}_not_null", name.name);
+        if own.iter().any(|constraint| constraint.name == usual) {
+            sql.push_str(&format!(" CONSTRAINT {}", ident::quote(&format!("{usual}1"))));
+        }
         sql.push_str(" NOT NULL");
     }
     let own_not_null = own
@@ -149,10 +159,7 @@ fn collect_domain(
         .find(|constraint| constraint.kind == 'n')
         .map(|constraint| ("yes", Some(constraint.name.clone())));
     let (inline, separate): (Vec<&Constraint>, Vec<&Constraint>) =
-        own.into_iter().partition(|constraint| {
-            constraint.kind == 'n'
-                || constraint.validated && graph.is_self_contained(constraint.key(), key)
-        });
+        own.into_iter().partition(|constraint| place(constraint) == Place::Definition);
     for constraint in &inline {
         let constraint_name = ident::quote(&constraint.name);
         sql.push_str(&format!(" CONSTRAINT {constraint_name} {}", constraint.definition));
@@ -185,11 +192,12 @@ fn collect_domain(
                     constraint.definition
                 ))
                 .needs(key);
-        if !constraint.validated {
+        let is_late = place(constraint) == Place::AfterRows;
+        if is_late {
             draft = draft.after_data();
         }
         let index = out.add(constraint.key(), draft)?;
-        if constraint.validated {
+        if !is_late {
             // It is refused once a column holds the domain in an array or a row.
             out.complete(key, index, Vec::new());
         }

@@ -1,10 +1,12 @@
 //! Views and materialized views.
 
 use super::collection::{Collection, Draft, Key, reachable_through};
-use super::columns;
+use super::columns::{self, Column};
 use super::constraints::Constraints;
+use super::deparsed;
 use super::dependencies::Graph;
 use super::extensions;
+use super::late_storage;
 use super::relations::{Relation, Relations};
 use super::rows;
 use super::tables;
@@ -13,6 +15,7 @@ use crate::model::catalog::{Address, Property};
 use crate::model::schema::{ObjectClass, Statement};
 use crate::pg::client::Client;
 use crate::pg::ident;
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Collects views, materialized views, and what fills the latter.
@@ -77,8 +80,9 @@ fn collect_view(
         Some(_) => "\n  WITH CASCADED CHECK OPTION",
         None => "",
     };
+    let (names, selected) = query_with_names(query, relations.columns(view.oid));
     let draft = Draft::new(ObjectClass::View, Some(&view.name.schema), &view.name.name)
-        .define(format!("CREATE OR REPLACE VIEW {name}{with} AS\n{query}{check}"))
+        .define(format!("CREATE OR REPLACE VIEW {name}{names}{with} AS\n{selected}{check}"))
         .owned_by(&view.owner, &format!("VIEW {name}"))
         .placeholder(placeholder(relations, view));
     let index = out.add(view.key(), draft)?;
@@ -114,6 +118,15 @@ fn collect_view(
     Ok(index)
 }
 
+/// What is written for a query, and the list of the view's columns where that does not name them.
+fn query_with_names<'a>(query: &'a str, columns: &[Column]) -> (String, Cow<'a, str>) {
+    let Some(without) = deparsed::without_select(query) else {
+        return (String::new(), Cow::Borrowed(query));
+    };
+    let names: Vec<String> = columns.iter().map(|column| ident::quote(&column.name)).collect();
+    (format!(" ({})", names.join(", ")), Cow::Owned(without))
+}
+
 /// An empty view of the same columns, which may be replaced by the real one: same names, types
 /// and collations.
 fn placeholder(relations: &Relations, view: &Relation) -> String {
@@ -138,8 +151,9 @@ fn collect_materialized(
     query: &str,
 ) -> Result<usize> {
     let name = view.sql();
+    let (names, selected) = query_with_names(query, relations.columns(view.oid));
     let sql = format!(
-        "CREATE MATERIALIZED VIEW {name}{} AS\n{query}\n  WITH NO DATA",
+        "CREATE MATERIALIZED VIEW {name}{names}{} AS\n{selected}\n  WITH NO DATA",
         tables::storage(view)
     );
     let draft = Draft::new(ObjectClass::MaterializedView, Some(&view.name.schema), &view.name.name)
@@ -157,6 +171,9 @@ fn collect_materialized(
             let sql = sql.replacen("ALTER TABLE ONLY", "ALTER MATERIALIZED VIEW", 1);
             out.push(index, Statement::define(sql));
         }
+    }
+    if !view.populated {
+        set_storage(out, index, relations, view);
     }
     if let Some(sql) = tables::replica_identity(view) {
         out.push(index, Statement::define(sql));
@@ -207,10 +224,18 @@ pub(super) fn collect_data(
             draft = draft.needs(Key::view_data(by_draft[&read].oid));
         }
         let index = out.add(Key::view_data(view.oid), draft)?;
+        set_storage(out, index, relations, view);
         let of = Address::within(ObjectClass::MaterializedView, &view.name);
         out.describe(index, of).set(Property::Populated, "yes");
     }
     Ok(())
+}
+
+/// Gives columns the storage that they can have when the view is filled.
+fn set_storage(out: &mut Collection, draft: usize, relations: &Relations, view: &Relation) {
+    for sql in late_storage::statements(view, relations.columns(view.oid)) {
+        out.push(draft, Statement::define(sql));
+    }
 }
 
 /// Fills a view over some that have not been filled: a plan may do without their rows, or they were
