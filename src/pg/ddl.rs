@@ -35,6 +35,7 @@ mod late_checks;
 mod late_columns;
 mod late_storage;
 mod merged_columns;
+mod newer;
 mod operator_classes;
 mod operators;
 mod partitions;

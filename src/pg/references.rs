@@ -49,6 +49,19 @@ pub struct Trigger {
     pub enabled: char,
 }
 
+/// Whether VALIDATE CONSTRAINT leaves something of a foreign key unchecked: before 18, its copies that stand
+/// for partitions of the table it refers to. Alone these cannot be checked.
+pub fn validates_in_part(client: &mut Client, table: &QualifiedName, name: &str) -> Result<bool> {
+    let sql = "SELECT pg_catalog.current_setting('server_version_num')::int < 180000 AND EXISTS (
+                 SELECT FROM pg_catalog.pg_constraint AS k
+                 JOIN pg_catalog.pg_constraint AS copy ON copy.conparentid = k.oid
+                 WHERE k.contype = 'f' AND k.conname = $1
+                   AND k.conrelid = $2::text::regclass)";
+    client
+        .query_one(sql, &[&name, &quote_qualified(table)], |row| row.at(0))
+        .map_err(|error| server(format!("cannot look up foreign key {name} on {table}"), error))
+}
+
 /// All foreign keys of the database.
 pub fn foreign_keys(client: &mut Client) -> Result<Vec<ForeignKey>> {
     client

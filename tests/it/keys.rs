@@ -133,3 +133,17 @@ fn a_key_that_its_rows_do_not_allow_leaves_no_index_and_is_named() {
         "n_b_key once"
     );
 }
+
+#[test]
+fn a_foreign_key_to_a_partitioned_table_is_valid_for_each_partition() {
+    let source = Database::with(
+        "CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id);
+         CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);
+         CREATE TABLE parted_2 PARTITION OF parted DEFAULT;
+         CREATE TABLE plain (id int REFERENCES parted);
+         INSERT INTO parted VALUES (1), (11); INSERT INTO plain VALUES (1), (11)",
+    );
+    let valid = "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated";
+    assert_eq!(source.one(valid), "3");
+    assert_eq!(carry(&source).target.one(valid), "3");
+}

@@ -75,6 +75,46 @@ fn same(family: &str, ours: &str, theirs: &str) {
     );
 }
 
+/// Before 18 nobody says whose the NOT NULL of a child's column is, but DROP NOT NULL reaches it.
+#[test]
+fn a_child_has_the_not_null_of_its_parent_and_loses_it_with_it() {
+    let target = if has_major(18) { server_of(18) } else { server() };
+    let source = Database::with(
+        "CREATE TABLE above (a int NOT NULL, b int NOT NULL);
+         CREATE TABLE below (b int NOT NULL, c int NOT NULL) INHERITS (above)",
+    );
+    let (repo, copy) = (Repo::new(), Database::empty_on(target));
+    repo.backup(&source, &[]);
+    repo.ok(&["restore", "latest", "--url", &copy.url()]);
+    let not_null = "SELECT string_agg(attname, ' ' ORDER BY attname) FROM pg_attribute
+                    WHERE attrelid = 'below'::regclass AND attnotnull AND attnum > 0";
+    let drop = "ALTER TABLE above ALTER a DROP NOT NULL, ALTER b DROP NOT NULL";
+    for database in [&source, &copy] {
+        assert_eq!(database.one(not_null), "a b c");
+        database.execute(drop);
+    }
+    assert_eq!(copy.one(not_null), source.one(not_null));
+}
+
+/// Before 15 sequences have no persistence of their own: they go on after a crash, whatever their table does.
+#[test]
+fn an_identity_of_an_unlogged_table_stays_logged() {
+    let [old, new] =
+        [14, 18].map(|major| if has_major(major) { server_of(major) } else { server() });
+    let source = Database::with_on(
+        old,
+        "CREATE UNLOGGED TABLE t (id int GENERATED ALWAYS AS IDENTITY, n serial)",
+    );
+    let (repo, copy) = (Repo::new(), Database::empty_on(new));
+    repo.backup(&source, &[]);
+    repo.ok(&["restore", "latest", "--url", &copy.url()]);
+    repo.ok(&["compare", "latest", "--with", &copy.url(), "--schema"]);
+    let persistence =
+        "SELECT string_agg(relname || ' ' || relpersistence::text, ', ' ORDER BY relname)
+                       FROM pg_class WHERE relkind = 'S'";
+    assert_eq!(copy.one(persistence), source.one(persistence));
+}
+
 macro_rules! families {
     ($as_pg_dump:literal: $($name:ident,)*) => {
         $(#[test]

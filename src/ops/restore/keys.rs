@@ -9,6 +9,7 @@ use crate::model::name::QualifiedName;
 use crate::model::schema::{ObjectClass, SchemaObject, Statement};
 use crate::ops::interrupt::Interrupt;
 use crate::pg::ident::{quote, quote_qualified};
+use crate::pg::references::validates_in_part;
 use crate::pg::session::{Purpose, Session};
 use crate::rules::lock_plan::LockPlan;
 use std::collections::{BTreeMap, BTreeSet};
@@ -164,7 +165,7 @@ impl Team<'_> {
         session.execute(&format!("SET max_parallel_maintenance_workers = {helpers}"))?;
         let object = &*piece.makes;
         match (piece.step, checked_later(object)) {
-            (Step::Whole, Some(object)) => make_then_check(session, &object, self.options),
+            (Step::Whole, Some(later)) => make_then_check(session, object, &later, self.options),
             (Step::Rest { index }, _) => self.make_rest(session, object, index),
             _ => full::create_whole(session, object, self.options),
         }
@@ -206,14 +207,25 @@ fn checked_later(object: &SchemaObject) -> Option<SchemaObject> {
     })
 }
 
-fn make_then_check(session: &mut Session, object: &SchemaObject, options: &Options) -> Result<()> {
-    full::create_whole(session, object, options)?;
+fn make_then_check(
+    session: &mut Session,
+    object: &SchemaObject,
+    later: &SchemaObject,
+    options: &Options,
+) -> Result<()> {
+    full::create_whole(session, later, options)?;
     let Some(table) = &object.part_of else { return Ok(()) };
+    let in_part = validates_in_part(&mut session.client, table, &object.name)?;
     let (table, key) = (quote_qualified(table), quote(&object.name));
+    let undo = format!("ALTER TABLE ONLY {table} DROP CONSTRAINT {key}");
+    if in_part {
+        session.execute(&undo)?;
+        return full::create_whole(session, object, options);
+    }
     let check = format!("ALTER TABLE ONLY {table} VALIDATE CONSTRAINT {key}");
     session.run_single(&check, &format!("cannot create {object}")).map(drop).or_else(|error| {
         if !session.client.is_closed() {
-            session.execute(&format!("ALTER TABLE ONLY {table} DROP CONSTRAINT {key}"))?;
+            session.execute(&undo)?;
         }
         Err(error)
     })

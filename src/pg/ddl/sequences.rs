@@ -1,6 +1,7 @@
 //! Sequences: standalone, owned by a column, and behind identity columns.
 
 use super::collection::{Collection, Draft, Key};
+use super::newer;
 use super::relations::{Column, Relation, Relations};
 use super::rows;
 use crate::error::Result;
@@ -22,9 +23,10 @@ pub(super) struct Sequence {
     maximum: i64,
     cache: i64,
     cycles: bool,
-    /// Whether the sequence is unlogged although its table is not, or the other way round; only
-    /// from 15 on, where sequences have a persistence.
+    /// Whether the sequence is unlogged although its table is not, or the other way round.
     persistence_word: Option<&'static str>,
+    /// Whether statements can say so: from 15 on. Before that all sequences are logged.
+    says_persistence: bool,
     /// The column it belongs to, and how: `a` OWNED BY, `i` identity.
     belongs_to: Option<(u32, i16, char)>,
 }
@@ -73,7 +75,8 @@ impl Sequence {
 
     /// What stands in parentheses behind `AS IDENTITY`; the type follows the column's.
     pub fn identity_options(&self, column: &Column) -> String {
-        let word = self.persistence_word.map(|word| format!(" {word}")).unwrap_or_default();
+        let said = self.persistence_word.filter(|_| self.says_persistence);
+        let word = said.map(|word| format!(" {word}")).unwrap_or_default();
         let parameters = match self.type_of_its_own(column) {
             None => format!(" {}", self.parameters()),
             Some(_) => String::new(),
@@ -91,6 +94,13 @@ impl Sequence {
                 self.type_sql
             )
         })
+    }
+
+    /// What keeps that of an identity column as it is on a newer server, which would give it the table's
+    /// persistence: it would begin anew after a crash, and give numbers again that others have kept.
+    pub fn kept_persistence(&self) -> Option<String> {
+        let word = self.persistence_word.filter(|_| !self.says_persistence)?;
+        Some(newer::from(15, &format!("ALTER SEQUENCE {} SET {word}", self.sql())))
     }
 }
 
@@ -127,8 +137,8 @@ impl Sequences {
             };
             let own: Option<&str> = row.get("persistence")?;
             let persistence_word = match (own, row.get::<Option<&str>>("of_table")?) {
-                (Some("u"), Some("p")) if major >= 15 => Some("UNLOGGED"),
-                (Some("p"), Some("u")) if major >= 15 => Some("LOGGED"),
+                (Some("u"), Some("p")) => Some("UNLOGGED"),
+                (Some("p"), Some("u")) => Some("LOGGED"),
                 _ => None,
             };
             let sequence = Sequence {
@@ -142,6 +152,7 @@ impl Sequences {
                 cache: row.get("cache")?,
                 cycles: row.get("cycles")?,
                 persistence_word,
+                says_persistence: major >= 15,
                 belongs_to,
             };
             if let Some((table, column, 'i')) = belongs_to {

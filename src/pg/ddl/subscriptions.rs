@@ -3,6 +3,7 @@
 //! position up to which changes have come, are not carried.
 
 use super::collection::{Collection, Draft, Key};
+use super::newer;
 use super::rows::{self, Record, since};
 use crate::error::Result;
 use crate::model::schema::{ObjectClass, Statement};
@@ -72,9 +73,11 @@ pub(super) fn collect(client: &mut Client, major: u32, out: &mut Collection) -> 
             .owned_by(row.get("owner")?, &target)
             .after_data();
         let draft = out.add(key, draft)?;
+        // So that it does on a newer server what it did.
         for (newer, setting) in [(14, "streaming = off"), (16, "run_as_owner = true")] {
             if major < newer {
-                out.push(draft, Statement::define(on_newer(newer, &target, setting)));
+                let sql = newer::from(newer, &format!("ALTER {target} SET ({setting})"));
+                out.push(draft, Statement::define(sql));
             }
         }
         out.commentable(key, draft, target);
@@ -121,18 +124,4 @@ fn settings(out: &mut Collection, name: &str, row: &Record) -> Result<String> {
         }
     }
     Ok(settings.join(", "))
-}
-
-/// A setting that the source's version does not know, and that a newer one has to be told so that
-/// the subscription does as before.
-fn on_newer(major: u32, target: &str, setting: &str) -> String {
-    let body = format!(
-        "BEGIN
-  IF pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= {major}0000 THEN
-    EXECUTE {};
-  END IF;
-END",
-        ident::literal(&format!("ALTER {target} SET ({setting})"))
-    );
-    format!("DO LANGUAGE plpgsql {}", ident::literal(&body))
 }

@@ -113,8 +113,23 @@ impl Source<'_> {
         NotNulls { relations: self.relations, constraints: self.constraints }
     }
 
+    /// What `CREATE TABLE` says of a column's NOT NULL. Before 18 nobody knows whose it is: then it is its
+    /// parents', since DROP NOT NULL of these takes it away.
+    fn not_null(&self, table: &Relation, column: &columns::Column) -> NotNull<'_> {
+        match self.constraints.not_null(table, column) {
+            NotNull::Plain if !table.is_partition && self.is_not_null_above(table, column) => {
+                NotNull::Unsaid
+            }
+            said => said,
+        }
+    }
+
+    fn is_not_null_above(&self, table: &Relation, column: &columns::Column) -> bool {
+        self.relations.inherited(table.oid, &column.name).any(|(_, above)| above.not_null)
+    }
+
     fn definition(&self, table: &Relation, column: &columns::Column) -> String {
-        let not_null = self.constraints.not_null(table, column);
+        let not_null = self.not_null(table, column);
         let sequence = self.sequences.of_identity(table.oid, column.number);
         columns::definition(table, column, self.stated_default(table, column), sequence, &not_null)
     }
@@ -133,7 +148,7 @@ impl Source<'_> {
         let mut parts = Vec::new();
         let mut afterwards = Vec::new();
         for (place, column) in self.relations.columns(table.oid).iter().enumerate() {
-            let not_null = self.constraints.not_null(table, column);
+            let not_null = self.not_null(table, column);
             if !is_printed(table, column) {
                 // On 18 a column that comes from the parent can have a NOT NULL of its own.
                 if let NotNull::Named { name, rest } = not_null {
@@ -325,8 +340,11 @@ impl Source<'_> {
                 let sql = columns::add_identity(&name, column, sequence, has_default);
                 out.push(index, Statement::define(sql));
             }
-            if let Some(sql) = identity.and_then(|sequence| sequence.type_of_its_own(column)) {
-                out.push(index, Statement::define(sql));
+            if let Some(sequence) = identity {
+                let own = [sequence.type_of_its_own(column), sequence.kept_persistence()];
+                for sql in own.into_iter().flatten() {
+                    out.push(index, Statement::define(sql));
+                }
             }
             let inherited: Vec<&columns::Column> = if table.is_partition {
                 Vec::new()
@@ -361,8 +379,7 @@ impl Source<'_> {
         if self.constraints.name_not_null() {
             return None;
         }
-        let above = self.relations.inherited(table.oid, &column.name).any(|(_, up)| up.not_null);
-        let action = match (column.not_null, above) {
+        let action = match (column.not_null, self.is_not_null_above(table, column)) {
             (true, false) if !printed => "SET",
             (false, true) => "DROP",
             _ => return None,
