@@ -52,16 +52,18 @@ fn is_built_on_changed(object: &SchemaObject) -> bool {
         one.sql.split("FUNC = ").skip(1).chain(one.sql.split("FUNCTION = ").skip(1))
     });
     calls.any(|call| {
-        let name = tokens(call).next().unwrap_or_default().trim_matches('"');
-        let is_whole = !call[name.len()..].trim_start_matches('"').starts_with('.');
-        is_whole && CHANGED.contains(&name)
+        let name = tokens(call).next().unwrap_or_default();
+        let is_whole = !call[name.len()..].starts_with('.');
+        is_whole && CHANGED.contains(&name.trim_matches('"'))
     })
 }
 
 fn widened(sql: &str) -> String {
     let wide = |token| match token {
-        "anyarray" | "\"anyarray\"" => "anycompatiblearray",
-        "anyelement" | "\"anyelement\"" => "anycompatible",
+        "anyarray" => "anycompatiblearray",
+        "anyelement" => "anycompatible",
+        "\"anyarray\"" => "\"anycompatiblearray\"",
+        "\"anyelement\"" => "\"anycompatible\"",
         other => other,
     };
     tokens(sql).map(wide).collect()
@@ -106,7 +108,7 @@ mod tests {
             let mut objects = [aggregate(&of(function))];
             assert_eq!(widen(&mut objects).is_empty(), !changes, "{function}");
             let sql = &objects[0].statements[0].sql;
-            assert_eq!(sql.contains(r#""f"(anycompatiblearray)"#), changes, "{sql}");
+            assert_eq!(sql.contains(r#""f"("anycompatiblearray")"#), changes, "{sql}");
             assert!(sql.contains("INITCOND = 'anyarray'"), "{sql}");
         }
     }

@@ -70,10 +70,8 @@ fn a_failed_restore_takes_it_all_away_and_a_good_one_brings_it_all() {
             );
         }
         source.execute(
-            "CREATE FUNCTION fail(int) RETURNS bool LANGUAGE plpgsql AS
-               $$ BEGIN RAISE 'not here'; END $$;
-             CREATE TABLE failing (id int); INSERT INTO failing VALUES (1);
-             ALTER TABLE failing ADD CHECK (fail(id)) NOT VALID;
+            "CREATE TABLE failing (id int); INSERT INTO failing VALUES (1);
+             ALTER TABLE failing ADD CHECK (id > 1) NOT VALID;
              UPDATE pg_constraint SET convalidated = true WHERE conrelid = 'failing'::regclass",
         );
         let (repo, target) = (Repo::new(), Database::empty());
@@ -81,10 +79,10 @@ fn a_failed_restore_takes_it_all_away_and_a_good_one_brings_it_all() {
         repo.backup(&source, &["--name", "bad"]);
         repo.run(&["restore", "bad", "--url", &target.url()])
             .expect_code(1)
-            .says(&["empty as before", "not here"]);
+            .says(&["empty as before", "failing_id_check"]);
         assert_eq!(made_by_users(&target), before, "{name}");
 
-        source.execute("DROP TABLE failing; DROP FUNCTION fail");
+        source.execute("DROP TABLE failing");
         repo.backup(&source, &["--name", "good"]);
         let restored = repo.ok(&["restore", "good", "--url", &target.url()]);
         if name == "base_types" {

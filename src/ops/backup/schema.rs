@@ -425,11 +425,16 @@ pub fn check_carried(not_carried: &[NotCarried], allowed: &[ObjectClass]) -> Res
     let classes: BTreeSet<String> = refused.iter().map(|object| object.class.to_string()).collect();
     let flags: Vec<String> =
         classes.iter().map(|class| format!("--allow-missing {class}")).collect();
-    let mend = match refused.iter().any(|object| object.class == ObjectClass::NotNull) {
-        true => "VALIDATE the NOT NULLs that are not valid; or, ",
-        false => "",
-    };
+    let advice = [
+        (ObjectClass::NotNull, "VALIDATE the NOT NULLs that are not valid; or, "),
+        (
+            ObjectClass::ExtensionDelta,
+            "rows that the extension's own script has put there come with it in the target; ",
+        ),
+    ];
+    let advice = advice.iter().filter(|(of, _)| refused.iter().any(|object| object.class == *of));
+    let advice: String = advice.map(|(_, text)| *text).collect();
     let hint = format!("to back up without them, which the manifest will say: {}", flags.join(" "));
     Err(Error::refused(format!("this version of pgark cannot carry {}", enumerate(&names)))
-        .hint(format!("{mend}{hint}")))
+        .hint(format!("{advice}{hint}")))
 }

@@ -11,8 +11,10 @@ mod values;
 
 pub(super) use values::without_select;
 
+type Change = fn(&str) -> String;
+
 /// Each change, with what stands in all texts that it changes.
-const CHANGES: [(&str, fn(&str) -> String); 6] = [
+const CHANGES: [(&str, Change); 6] = [
     ("(ARRAY[", array_casts::keep),
     ("EXTRACT(", extract_fields::keep),
     ("SELECT", output_names::keep),

@@ -4,6 +4,7 @@ use super::collection::Key;
 use super::constraints::Constraint;
 use super::dependencies::Graph;
 use super::relations::Relations;
+use crate::model::lexing::string_or_name;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -36,5 +37,18 @@ pub(super) fn place(
     let needed = graph.edges(constraint.key()).iter().map(|edge| edge.to);
     let is_in_circle =
         needed.filter(|key| *key != domain).any(|key| graph.leads_to(key, domain, |_| false));
-    if is_in_circle { Place::BeforeTables } else { Place::Definition }
+    if is_in_circle || casts_to_users_types(&constraint.definition) {
+        return Place::BeforeTables;
+    }
+    Place::Definition
+}
+
+/// Whether a condition casts to a type that is not the system's: that is parsed again, the catalogs do not note
+/// by which cast, and casts come after domains.
+fn casts_to_users_types(definition: &str) -> bool {
+    let mut types = definition.split("::").skip(1);
+    types.any(|rest| {
+        string_or_name(rest)
+            .is_some_and(|end| rest.starts_with('"') && rest[end..].starts_with('.'))
+    })
 }
