@@ -78,6 +78,7 @@ pub mod rules {
     pub mod copy_binary;
     pub mod copy_csv;
     pub mod copy_text;
+    pub mod extension_members;
     pub mod filter_file;
     pub mod key_by_index;
     pub mod large_object_digest;

@@ -12,10 +12,11 @@ use std::fmt;
 /// The member's name.
 pub const MEMBER: &str = "schema/objects.json.zst";
 
-/// What this program writes and understands. It changes whenever a property comes to mean something
+/// What this program writes; it understands what was written before. It changes whenever a property comes to mean something
 /// else or is written for objects that did not have it: descriptions of two versions would differ
-/// where the objects do not.
-const VERSION: u64 = 1;
+/// where the objects do not. Version 1 does not have the members of extensions, which are compared only
+/// where both sides have them.
+const VERSION: u64 = 2;
 
 /// Bytes of JSON that are decompressed at most.
 const LARGEST: u64 = 1 << 30;
@@ -110,7 +111,7 @@ fn parsed<Objects: DeserializeOwned>(member: &[u8]) -> Result<Option<Objects>> {
     }
     let json = frame::decompress_whole(member, size)?;
     let head: Head = serde_json::from_slice(&json).map_err(damaged)?;
-    if head.version != VERSION {
+    if !(1..=VERSION).contains(&head.version) {
         return Ok(None);
     }
     let read: Read<Objects> = serde_json::from_slice(&json).map_err(damaged)?;
@@ -134,10 +135,11 @@ mod tests {
         let json = serde_json::to_string(&description).unwrap();
         let member = one(&format!(r#"{{"version":1,"objects":[[{json}],[]]}}"#));
         assert_eq!(read(&member, 2).unwrap(), Some(vec![vec![description], Vec::new()]));
+        assert!(read(&write(&[], 3).unwrap(), 0).unwrap().is_some());
         assert!(check(&member, 2).is_ok());
         assert!(read(&member, 3).is_err() && check(&member, 3).is_err());
         assert!(read(&member[1..], 2).is_err());
-        let newer = one(r#"{"version":2,"objects":[{"what":"ever"}],"more":1}"#);
+        let newer = one(r#"{"version":3,"objects":[{"what":"ever"}],"more":1}"#);
         assert_eq!(read(&newer, 1).unwrap(), None);
         assert!(check(&newer, 1).is_ok());
         assert!(read(&one(r#"{"version":1,"objects":[],"more":1}"#), 0).is_err());

@@ -101,6 +101,8 @@ pub enum Property {
     /// For an extension: the schema its objects lie in.
     InSchema,
     Version,
+    /// What an extension's members are, and their parts: one line each, sorted.
+    Members,
     DependsOnExtensions,
     // Of relations.
     Persistence,

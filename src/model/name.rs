@@ -70,6 +70,34 @@ pub fn shown(list: &[String]) -> String {
     if list.is_empty() { String::from("nothing") } else { enumerate(list) }
 }
 
+/// SQL in which the server quotes every name, for people: names that need no quotes have none.
+pub fn plain_names(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(quote) = rest.find(['\'', '"']) {
+        let mark = &rest[quote..=quote];
+        let Some(length) = rest[quote + 1..].find(mark) else { break };
+        let end = quote + 1 + length;
+        plain.push_str(&rest[..quote]);
+        let inside = &rest[quote + 1..end];
+        let doubled = rest[end + 1..].starts_with('"') || plain.ends_with('"');
+        if mark == "\"" && !doubled && needs_no_quotes(inside) {
+            plain.push_str(inside);
+        } else {
+            plain.push_str(&rest[quote..=end]);
+        }
+        rest = &rest[end + 1..];
+    }
+    plain.push_str(rest);
+    plain
+}
+
+fn needs_no_quotes(name: &str) -> bool {
+    let first = name.chars().next();
+    first.is_some_and(|c| c.is_ascii_lowercase() || c == '_')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
 /// One word of a POSIX shell, in quotes.
 pub fn shell_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))

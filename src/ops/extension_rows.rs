@@ -4,6 +4,7 @@
 use crate::archive::manifest::{Manifest, TableEntry};
 use crate::error::{Error, Result};
 use crate::model::condition::Condition;
+use crate::model::name::Printable;
 use crate::pg::catalog::{self, CatalogTable};
 use crate::pg::session::Session;
 
@@ -12,6 +13,14 @@ pub fn mismatch(entry: &TableEntry, there: &CatalogTable) -> Option<String> {
     let extension = entry.extension.as_ref()?;
     if there.extension.as_ref() != Some(extension) {
         return Some(format!("{} does not belong to the extension {extension}", entry.name));
+    }
+    let is_here = |name: &str| there.columns.iter().any(|column| column.name == name);
+    if let Some(column) = entry.columns.iter().find(|column| !is_here(&column.name)) {
+        return Some(format!(
+            "{}, as extension {extension} makes it, has no column {}",
+            entry.name,
+            Printable(&column.name)
+        ));
     }
     if there.condition == entry.condition {
         return None;
@@ -50,5 +59,8 @@ pub fn refused(found: &[String]) -> Error {
         "the archive's rows of extensions' tables are others than the server's: {}",
         found.join("; ")
     ))
-    .hint("use the version of the extension that the archive was made with")
+    .hint(
+        "use the version of the extension that the archive was made with; where a table was altered, create \
+         the extension in the target and alter it there first",
+    )
 }

@@ -182,6 +182,8 @@ pub struct Summary {
     pub stale: Vec<String>,
     /// Settings of the database that the server refused.
     pub refused_settings: Vec<String>,
+    /// What was changed in members of extensions, and is not here.
+    pub changed_members: Vec<String>,
     /// How long it took.
     pub elapsed: Duration,
     /// Whether the archive holds all tables of its database with all their rows.
@@ -193,7 +195,10 @@ pub struct Summary {
 impl Summary {
     /// Whether everything that was to come back did.
     pub fn is_complete(&self) -> bool {
-        self.stale.is_empty() && self.refused_settings.is_empty() && self.left_out.is_empty()
+        self.stale.is_empty()
+            && self.refused_settings.is_empty()
+            && self.changed_members.is_empty()
+            && self.left_out.is_empty()
     }
 }
 

@@ -34,6 +34,7 @@ mod languages;
 mod late_checks;
 mod late_columns;
 mod late_storage;
+mod members;
 mod merged_columns;
 mod newer;
 mod operator_classes;
@@ -64,6 +65,7 @@ use crate::pg::client::Client;
 use collection::Collection;
 use constraints::Constraints;
 use dependencies::Graph;
+pub use members::read as extension_members;
 use relations::Relations;
 use sequences::Sequences;
 

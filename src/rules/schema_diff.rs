@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 mod aspect;
 mod fold;
+mod members;
 mod versions;
 
 pub use aspect::Aspect;
@@ -144,6 +145,7 @@ pub fn compare(mut left: Schema, mut right: Schema, ignore: &BTreeSet<Aspect>) -
     if !same_major {
         versions::reconcile(&mut ours, &mut theirs);
     }
+    members::reconcile(&mut ours.catalog, &mut theirs.catalog, same_major);
     let mut comparison = Comparison::default();
     let pair = Pair {
         left: &ours.catalog.objects,

@@ -70,6 +70,7 @@ fn fields(summary: &Summary, code: ExitCode) -> Value {
         "whole": summary.whole,
         "stale_materialized_views": summary.stale,
         "refused_settings": summary.refused_settings,
+        "changed_extension_members": summary.changed_members,
         "seconds": summary.elapsed.as_secs_f64(),
     })
 }
@@ -103,6 +104,7 @@ fn lists(not_taken: &'static str, summary: &Summary) -> Vec<(&'static str, Strin
         ("new roles", &summary.created_roles),
         ("not filled anew", &summary.stale),
         ("refused settings", &summary.refused_settings),
+        ("of extensions", &summary.changed_members),
     ]
     .into_iter()
     .filter(|(_, list)| !list.is_empty())

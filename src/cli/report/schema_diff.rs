@@ -2,7 +2,7 @@
 //! and not equal.
 
 use crate::model::catalog::{Address, Properties, Property, Value};
-use crate::model::name::{Printable, enumerate};
+use crate::model::name::{Printable, enumerate, plain_names};
 use crate::rules::schema_diff::{Aspect, Change, Difference, Side};
 use similar::{Algorithm, ChangeTag};
 use std::collections::BTreeMap;
@@ -223,33 +223,9 @@ fn readable(property: Property, text: &str) -> String {
         | Property::Labels
         | Property::Settings
         | Property::Library
-        | Property::Statements => return text.to_owned(),
-        _ => {}
+        | Property::Statements => text.to_owned(),
+        _ => plain_names(text),
     }
-    let mut plain = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(quote) = rest.find(['\'', '"']) {
-        let mark = &rest[quote..=quote];
-        let Some(length) = rest[quote + 1..].find(mark) else { break };
-        let end = quote + 1 + length;
-        plain.push_str(&rest[..quote]);
-        let inside = &rest[quote + 1..end];
-        let doubled = rest[end + 1..].starts_with('"') || plain.ends_with('"');
-        if mark == "\"" && !doubled && needs_no_quotes(inside) {
-            plain.push_str(inside);
-        } else {
-            plain.push_str(&rest[quote..=end]);
-        }
-        rest = &rest[end + 1..];
-    }
-    plain.push_str(rest);
-    plain
-}
-
-fn needs_no_quotes(name: &str) -> bool {
-    let first = name.chars().next();
-    first.is_some_and(|c| c.is_ascii_lowercase() || c == '_')
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 #[cfg(test)]

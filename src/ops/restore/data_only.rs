@@ -140,6 +140,7 @@ fn in_transaction(
         skipped: archived_rows.saturating_sub(loaded),
         stale,
         refused_settings: Vec::new(),
+        changed_members: Vec::new(),
         elapsed: Duration::ZERO,
         whole: true,
         not_in_archive: Vec::new(),

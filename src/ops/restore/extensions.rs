@@ -1,14 +1,17 @@
 //! The extensions that an archive needs, beside those that the server has.
 
-use super::finish;
+use super::{Options, finish};
 use crate::error::{Error, Result};
 use crate::model::catalog::{Property, Value};
 use crate::model::name::{Printable, enumerate};
 use crate::model::schema::{ObjectClass, Purpose, SchemaObject};
+use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
+use crate::pg::ddl;
 use crate::pg::extensions::{self, Available, Installed};
 use crate::pg::ident::quote;
-use crate::pg::session::Session;
+use crate::pg::session::{Purpose as For, Session};
+use crate::rules::extension_members::{self, Certainty};
 
 /// Checks that all extensions can be created where the archive has them, and says which of them
 /// come in another version.
@@ -84,6 +87,61 @@ pub fn keep_comments(
     Ok(())
 }
 
+/// What the members of the archive's extensions were, and are not here: what a user changes in them is no
+/// part of an archive. Another version of an extension has other members, and tells nothing.
+///
+/// # Errors
+/// The server's.
+pub fn changed_members(
+    objects: &[SchemaObject],
+    major: u32,
+    options: &Options,
+    database: Option<&str>,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Vec<String>> {
+    let with_members: Vec<(&SchemaObject, &[String])> = objects
+        .iter()
+        .filter(|object| object.class == ObjectClass::Extension)
+        .filter_map(|object| Some((object, members(object)?)))
+        .collect();
+    if with_members.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut session = interrupt.open(&options.connection, database, For::Catalog)?;
+    let names: Vec<String> = with_members.iter().map(|(object, _)| object.name.clone()).collect();
+    let available = extensions::available(&mut session.client, &names)?;
+    let there = ddl::extension_members(&mut session.client)?;
+    let certainty = match session.facts.major() == major {
+        true => Certainty::Exact,
+        false => Certainty::Names,
+    };
+    // Then owners are others on purpose.
+    let with_owners = !options.no_owner && options.role_map.is_empty();
+    let of_interest = |lines: &[String]| -> Vec<String> {
+        let lines = lines.iter().filter(|line| with_owners || !extension_members::is_owner(line));
+        lines.cloned().collect()
+    };
+    let mut all = Vec::new();
+    for (object, archived) in with_members {
+        let is_same = |one: &Available| archived_version(object) == Some(one.version.as_str());
+        if !available.iter().any(|one| one.name == object.name && is_same(one)) {
+            continue;
+        }
+        let here = there.get(&object.name).map_or_else(Vec::new, |lines| of_interest(lines));
+        let changes = extension_members::changes(&of_interest(archived), &here, certainty);
+        let name = Printable(&object.name).to_string();
+        if !changes.is_empty() {
+            observer.warn(&format!(
+                "what was changed in members of extension {name} is to be done again by hand: {}",
+                Printable(&enumerate(&changes))
+            ));
+        }
+        all.extend(changes.into_iter().map(|change| format!("{name}: {change}")));
+    }
+    Ok(all)
+}
+
 /// The language of blocks (`DO`). Every database has it from the beginning, so archives do not make it.
 const LANGUAGE: &str = "plpgsql";
 
@@ -134,9 +192,19 @@ fn archived_version(object: &SchemaObject) -> Option<&str> {
 }
 
 fn text(object: &SchemaObject, property: Property) -> Option<&str> {
-    let said = object.descriptions.iter().find_map(|d| d.properties.get(&property))?;
-    match said {
+    match said(object, property)? {
         Value::Text(text) => Some(text),
         Value::List(_) => None,
     }
+}
+
+fn members(object: &SchemaObject) -> Option<&[String]> {
+    match said(object, Property::Members)? {
+        Value::List(lines) => Some(lines),
+        Value::Text(_) => None,
+    }
+}
+
+fn said(object: &SchemaObject, property: Property) -> Option<&Value> {
+    object.descriptions.iter().find_map(|description| description.properties.get(&property))
 }

@@ -259,6 +259,14 @@ fn restore(
         observer.phase("analyzing", None);
         analyze::all(session, observer, interrupt)?;
     }
+    let changed_members = extensions::changed_members(
+        objects,
+        manifest.source.major(),
+        options,
+        database,
+        observer,
+        interrupt,
+    )?;
     // A new database gets its settings as it gets its name.
     let refused = match database {
         None => finish::settings(session, objects, options, observer)?,
@@ -308,6 +316,7 @@ fn restore(
         skipped: 0,
         stale,
         refused_settings: refused,
+        changed_members,
         elapsed: Duration::ZERO,
         whole: true,
         not_in_archive: Vec::new(),

@@ -15,8 +15,16 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
     let sql = "SELECT d.classoid AS catalog, d.objoid AS oid, a.attname::text AS column,
                 d.description AS text,
                 CASE WHEN d.classoid <> 6100
-                  THEN pg_describe_object(d.classoid, d.objoid, d.objsubid) END AS described
+                  THEN pg_describe_object(d.classoid, d.objoid, d.objsubid) END AS described,
+                CASE WHEN con.contypid <> 0 THEN 1247::oid ELSE 1259::oid END AS whole_catalog,
+                coalesce(i.indrelid, nullif(con.conrelid, 0), nullif(con.contypid, 0), g.tgrelid,
+                         r.ev_class, p.polrelid, 0) AS whole
          FROM pg_catalog.pg_description AS d
+         LEFT JOIN pg_catalog.pg_index AS i ON d.classoid = 1259 AND i.indexrelid = d.objoid
+         LEFT JOIN pg_catalog.pg_constraint AS con ON d.classoid = 2606 AND con.oid = d.objoid
+         LEFT JOIN pg_catalog.pg_trigger AS g ON d.classoid = 2620 AND g.oid = d.objoid
+         LEFT JOIN pg_catalog.pg_rewrite AS r ON d.classoid = 2618 AND r.oid = d.objoid
+         LEFT JOIN pg_catalog.pg_policy AS p ON d.classoid = 3256 AND p.oid = d.objoid
          LEFT JOIN pg_catalog.pg_attribute AS a
            ON d.classoid = 1259 AND a.attrelid = d.objoid AND a.attnum = d.objsubid
           AND d.objsubid <> 0
@@ -36,9 +44,11 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
         let text: &str = row.get("text")?;
         let column: Option<&str> = row.get("column")?;
         let Some((draft, target)) = place(out, graph, key) else {
-            // Comments on members of an extension are the extension's own; those on objects
-            // that are not carried are lost with them, as is said of the objects.
+            // Comments on members of an extension and their parts are the extension's own; those on
+            // objects that are not carried are lost with them, as is said of the objects.
+            let whole = Key { catalog: row.get("whole_catalog")?, oid: row.get("whole")? };
             if graph.extension_of(key).is_none()
+                && graph.extension_of(whole).is_none()
                 && !out.accounts_for(key)
                 && !matches!(key.catalog, PG_LARGE_OBJECT | PG_SUBSCRIPTION)
             {

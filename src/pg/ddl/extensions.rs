@@ -2,12 +2,14 @@
 
 use super::collection::{Collection, Draft, Key};
 use super::dependencies::Graph;
+use super::members;
 use super::rows::{self, USER_SCHEMA};
 use crate::error::Result;
 use crate::model::catalog::Property;
 use crate::model::schema::{ObjectClass, Purpose, Statement};
 use crate::pg::client::Client;
 use crate::pg::ident;
+use std::collections::BTreeMap;
 
 /// The comment that initdb gives to `public`.
 const USUAL_COMMENT: &str = "standard public schema";
@@ -52,22 +54,34 @@ pub(super) fn collect(client: &mut Client, out: &mut Collection, graph: &Graph) 
     // Below 16384 there is plpgsql, which initdb makes. The version is left out as pg_dump does:
     // the target installs the one it has.
     let sql =
-        "SELECT e.oid, e.extname::text AS name, n.nspname::text AS schema, e.extversion AS version
+        "SELECT e.oid, e.extname::text AS name, n.nspname::text AS schema, e.extversion AS version,
+                obj_description(e.oid, 'pg_extension') IS NULL AS is_without_comment
          FROM pg_catalog.pg_extension AS e
          JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
          WHERE e.oid >= 16384 ORDER BY e.extname";
-    for row in rows::query(client, "extensions", sql)? {
+    let extensions = rows::query(client, "extensions", sql)?;
+    let mut members = match extensions.is_empty() {
+        true => BTreeMap::new(),
+        false => members::read(client)?,
+    };
+    for row in extensions {
         let key = Key::extension(row.get("oid")?);
         let name: &str = row.get("name")?;
-        let draft = Draft::new(ObjectClass::Extension, None, name).define(format!(
+        let mut draft = Draft::new(ObjectClass::Extension, None, name).define(format!(
             "CREATE EXTENSION IF NOT EXISTS {} WITH SCHEMA {}",
             ident::quote(name),
             ident::quote(row.get("schema")?)
         ));
+        if row.get("is_without_comment")? {
+            // CREATE EXTENSION gives it the one of its control file.
+            let sql = format!("COMMENT ON EXTENSION {} IS NULL", ident::quote(name));
+            draft.object_mut().statements.push(Statement { purpose: Purpose::Comment, sql });
+        }
         let draft = out.add(key, draft)?;
         out.described(draft)
             .set(Property::InSchema, row.get::<&str>("schema")?)
-            .set(Property::Version, row.get::<&str>("version")?);
+            .set(Property::Version, row.get::<&str>("version")?)
+            .set(Property::Members, members.remove(name).unwrap_or_default());
         out.commentable(key, draft, format!("EXTENSION {}", ident::quote(name)));
     }
     Ok(())

@@ -48,6 +48,11 @@ pub(super) fn collect(
     for below in relations.descendants(constraint.index) {
         draft = draft.needs(Key::index_attach(below.oid));
     }
+    // The rows that it refers to may lie in partitions that are attached after the rows.
+    let referred = relations.descendants(constraint.refers_to).into_iter();
+    for below in referred.filter_map(|below| relations.attached_to_member(below.oid)) {
+        draft = draft.needs(Key::attach(below.oid));
+    }
     // One from above would take it for its own copy.
     let above = |of: &Relation| relations.parents(of.oid).next().filter(|_| of.is_partition);
     for above in std::iter::successors(above(table), |partition| above(partition)) {

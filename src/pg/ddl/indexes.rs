@@ -62,6 +62,12 @@ pub(super) fn collect(
             describe(out, draft, index);
             draft
         };
+        if let Some(partition) = relations.attached_to_member(index.table.oid)
+            && let Some(attach) = out.maker(Key::attach(partition.oid))
+        {
+            out.add_need(attach, index.relation.key());
+            out.add_need(attach, Key::index_attach(index.relation.oid));
+        }
         out.commentable_relation(index.relation.key(), draft, "INDEX", &index.relation.sql());
         describe_settings(out, draft, index, relations);
         for sql in settings(index, relations) {

@@ -109,10 +109,12 @@ impl<'a> NotNulls<'a> {
             && !own.is_local
             && !own.comes_late
             && table.is_partition
-            && self.above(table, own).any(|(parent, above)| {
-                (above.comes_late || !above.validated || above.is_set)
-                    && self.restored_name(parent, above) == own.name
-            })
+            && self.above(table, own).filter(|(parent, _)| !parent.is_member).any(
+                |(parent, above)| {
+                    (above.comes_late || !above.validated || above.is_set)
+                        && self.restored_name(parent, above) == own.name
+                },
+            )
     }
 
     /// What makes the NOT NULLs that a table has from above, and only after the rows.
@@ -133,6 +135,9 @@ impl<'a> NotNulls<'a> {
 
     /// What it is called before the rows come, if it is there by then.
     pub fn early_name(self, table: &Relation, own: &'a Constraint) -> Option<&'a str> {
+        if table.is_member {
+            return Some(&own.name);
+        }
         if own.is_stated(table) {
             return own.validated.then_some(&own.name);
         }

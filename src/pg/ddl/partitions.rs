@@ -38,11 +38,44 @@ pub(super) fn collect(
         for sql in own_not_nulls(relations, constraints, partition) {
             draft = draft.define(sql);
         }
+        if parent.is_member {
+            // Its indexes are there from the beginning, and would give the partition others than its own.
+            draft = draft.after_data();
+        }
         let index = out.add(Key::attach(partition.oid), draft)?;
+        if parent.is_member {
+            come_from_member(out, relations, constraints, partition, index)?;
+        }
         let of = Address::within(partition.table_class(), name);
         exclusions::attach_around(out, constraints, relations, parent, partition, index)?;
         let place = vec![parent.name.to_string(), bound.clone()];
         out.describe(index, of).set(Property::PartitionOf, place);
+    }
+    Ok(())
+}
+
+/// What a partition and those below it have from a member of an extension as soon as `attach` is done, beside
+/// indexes and triggers.
+fn come_from_member(
+    out: &mut Collection,
+    relations: &Relations,
+    constraints: &Constraints,
+    partition: &Relation,
+    attach: usize,
+) -> Result<()> {
+    for below in std::iter::once(partition).chain(relations.descendants(partition.oid)) {
+        let copies = constraints.of_table(below.oid).filter(|copy| copy.parent != 0);
+        for copy in copies {
+            if out.maker(Key::constraint(copy.root)).is_some() || out.accounts_for(copy.key()) {
+                continue;
+            }
+            if copy.excludes {
+                exclusions::come_from_above(out, relations, copy, attach)?;
+            } else if copy.kind == 'f' {
+                out.claim_implied(copy.key(), attach)?;
+                out.commentable(copy.key(), attach, copy.comment_target(below));
+            }
+        }
     }
     Ok(())
 }

@@ -10,9 +10,11 @@ use crate::pg::client::Client;
 use crate::pg::ident;
 use std::collections::HashMap;
 
-/// A relation that a user made and no extension owns.
+/// A relation that a user made, or a member of an extension that others may inherit from.
 pub(super) struct Relation {
     pub oid: u32,
+    /// Whether it comes with an extension: it is no object, and all that it has is there at once.
+    pub is_member: bool,
     pub name: QualifiedName,
     /// `relkind`.
     pub kind: char,
@@ -114,6 +116,8 @@ impl Storage {
 #[derive(Default)]
 pub(super) struct Relations {
     by_oid: HashMap<u32, Relation>,
+    /// Members of extensions that have had children.
+    members: HashMap<u32, Relation>,
     /// Those of indexes only where they have a statistics target.
     columns: HashMap<u32, Vec<Column>>,
     parents: HashMap<u32, Vec<u32>>,
@@ -160,9 +164,23 @@ impl Relations {
         self.columns(oid).iter().find(|column| column.name == name)
     }
 
-    /// The parents in the order of `inhseqno`: it decides the order of inherited columns.
+    /// The parents in the order of `inhseqno`: it decides the order of inherited columns. They may
+    /// be members of extensions.
     pub fn parents(&self, oid: u32) -> impl Iterator<Item = &Relation> {
-        self.parents.get(&oid).into_iter().flatten().filter_map(|parent| self.get(*parent))
+        let parents = self.parents.get(&oid).into_iter().flatten();
+        parents.filter_map(|parent| self.get(*parent).or_else(|| self.members.get(parent)))
+    }
+
+    /// The partition, `oid` itself or one above it, that is attached to a member of an extension.
+    pub fn attached_to_member(&self, oid: u32) -> Option<&Relation> {
+        let mut partition = self.get(oid).filter(|relation| relation.is_partition)?;
+        loop {
+            let above = self.parents(partition.oid).next()?;
+            if above.is_member {
+                return Some(partition);
+            }
+            partition = Some(above).filter(|above| above.is_partition)?;
+        }
     }
 
     pub fn children(&self, oid: u32) -> impl Iterator<Item = &Relation> {
@@ -203,7 +221,7 @@ impl Relations {
                     ts.spcname::text AS tablespace,
                     c.relreplident::text AS replica_identity,
                     CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, -1) END AS of_type,
-                    c.relispopulated AS populated,
+                    c.relispopulated AS populated, c.relhassubclass AS has_children,
                     CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END AS partition_key,
                     CASE WHEN c.relkind = 'p' THEN ARRAY(
                          SELECT d.objsubid::int2 FROM pg_catalog.pg_depend AS d
@@ -226,7 +244,8 @@ impl Relations {
         for row in rows::stream(client, "relations", &sql)? {
             let row = row?;
             let oid = row.get("oid")?;
-            if graph.extension_of(Key::relation(oid)).is_some() {
+            let is_member = graph.extension_of(Key::relation(oid)).is_some();
+            if is_member && !row.get("has_children")? {
                 continue;
             }
             let mut options: Vec<String> = row.get("options")?;
@@ -239,6 +258,7 @@ impl Relations {
             };
             let relation = Relation {
                 oid,
+                is_member,
                 name,
                 kind: row.letter("kind")?,
                 unlogged: row.letter("persistence")? == 'u',
@@ -255,7 +275,7 @@ impl Relations {
                 bound: row.get("bound")?,
                 foreign,
             };
-            self.by_oid.insert(oid, relation);
+            if is_member { &mut self.members } else { &mut self.by_oid }.insert(oid, relation);
         }
         Ok(())
     }
@@ -296,7 +316,9 @@ impl Relations {
         for row in rows::stream(client, "columns", &sql)? {
             let row = row?;
             let oid: u32 = row.get("relation")?;
-            let Some(relation) = self.by_oid.get(&oid) else { continue };
+            let Some(relation) = self.by_oid.get(&oid).or_else(|| self.members.get(&oid)) else {
+                continue;
+            };
             let default = match row.get::<Option<u32>>("default_oid")? {
                 Some(row_oid) => Some((Key::default(row_oid), row.deparsed("default")?)),
                 None => None,

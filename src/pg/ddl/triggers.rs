@@ -77,10 +77,13 @@ pub(super) fn collect(
         while let Some(parent) = by_oid.get(&root.parent) {
             root = parent;
         }
-        let (Some(draft), Some(relation)) = (out.maker(root.key()), relations.get(copy.relation))
-        else {
-            continue;
+        // That of an extension's table comes as the partition is attached to it.
+        let attached = || {
+            let partition = relations.attached_to_member(copy.relation)?;
+            out.maker(Key::attach(partition.oid)).filter(|_| root.parent == 0)
         };
+        let made = out.maker(root.key()).or_else(attached);
+        let (Some(draft), Some(relation)) = (made, relations.get(copy.relation)) else { continue };
         out.claim_implied(copy.key(), draft)?;
         if copy.constraint != 0 {
             out.claim_implied(Key::constraint(copy.constraint), draft)?;
