@@ -149,12 +149,14 @@ pub mod pg {
     pub mod ledgers;
     pub mod lending;
     pub mod names;
+    pub mod partitions;
     pub mod positions;
     pub mod record;
     pub mod references;
     pub mod rights;
     pub mod roles;
     pub mod rows;
+    pub mod search_path;
     pub mod seed;
     pub mod session;
     pub mod settings;

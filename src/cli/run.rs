@@ -14,6 +14,7 @@ use crate::ops::{
     backup, check, compare, connection_string, extract, list, locate, restore, show, verify,
 };
 use crate::pg::database::Locale;
+use crate::pg::search_path::SearchPath;
 use crate::rules::renames::Renames;
 use crate::rules::selection::nearest;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -371,6 +372,13 @@ fn restore_options(args: &args::Restore, person: Arc<Progress>) -> Result<restor
     if !args.data_only && !selection.is_everything() {
         return Err(Error::new(Kind::Usage, "--table and --exclude-table go with --data-only"));
     }
+    let merges = matches!(args.on_existing, args::Existing::Skip | args::Existing::Upsert);
+    if merges && args.adapting.search_path.is_some() {
+        return Err(Error::new(
+            Kind::Usage,
+            "--search-path does not go with --on-existing skip and upsert",
+        ));
+    }
     let mode = match args.data_only {
         true => restore::Mode::DataOnly(args.on_existing.into()),
         false => mode(&args.adapting),
@@ -398,6 +406,13 @@ fn adapted(args: &args::Adapting, connection: Connection) -> Result<restore::Opt
         no_tablespaces: args.no_tablespaces,
         locale: args.locale.as_deref().map(locale),
         leave_out: classes(&args.leave_out)?,
+        through_roots: args.load_via_partition_root,
+        search_path: args
+            .search_path
+            .as_deref()
+            .map(SearchPath::new)
+            .transpose()?
+            .unwrap_or_default(),
         ..restore::Options::new(connection, mode(args))
     })
 }

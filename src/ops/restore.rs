@@ -13,6 +13,7 @@ use crate::model::schema::ObjectClass;
 use crate::model::server::ServerFacts;
 use crate::pg::connect::Target;
 use crate::pg::database::Locale;
+use crate::pg::search_path::SearchPath;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::target;
 use crate::rules::renames::Renames;
@@ -37,11 +38,13 @@ mod preflight;
 pub mod preview;
 mod prove;
 mod references;
+mod refusals;
 mod revisions;
 mod roles;
 mod rows;
 mod swap;
 mod targets;
+pub(super) mod through_roots;
 
 /// What a data-only restore does with rows that are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +107,11 @@ pub struct Options {
     pub locale: Option<Locale>,
     /// Classes of objects to do without, and without what needs them.
     pub leave_out: Vec<ObjectClass>,
+    /// Where functions look for what they name without a schema while rows are loaded, and, if they
+    /// did not find it, once more after the rows.
+    pub search_path: SearchPath,
+    /// Load rows of partitions through the partitioned tables at the top.
+    pub through_roots: bool,
     /// The migration project whose files the archive's revision is compared with.
     pub migrations: Sought,
     /// Go on although the archive is at another revision than the target or the files.
@@ -129,6 +137,8 @@ impl Options {
             no_tablespaces: false,
             locale: None,
             leave_out: Vec::new(),
+            search_path: SearchPath::default(),
+            through_roots: false,
             migrations: Sought::none(),
             allow_revision_mismatch: false,
             lock_timeout: Duration::from_secs(60),

@@ -13,11 +13,15 @@ pub const ENDED: &str =
     "somebody ended the session, or the server is starting or ending; its log says more";
 
 /// What the server, or the way to it, said, on one line.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct ServerMessage {
     words: String,
     /// The SQLSTATE, if the server itself said it.
     code: Option<String>,
+    /// Whether a function did not find what it names without a schema.
+    of_search_path: bool,
+    /// Whether a row does not belong into a partition.
+    of_partition: bool,
 }
 
 impl fmt::Display for ServerMessage {
@@ -36,6 +40,8 @@ pub struct Refusal {
     detail: Option<String>,
     hint: Option<String>,
     context: Option<String>,
+    /// The server's function that says it.
+    routine: Option<String>,
 }
 
 impl Refusal {
@@ -51,6 +57,7 @@ impl Refusal {
                 b'D' => refusal.detail = Some(value),
                 b'H' => refusal.hint = Some(value),
                 b'W' => refusal.context = Some(value),
+                b'R' => refusal.routine = Some(value),
                 _ => {}
             }
             Ok(())
@@ -66,12 +73,19 @@ impl Refusal {
             detail: reason.detail().map(str::to_owned),
             hint: reason.hint().map(str::to_owned),
             context: reason.where_().map(str::to_owned),
+            routine: reason.routine().map(str::to_owned),
         }
     }
 
     /// The failure of `doing` for this reason.
     pub fn fails(self, doing: impl Into<String>) -> Error {
-        let said = ServerMessage { words: words(&self), code: Some(self.code.clone()) };
+        let said = ServerMessage {
+            words: words(&self),
+            code: Some(self.code.clone()),
+            of_search_path: lost_function(&self).is_some(),
+            // No other word is the same in all languages, and the SQLSTATE is that of a CHECK.
+            of_partition: self.routine.as_deref() == Some("ExecPartitionCheckEmitError"),
+        };
         let failure = Error::new(kind(&self.code), doing).caused_by(said);
         match self.hint.clone().or_else(|| hint(&self)) {
             Some(hint) => failure.hint(hint),
@@ -115,7 +129,7 @@ fn of_driver(doing: impl Into<String>, error: tokio_postgres::Error) -> Error {
         None => {
             let closed = error.is_closed();
             let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-            let said = ServerMessage { words: cause, code: None };
+            let said = ServerMessage { words: cause, ..ServerMessage::default() };
             let failed = Error::new(Kind::Server, doing).caused_by(said);
             match closed {
                 true => failed.hint(ENDED),
@@ -140,10 +154,56 @@ pub fn is_of_privilege(error: &Error) -> bool {
     code(error) == Some(SqlState::INSUFFICIENT_PRIVILEGE.code())
 }
 
+/// Whether a function did not find what it names without a schema.
+pub fn is_of_search_path(error: &Error) -> bool {
+    said(error).is_some_and(|said| said.of_search_path)
+}
+
+/// Whether a row does not belong into the partition that it was put into.
+pub fn is_of_partition(error: &Error) -> bool {
+    said(error).is_some_and(|said| said.of_partition)
+}
+
 /// The SQLSTATE, if the server itself has said why.
 fn code(error: &Error) -> Option<&str> {
+    said(error)?.code.as_deref()
+}
+
+fn said(error: &Error) -> Option<&ServerMessage> {
     std::iter::successors(error.source(), |cause| (*cause).source())
-        .find_map(|cause| cause.downcast_ref::<ServerMessage>()?.code.as_deref())
+        .find_map(|cause| cause.downcast_ref::<ServerMessage>())
+}
+
+/// The function whose body names something without a schema, which is not found.
+fn lost_function(reason: &Refusal) -> Option<&str> {
+    let undefined = [
+        SqlState::UNDEFINED_FUNCTION,
+        SqlState::UNDEFINED_TABLE,
+        SqlState::UNDEFINED_OBJECT,
+        SqlState::INVALID_SCHEMA_NAME,
+    ];
+    // `relation "s.t"`, `function s.f(integer)`; of an operator the types may have schemas.
+    let named = reason.message.split('(').next().unwrap_or_default();
+    let is_whole = named.contains('.') && !named.starts_with("operator");
+    if is_whole || !undefined.iter().any(|state| state.code() == reason.code) {
+        return None;
+    }
+    reason.context.as_deref()?.lines().find_map(function)
+}
+
+/// The function of a line of a context: `PL/pgSQL function s.f(text) line 1 at RETURN`,
+/// `SQL function "f" during inlining`, `compilation of PL/pgSQL function "f" near line 1`. Blocks without
+/// a name are pgark's own.
+fn function(line: &str) -> Option<&str> {
+    let (language, rest) = line.split_once(" function ")?;
+    if language != "SQL" && !language.contains("PL/") {
+        return None;
+    }
+    let name = match rest.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next()?,
+        None => &rest[..=rest.find(')')?],
+    };
+    Some(name)
 }
 
 /// The server's words, without the rows that it quotes: they would end up in logs and in mail.
@@ -160,6 +220,9 @@ fn words(reason: &Refusal) -> String {
     // `Failing row contains (…)`, `Key (email)=(…) already exists`.
     if let Some(detail) = reason.detail.as_ref().filter(|_| !about_values) {
         words.push_str(&format!("; detail: {}", detail.replace('\n', " ")));
+    }
+    if let Some(function) = lost_function(reason) {
+        words.push_str(&format!("; in function {function}"));
     }
     if let Some(place) = place {
         words.push_str(&format!("; where: {place}"));
@@ -234,7 +297,21 @@ fn hint(reason: &Refusal) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::place;
+    use super::{function, place};
+
+    #[test]
+    fn the_function_of_a_context_is_found() {
+        for (line, found) in [
+            ("PL/pgSQL function public.norm(text) line 1 at RETURN", Some("public.norm(text)")),
+            ("SQL function \"norm\" during startup", Some("norm")),
+            ("compilation of PL/pgSQL function \"norm\" near line 2", Some("norm")),
+            ("PL/pgSQL function inline_code_block line 3 at EXECUTE", None),
+            ("SQL statement \"SELECT 1\"", None),
+            ("COPY t, line 1: \"a function (x)\"", None),
+        ] {
+            assert_eq!(function(line), found, "{line}");
+        }
+    }
 
     #[test]
     fn of_a_context_the_place_is_kept_and_the_row_is_not() {

@@ -1,5 +1,6 @@
 //! The way of rows into a server: as COPY's binary format where every column has a form in it.
 
+use crate::harness::carried::copy;
 use crate::harness::{Database, Repo, server_of};
 
 /// Backs a database up, restores it where every statement is logged, and gives the COPY statements
@@ -156,4 +157,46 @@ fn what_has_no_binary_form_goes_as_text() {
         let statements = loaded(&Database::with(rows), table);
         assert!(statements.len() == 1 && !is_binary(&statements[0]), "{statements:?}");
     }
+}
+
+#[test]
+fn partitions_whose_rows_hash_otherwise_are_loaded_through_their_table_when_asked() {
+    let schema =
+        "CREATE FUNCTION h(int, int8) RETURNS int8 LANGUAGE sql IMMUTABLE AS 'SELECT $1::int8';
+        CREATE OPERATOR CLASS own FOR TYPE int USING hash AS OPERATOR 1 =, FUNCTION 2 h(int, int8);
+        CREATE TABLE p (k int, v text) PARTITION BY HASH (k own);
+        CREATE TABLE p0 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+        CREATE TABLE p1 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 1);";
+    // The hash that the rows lie by is no longer the one that the schema gives, as with another
+    // version of a collation.
+    let other = "CREATE OR REPLACE FUNCTION h(int, int8) RETURNS int8 LANGUAGE sql IMMUTABLE AS 'SELECT $1::int8 + 1';";
+    let rows = "INSERT INTO p SELECT i, 'v' || i FROM generate_series(1, 99) AS i;";
+    let source = Database::with(&format!("{schema} {rows} {other}"));
+    let repo = Repo::new();
+    repo.backup(&source, &["--no-migrations"]);
+    let all = "SELECT count(*) || ' ' || sum(k) || ' ' || min(v) FROM p";
+    let moved = |target: &Database| {
+        assert_eq!(target.one(all), source.one(all));
+        let (there, here) = ("SELECT count(*) FROM p0", "SELECT count(*) FROM p1");
+        assert_eq!(target.one(there), source.one(here));
+    };
+    let refused = ["violates partition constraint", "--load-via-partition-root"];
+    let through = "--load-via-partition-root";
+
+    let target = Database::empty();
+    let restore = ["restore", "latest", "--url", &target.url()];
+    repo.run(&restore).expect_code(1).says(&refused);
+    repo.ok(&[&restore[..], &[through]].concat());
+    moved(&target);
+
+    let copied = Database::empty();
+    copy(&source, &copied, &[]).expect_code(1).says(&refused);
+    copy(&source, &copied, &[through]).expect_code(0);
+    moved(&copied);
+
+    let filled = Database::with(&format!("{schema} {other}"));
+    let restore = ["restore", "latest", "--url", &filled.url(), "--data-only"];
+    repo.run(&restore).expect_code(1).says(&refused);
+    repo.ok(&[&restore[..], &[through]].concat());
+    moved(&filled);
 }

@@ -108,6 +108,8 @@ mod schema_diff;
 mod schema_restore;
 /// Every family of schema objects, as `pg_dump` sees it.
 mod schema_roundtrip;
+/// Functions that need a search_path.
+mod search_path;
 /// Parts of a database, by pattern, and objects that may be missing.
 mod selection;
 /// pgark.toml, completions, manual pages.

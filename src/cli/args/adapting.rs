@@ -59,4 +59,20 @@ pub struct Adapting {
     /// summary lists them, and the exit code is 3.
     #[arg(long, value_name = "CLASS")]
     pub leave_out: Vec<String>,
+    /// Let functions find what they name without a schema in these while rows are loaded.
+    ///
+    /// As in SET search_path: names with commas between them. Functions of CHECKs, generated columns,
+    /// domains, indexes and materialized views run here without any path, unless they set their own
+    /// (ALTER FUNCTION … SET search_path), because whoever may create objects in a schema of a path can
+    /// have his own functions run by the role that restores. What comes after the rows is tried with it
+    /// where it fails without; from PostgreSQL 17 on the server itself allows none for indexes and
+    /// materialized views.
+    #[arg(long, value_name = "SCHEMAS")]
+    pub search_path: Option<String>,
+    /// Load rows of partitions through their partitioned table.
+    ///
+    /// For keys of text that hash or sort otherwise on the target's server, where rows belong into other
+    /// partitions. The proof then compares each partitioned table as a whole.
+    #[arg(long)]
+    pub load_via_partition_root: bool,
 }

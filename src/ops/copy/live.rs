@@ -10,7 +10,7 @@ use crate::ops::interrupt::Interrupt;
 use crate::ops::observer::Observer;
 use crate::ops::plan::{self, Plan};
 use crate::ops::restore::origin::{Loading, Origin};
-use crate::ops::restore::{Options, adapt};
+use crate::ops::restore::{Options, adapt, through_roots};
 use crate::pg::session::Session;
 use crate::pg::{large_objects, roles};
 use chrono::Utc;
@@ -108,8 +108,10 @@ impl Origin for Live<'_> {
         let leader = self.leader.lock().ok().and_then(|mut leader| leader.take());
         let mut leader = leader
             .ok_or_else(|| Error::failed("the rows have moved; this is a defect of pgark"))?;
-        let contents = relay::rows(self.source, &self.taken, &mut leader, &self.plan, target)?;
-        let mut manifest = self.manifest.clone();
+        let chosen = through_roots::chosen(target.session, &self.manifest, target.options)?;
+        let mut manifest = chosen.into_owned();
+        let planned = relay::Planned { plan: &self.plan, entries: &manifest.tables };
+        let contents = relay::rows(self.source, &self.taken, &mut leader, planned, target)?;
         for (table, content) in manifest.tables.iter_mut().zip(contents) {
             table.content = content;
         }

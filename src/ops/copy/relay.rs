@@ -1,6 +1,6 @@
 //! Workers read ranges of tables from one server and send them on to another as they come.
 
-use crate::archive::manifest::LargeObject;
+use crate::archive::manifest::{LargeObject, TableEntry};
 use crate::error::Result;
 use crate::model::content::Content;
 use crate::ops::backup::schema::Taken;
@@ -37,14 +37,22 @@ enum Moved {
     Later(Task),
 }
 
+/// What is read, and what is known of its tables, in the same order.
+#[derive(Clone, Copy)]
+pub struct Planned<'a> {
+    pub plan: &'a Plan,
+    pub entries: &'a [TableEntry],
+}
+
 /// Moves all rows that are planned, and gives the contents of the plan's tables.
 pub fn rows(
     source: &Source,
     taken: &Taken,
     leader: &mut Session,
-    plan: &Plan,
+    planned: Planned<'_>,
     target: &mut Loading<'_>,
 ) -> Result<Vec<Content>> {
+    let Planned { plan, entries } = planned;
     let Loading { session, options, database, observer, interrupt } = target;
     let (options, database, observer, interrupt) = (*options, *database, *observer, *interrupt);
     observer.phase("copying the rows", Some(plan.estimated_bytes));
@@ -56,7 +64,7 @@ pub fn rows(
         let from = Reader::open(connection, None, snapshot, encoding, &facts, interrupt)?;
         Ok(Worker { from, to: open_to()? })
     };
-    let shared = Shared { plan, observer, interrupt };
+    let shared = Shared { plan, entries, observer, interrupt };
     let mut contents = vec![Content::default(); plan.tables.len()];
     let (of_extensions, tasks) = parted(plan);
     if !of_extensions.is_empty() {
@@ -116,6 +124,7 @@ fn parted(plan: &Plan) -> (Vec<Piece>, Vec<Task>) {
 #[derive(Clone, Copy)]
 struct Shared<'a> {
     plan: &'a Plan,
+    entries: &'a [TableEntry],
     observer: &'a dyn Observer,
     interrupt: &'a Interrupt,
 }
@@ -211,7 +220,8 @@ impl Sink for Relay<'_> {
     fn begin(&mut self) -> Result<()> {
         let plain = self.to.takes_plain_names();
         let table = self.table()?;
-        let into = table.load_through.as_ref().unwrap_or(&table.name);
+        let through = &self.shared.entries[self.pieces[0].table].load_through;
+        let into = through.as_ref().unwrap_or(&table.name);
         let sql = copy_in_sql(into, &table.columns, table.format, plain);
         let doing = format!("cannot load table {}", table.name);
         let rows = Digester::of(table.format);

@@ -2,6 +2,7 @@
 //! expressions of an index or of extended statistics may fail on rows, and a foreign server may
 //! be away.
 
+use super::Options;
 use crate::error::Result;
 use crate::model::name::QualifiedName;
 use crate::ops::interrupt::Interrupt;
@@ -15,7 +16,20 @@ use crate::pg::session::Session;
 ///
 /// # Errors
 /// The connection broke, or the run was interrupted.
-pub fn all(session: &mut Session, observer: &dyn Observer, interrupt: &Interrupt) -> Result<()> {
+pub fn all(
+    session: &mut Session,
+    options: &Options,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    options.search_path.during(session, |session| analyze_all(session, observer, interrupt))
+}
+
+fn analyze_all(
+    session: &mut Session,
+    observer: &dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<()> {
     let tables = catalog::to_analyze(&mut session.client)?;
     let (far, near): (Vec<_>, Vec<_>) = tables.into_iter().partition(|(_, is_far)| *is_far);
     if far.is_empty() {

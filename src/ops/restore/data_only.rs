@@ -7,7 +7,8 @@
 use super::references::Arrangement;
 use super::targets::{self, Target};
 use super::{
-    NOTHING_WRITTEN, OnExisting, Options, Proof, Summary, load, preflight, rows, tell_target,
+    NOTHING_WRITTEN, OnExisting, Options, Proof, Summary, load, preflight, refusals, rows,
+    tell_target, through_roots,
 };
 use crate::archive::manifest::Manifest;
 use crate::archive::reader::ArchiveReader;
@@ -59,6 +60,7 @@ fn prepare(
     session.check_not_pooled()?;
     target::lock(&mut session)?;
     target::check_unmarked(&mut session)?;
+    options.search_path.check(&mut session)?;
     tell_target("loading rows into", &session.facts.database, &session, observer);
     preflight::check_roles(&mut session, reader.manifest(), &[], options)?;
     Ok(session)
@@ -72,7 +74,7 @@ fn in_transaction(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Summary> {
-    let manifest = reader.manifest();
+    let manifest = &*through_roots::chosen(session, reader.manifest(), options)?;
     observer.phase("matching tables and columns", None);
     let targets = targets::find(session, manifest, options, observer)?;
     rows::check_ways(session, &targets, on_existing)?;
@@ -102,10 +104,12 @@ fn in_transaction(
             reader,
             entry: targets[position].entry,
             split: arrangement.may_be_split(position),
+            search_path: &options.search_path,
             observer,
             interrupt,
         };
-        loaded += load.run(session, targets[position].oid, on_existing)?;
+        loaded +=
+            load.run(session, targets[position].oid, on_existing).map_err(refusals::explained)?;
     }
     through.prove(session, &targets)?;
     arrangement.settle(session, &targets, observer)?;
@@ -115,7 +119,7 @@ fn in_transaction(
         false => 0,
     };
     let objects = reader.schema()?;
-    let stale = refresh(session, &objects, &targets, observer, interrupt)?;
+    let stale = refresh(session, &objects, &targets, options, observer, interrupt)?;
     // Last, because a role that does not own a sequence can only set it beside the transaction.
     let sequences = sequences_of(manifest, &objects, &targets, options);
     let sequences = set_sequences(session, &sequences, on_existing, observer, interrupt)?;
@@ -270,6 +274,7 @@ fn refresh(
     session: &mut Session,
     objects: &[SchemaObject],
     targets: &[Target<'_>],
+    options: &Options,
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Vec<String>> {
@@ -293,7 +298,10 @@ fn refresh(
         session.execute("SAVEPOINT before_refresh")?;
         // Not the archive's statement: nothing of its SQL runs here.
         let sql = format!("REFRESH MATERIALIZED VIEW {}", quote_qualified(&view));
-        if let Err(error) = session.run_single(&sql, &format!("cannot fill {object}")) {
+        let filled = options
+            .search_path
+            .during(session, |session| session.run_single(&sql, &format!("cannot fill {object}")));
+        if let Err(error) = filled {
             interrupt.check()?;
             session.execute("ROLLBACK TO SAVEPOINT before_refresh")?;
             let cause = error.causes().next();

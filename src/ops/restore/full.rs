@@ -6,7 +6,7 @@ use super::origin::{Loading, Origin};
 use super::owners::Owners;
 use super::{
     NOTHING_WRITTEN, Options, Proof, Summary, adapt, analyze, extensions, finish, keys, load,
-    preflight, prove, roles, tell_target,
+    preflight, prove, refusals, roles, tell_target,
 };
 use crate::error::{Error, Kind, Result};
 use crate::model::schema::{ObjectClass, Purpose, SchemaObject, Section, Statement};
@@ -190,7 +190,10 @@ fn restore(
         owners.made(session, object)?;
     }
     extension_rows::check(session, manifest)?;
-    let loaded = origin.load(&mut Loading { session, options, database, observer, interrupt })?;
+    options.search_path.check(session)?;
+    let loaded = origin
+        .load(&mut Loading { session, options, database, observer, interrupt })
+        .map_err(refusals::explained)?;
     let manifest = &*loaded;
     load::set_sequences(session, &manifest.sequences)?;
 
@@ -249,7 +252,7 @@ fn restore(
     if proves_last {
         // Both only read, and ANALYZE keeps no more than one processor busy.
         std::thread::scope(|scope| {
-            let analyzed = scope.spawn(|| analyze::all(session, observer, interrupt));
+            let analyzed = scope.spawn(|| analyze::all(session, options, observer, interrupt));
             let proved = prove();
             let broken_off = || Error::failed("ANALYZE broke off; this is a defect of pgark");
             let analyzed = analyzed.join().unwrap_or_else(|_| Err(broken_off()));
@@ -257,7 +260,7 @@ fn restore(
         })?;
     } else {
         observer.phase("analyzing", None);
-        analyze::all(session, observer, interrupt)?;
+        analyze::all(session, options, observer, interrupt)?;
     }
     let changed_members = extensions::changed_members(
         objects,
@@ -355,8 +358,18 @@ pub fn is_wanted(statement: &Statement, options: &Options) -> bool {
     }
 }
 
-/// Makes an object, or nothing of it.
+/// Makes an object, or nothing of it. Its statements are made for an empty `search_path`; where a function
+/// needs another, they are tried again on that.
 pub fn create_whole(session: &mut Session, object: &SchemaObject, options: &Options) -> Result<()> {
+    match try_whole(session, object, options) {
+        Err(error) if failure::is_of_search_path(&error) && !options.search_path.is_empty() => {
+            options.search_path.during(session, |session| try_whole(session, object, options))
+        }
+        tried => tried,
+    }
+}
+
+fn try_whole(session: &mut Session, object: &SchemaObject, options: &Options) -> Result<()> {
     if object.statements.len() < 2 {
         return create(session, object, options);
     }

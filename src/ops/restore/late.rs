@@ -1,7 +1,7 @@
 //! What comes after the rows: created object by object, and what fails is listed while the rows stay.
 
 use super::keys::Made;
-use super::{Options, finish, full};
+use super::{Options, finish, full, refusals};
 use crate::error::{Error, Kind, Result};
 use crate::model::name::counted;
 use crate::model::schema::{ObjectClass, SchemaObject, Section};
@@ -151,11 +151,15 @@ pub fn over_unfilled(objects: &[SchemaObject], failed: Vec<Failed>) -> (Vec<Fail
 
 /// The cause of a failure and what to do about it, without what was being done.
 pub fn reason(error: &Error) -> String {
-    let cause = error.causes().next().unwrap_or_else(|| error.to_string());
+    let cause = cause(error);
     match error.next_step() {
         Some(hint) => format!("{cause} (hint: {hint})"),
         None => cause,
     }
+}
+
+fn cause(error: &Error) -> String {
+    error.causes().next().unwrap_or_else(|| error.to_string())
 }
 
 /// What could not be created after the rows.
@@ -168,13 +172,22 @@ pub struct Failed {
     locked: bool,
     /// Whether a privilege was lacking.
     denied: bool,
+    /// Whether a function did not find what it names.
+    lost: bool,
 }
 
 impl Failed {
     pub fn of(object: impl std::fmt::Display, error: &Error) -> Self {
-        let what = format!("{object}: {}", reason(error));
-        let locked = error.kind() == Kind::Locked;
-        Self { what, position: None, locked, denied: failure::is_of_privilege(error) }
+        let lost = failure::is_of_search_path(error);
+        // What the server advises then is wrong, and what is right is said once for all.
+        let why = if lost { cause(error) } else { reason(error) };
+        Self {
+            what: format!("{object}: {why}"),
+            position: None,
+            locked: error.kind() == Kind::Locked,
+            denied: failure::is_of_privilege(error),
+            lost,
+        }
     }
 }
 
@@ -215,6 +228,29 @@ pub fn report(
         true => error.of_kind(Kind::Locked).hint(format!(
             "only locks were in the way: restore again, which empties it first, when nobody else is in the database or with a longer --lock-timeout; or {BY_HAND}"
         )),
-        false => error.hint(format!("mend and {BY_HAND}")),
+        false => match lost(session, objects, failed) {
+            Some(why) => error.hint(format!("{why}; or mend and {BY_HAND}")),
+            None => error.hint(format!("mend and {BY_HAND}")),
+        },
     }
+}
+
+/// What to do about functions that did not find what they name.
+fn lost(session: &Session, objects: &[SchemaObject], failed: &[Failed]) -> Option<String> {
+    use ObjectClass::{Exclusion, Index, MaterializedViewData, PrimaryKey, Unique};
+    let mut lost = failed.iter().filter(|failed| failed.lost).peekable();
+    lost.peek()?;
+    let is_restricted = |failed: &Failed| {
+        let class = failed.position.and_then(|position| objects.get(position)).map(|o| o.class);
+        let filled = [Exclusion, Index, MaterializedViewData, PrimaryKey, Unique];
+        class.is_some_and(|class| filled.contains(&class))
+    };
+    // From 17 on the server sets a path of its own while it fills indexes and materialized views.
+    let is_in_vain = session.facts.major() >= 17 && lost.all(is_restricted);
+    let anew = match is_in_vain {
+        true => "",
+        false => ", and so does restoring anew with --search-path",
+    };
+    let why = refusals::WHY;
+    Some(format!("{why}: ALTER FUNCTION … SET search_path = … gives it one{anew}"))
 }

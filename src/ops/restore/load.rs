@@ -3,7 +3,7 @@
 use super::origin::Loading;
 use super::{Options, full};
 use crate::archive::frame;
-use crate::archive::manifest::{Chunk, LargeObject, TableEntry};
+use crate::archive::manifest::{Chunk, LargeObject, Manifest, TableEntry};
 use crate::archive::reader::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::model::copy_format::CopyFormat;
@@ -22,10 +22,13 @@ use crate::rules::copy_binary::{Encoder, Format};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Loads the rows of all tables with several workers.
-pub fn load_all(reader: &ArchiveReader, target: &mut Loading<'_>) -> Result<()> {
+pub fn load_all(
+    reader: &ArchiveReader,
+    manifest: &Manifest,
+    target: &mut Loading<'_>,
+) -> Result<()> {
     let Loading { session, options, database, observer, interrupt } = target;
     let (options, database, observer, interrupt) = (*options, *database, *observer, *interrupt);
-    let manifest = reader.manifest();
     let encoding = &manifest.source.encoding;
     let total = manifest.tables.iter().map(|table| table.content.bytes).sum();
     observer.phase("loading the rows", Some(total));
@@ -34,7 +37,9 @@ pub fn load_all(reader: &ArchiveReader, target: &mut Loading<'_>) -> Result<()> 
         manifest.tables.iter().partition(|table| table.extension.is_some());
     if of_extensions.iter().any(|table| !table.chunks.is_empty()) {
         session.use_encoding(encoding)?;
-        load_in_rounds(reader, session, &of_extensions, observer, interrupt)?;
+        options.search_path.during(&mut **session, |session| {
+            load_in_rounds(reader, session, &of_extensions, observer, interrupt)
+        })?;
         session.use_encoding("UTF8")?;
     }
     let facts = session.facts.clone();
@@ -85,6 +90,7 @@ pub fn open(
     let mut copier = interrupt.open_copier(&options.connection, database, Purpose::Write, facts)?;
     copier.check_not_pooled()?;
     full::bound(&mut copier, options)?;
+    options.search_path.set(&mut copier)?;
     copier.use_encoding(encoding)?;
     Ok(copier)
 }

@@ -1,6 +1,6 @@
 //! What a restore makes a database from: an archive, or another database.
 
-use super::{Options, load};
+use super::{Options, load, through_roots};
 use crate::archive::manifest::Manifest;
 use crate::archive::reader::ArchiveReader;
 use crate::error::Result;
@@ -58,7 +58,8 @@ impl Origin for ArchiveReader {
     }
 
     fn load(&self, target: &mut Loading<'_>) -> Result<Cow<'_, Manifest>> {
-        load::load_all(self, target)?;
+        let manifest = through_roots::chosen(target.session, self.manifest(), target.options)?;
+        load::load_all(self, &manifest, target)?;
         load::large_objects(
             self,
             target.session,
@@ -67,7 +68,7 @@ impl Origin for ArchiveReader {
             target.observer,
             target.interrupt,
         )?;
-        Ok(Cow::Borrowed(self.manifest()))
+        Ok(manifest)
     }
 
     fn read_back(&self, plan: Plan) -> Plan {

@@ -14,6 +14,7 @@ use crate::ops::observer::Observer;
 use crate::ops::scan;
 use crate::pg::copy::{RowSource, copy_in_sql};
 use crate::pg::rows;
+use crate::pg::search_path::SearchPath;
 use crate::pg::session::{Session, Statements};
 use crate::rules::row_digest::RowDigester;
 use std::collections::BTreeMap;
@@ -94,6 +95,8 @@ pub struct Load<'a> {
     pub entry: &'a TableEntry,
     /// Whether they may go in several statements.
     pub split: bool,
+    /// Where functions look while the rows are loaded.
+    pub search_path: &'a SearchPath,
     pub observer: &'a dyn Observer,
     pub interrupt: &'a Interrupt,
 }
@@ -150,13 +153,15 @@ impl Load<'_> {
     /// A chunk at a time where that may be: the server says what it does not take at the end of a
     /// statement.
     fn copy_in(&self, session: &mut Session, into: &QualifiedName, split: bool) -> Result<u64> {
-        let Self { reader, entry, observer, interrupt, .. } = self;
+        let Self { reader, entry, observer, interrupt, search_path, .. } = self;
         let sql = copy_in_sql(into, &entry.columns, CopyFormat::Text, session.takes_plain_names());
         let chunks: Vec<&Chunk> = entry.chunks.iter().collect();
         let at_once = if split { 1 } else { chunks.len().max(1) };
         let mut rows = 0;
         for chunks in chunks.chunks(at_once) {
-            rows += load::load(reader, session, &sql, entry, chunks, *observer, interrupt)?;
+            rows += search_path.during(session, |session| {
+                load::load(reader, session, &sql, entry, chunks, *observer, interrupt)
+            })?;
         }
         Ok(rows)
     }
