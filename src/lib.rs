@@ -82,6 +82,7 @@ pub mod rules {
     pub mod filter_file;
     pub mod key_by_index;
     pub mod large_object_digest;
+    pub mod leave_out;
     pub mod ledgers;
     pub mod load_order;
     pub mod lock_plan;

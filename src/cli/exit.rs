@@ -13,7 +13,7 @@ pub enum ExitCode {
     /// The command line or a connection string is wrong.
     Usage,
     /// Done, but for objects that were allowed to be missing, materialized views that could not be
-    /// filled anew, or settings of the database that the server refused.
+    /// filled anew, or settings, comments and owners that the server refused.
     Omissions,
     /// What was compared is not equal.
     Differs,
@@ -58,8 +58,8 @@ Exit codes are a contract: a number never gets another meaning.
     1  failed, for a reason that has no number of its own
     2  wrong usage: a flag, a pattern, a connection string; nothing was begun
     3  done, but for what was allowed to be missing (--allow-missing, --leave-out), for
-       materialized views that could not be filled, or settings that the server refused;
-       the result names them
+       materialized views that could not be filled, or settings, comments and owners that
+       the server refused; the result names them
     4  what was compared, or a restored database and its archive, is not equal
    10  an archive, table, role or file that was asked for does not exist
    11  another pgark holds the repository or the database, or a lock in the database was not

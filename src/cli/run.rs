@@ -15,6 +15,7 @@ use crate::ops::{
 };
 use crate::pg::database::Locale;
 use crate::pg::search_path::SearchPath;
+use crate::rules::leave_out::LeaveOut;
 use crate::rules::renames::Renames;
 use crate::rules::selection::nearest;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -405,7 +406,7 @@ fn adapted(args: &args::Adapting, connection: Connection) -> Result<restore::Opt
         tablespace_map: Renames::new(&args.tablespace_map)?,
         no_tablespaces: args.no_tablespaces,
         locale: args.locale.as_deref().map(locale),
-        leave_out: classes(&args.leave_out)?,
+        leave_out: args.leave_out.iter().map(|what| unwanted(what)).collect::<Result<_>>()?,
         through_roots: args.load_via_partition_root,
         search_path: args
             .search_path
@@ -442,6 +443,14 @@ fn locale(text: &str) -> Locale {
 
 fn classes(names: &[String]) -> Result<Vec<ObjectClass>> {
     names.iter().map(|name| class(name)).collect()
+}
+
+/// `CLASS` or `CLASS:NAME`.
+fn unwanted(what: &str) -> Result<LeaveOut> {
+    match what.split_once(':') {
+        Some((class_name, name)) => LeaveOut::named(class(class_name)?, name),
+        None => class(what).map(LeaveOut::class),
+    }
 }
 
 fn class(name: &str) -> Result<ObjectClass> {

@@ -9,13 +9,13 @@ use crate::error::{Error, Kind, Result};
 use crate::model::connection::Connection;
 use crate::model::name::enumerate;
 use crate::model::provenance::Provenance;
-use crate::model::schema::ObjectClass;
 use crate::model::server::ServerFacts;
 use crate::pg::connect::Target;
 use crate::pg::database::Locale;
 use crate::pg::search_path::SearchPath;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::target;
+use crate::rules::leave_out::LeaveOut;
 use crate::rules::renames::Renames;
 use crate::rules::selection::Selection;
 use origin::Origin;
@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 pub(super) mod adapt;
 mod analyze;
 mod data_only;
+mod early;
 mod extensions;
 mod finish;
 mod full;
@@ -34,6 +35,7 @@ mod late;
 pub(super) mod load;
 pub(super) mod origin;
 mod owners;
+mod piecemeal;
 mod preflight;
 pub mod preview;
 mod prove;
@@ -105,8 +107,8 @@ pub struct Options {
     pub no_tablespaces: bool,
     /// Another locale for a new database.
     pub locale: Option<Locale>,
-    /// Classes of objects to do without, and without what needs them.
-    pub leave_out: Vec<ObjectClass>,
+    /// Objects to do without, and without what needs them.
+    pub leave_out: Vec<LeaveOut>,
     /// Where functions look for what they name without a schema while rows are loaded, and, if they
     /// did not find it, once more after the rows.
     pub search_path: SearchPath,
@@ -190,7 +192,7 @@ pub struct Summary {
     pub skipped: u64,
     /// Materialized views that read restored tables and could not be filled anew.
     pub stale: Vec<String>,
-    /// Settings of the database that the server refused.
+    /// What the server refused: settings of the database; comments, owners and settings of what is there.
     pub refused_settings: Vec<String>,
     /// What was changed in members of extensions, and is not here.
     pub changed_members: Vec<String>,

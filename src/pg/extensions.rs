@@ -52,6 +52,32 @@ fn installed(row: &Record) -> Result<Option<Installed>, Unread> {
     Ok(Some(Installed { schema, comment: row.at(3)?, owner: row.at(4)?, is_ours: row.at(5)? }))
 }
 
+/// An extension that PostgreSQL lets superusers alone create.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Restricted {
+    /// Its name.
+    pub name: String,
+    /// Whether its schema is given by its control file.
+    pub is_bound: bool,
+}
+
+/// Those of `names` that the database has not yet, and that are for superusers.
+pub fn restricted(client: &mut Client, names: &[String]) -> Result<Vec<Restricted>> {
+    client
+        .query(
+            "SELECT v.name::text, v.schema IS NOT NULL
+             FROM pg_catalog.pg_available_extension_versions AS v
+             JOIN pg_catalog.pg_available_extensions AS a
+               ON a.name = v.name AND a.default_version = v.version
+             WHERE v.name::text = ANY ($1) AND v.superuser AND NOT v.trusted
+               AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension AS x WHERE x.extname = v.name)
+             ORDER BY 1",
+            &[&names],
+            |row| Ok(Restricted { name: row.at(0)?, is_bound: row.at(1)? }),
+        )
+        .map_err(|error| server("cannot list the available extensions", error))
+}
+
 /// All that the database has.
 pub fn names(client: &mut Client) -> Result<Vec<String>> {
     let sql = "SELECT extname::text FROM pg_catalog.pg_extension ORDER BY extname";

@@ -2,13 +2,16 @@
 //! ordinary roles what PostgreSQL leaves to superusers: each thing is created, and taken back.
 
 use super::failure::server;
+use super::ident::quote;
 use super::session::Session;
 use crate::error::Result;
+use crate::pg::extensions::Restricted;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use tokio_postgres::error::SqlState;
 
 /// Something that not every role may create in a database of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Right {
     /// Event triggers.
     EventTrigger,
@@ -20,12 +23,34 @@ pub enum Right {
     PublicationOfSchema,
     /// Subscriptions.
     Subscription,
+    /// Access methods.
+    AccessMethod,
+    /// Operator families and classes, and what is added to them.
+    OperatorFamily,
+    /// Base types, and the names of types alone.
+    BaseType,
+    /// Text search parsers.
+    TextSearchParser,
+    /// Text search templates.
+    TextSearchTemplate,
+    /// Procedural languages without an extension.
+    Language,
+    /// Casts without a function.
+    BinaryCast,
+    /// Functions that are trusted with rows which others must not see.
+    Leakproof,
+    /// Functions that help the planner.
+    Support,
+    /// Functions in this language.
+    FunctionIn(String),
+    /// An extension that its control file leaves to superusers.
+    Extension(Restricted),
 }
 
 impl Right {
     /// Statements that need the right and nothing else.
-    fn probe(self) -> &'static str {
-        match self {
+    fn probe(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::EventTrigger => {
                 "CREATE FUNCTION pgark_restore_unfinished.probe() RETURNS pg_catalog.event_trigger
                    LANGUAGE plpgsql AS 'BEGIN END';
@@ -41,7 +66,47 @@ impl Right {
                 "CREATE SUBSCRIPTION pgark_probe CONNECTION 'dbname=x password=x' PUBLICATION p
                    WITH (connect = false, slot_name = NONE)"
             }
-        }
+            Self::AccessMethod => {
+                "CREATE ACCESS METHOD pgark_probe TYPE INDEX HANDLER pg_catalog.bthandler"
+            }
+            Self::OperatorFamily => {
+                "CREATE OPERATOR FAMILY pgark_restore_unfinished.probe USING btree"
+            }
+            Self::BaseType => "CREATE TYPE pgark_restore_unfinished.probe",
+            Self::TextSearchParser => {
+                "CREATE TEXT SEARCH PARSER pgark_restore_unfinished.probe (START = prsd_start,
+                   GETTOKEN = prsd_nexttoken, END = prsd_end, LEXTYPES = prsd_lextype)"
+            }
+            Self::TextSearchTemplate => {
+                "CREATE TEXT SEARCH TEMPLATE pgark_restore_unfinished.probe (LEXIZE = dsimple_lexize)"
+            }
+            Self::Language => "CREATE LANGUAGE pgark_probe HANDLER pg_catalog.plpgsql_call_handler",
+            // That an enum has no such cast is found out later than who asks for it.
+            Self::BinaryCast => {
+                "CREATE TYPE pgark_restore_unfinished.probe AS ENUM ();
+                 CREATE CAST (pgark_restore_unfinished.probe AS pg_catalog.int4) WITHOUT FUNCTION"
+            }
+            Self::Leakproof => {
+                "CREATE FUNCTION pgark_restore_unfinished.probe() RETURNS pg_catalog.int4
+                   LANGUAGE sql LEAKPROOF AS 'SELECT 1'"
+            }
+            Self::Support => {
+                "CREATE FUNCTION pgark_restore_unfinished.probe() RETURNS pg_catalog.int4
+                   LANGUAGE sql SUPPORT pg_catalog.generate_series_int4_support AS 'SELECT 1'"
+            }
+            Self::FunctionIn(language) => {
+                return Cow::Owned(format!(
+                    "SET LOCAL check_function_bodies = off;
+                     CREATE FUNCTION pgark_restore_unfinished.probe() RETURNS pg_catalog.int4
+                       LANGUAGE {} AS 'pgark_probe'",
+                    quote(language)
+                ));
+            }
+            Self::Extension(Restricted { name, is_bound }) => {
+                let place = if *is_bound { "" } else { " SCHEMA pgark_restore_unfinished" };
+                return Cow::Owned(format!("CREATE EXTENSION {}{place} CASCADE", quote(name)));
+            }
+        })
     }
 }
 
@@ -65,12 +130,12 @@ fn try_all(
     session.execute("CREATE SCHEMA pgark_restore_unfinished")?;
     for right in rights {
         session.execute("SAVEPOINT before_probe")?;
-        match session.client.batch_execute(right.probe()) {
+        match session.client.batch_execute(&right.probe()) {
             Err(error) if session.client.is_closed() => {
                 return Err(server("cannot find out what the role may create", error));
             }
             Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-                missing.insert(*right);
+                missing.insert(right.clone());
             }
             // What else is wrong will show where the archive's own statement is run.
             _ => {}

@@ -13,8 +13,9 @@ pub struct Selected {
     pub left_out: Vec<String>,
 }
 
+/// What becomes of an object.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     Kept,
     Removed,
     /// Kept if something kept needs it.
@@ -106,34 +107,6 @@ pub fn select(
     Ok(split(objects, &seeds, &fates))
 }
 
-/// Everything but the objects of some classes, and what needs those.
-///
-/// # Errors
-/// A table would have to go, and its rows with it.
-pub fn without(objects: Vec<SchemaObject>, classes: &[ObjectClass]) -> Result<Selected> {
-    if classes.is_empty() {
-        return Ok(Selected { objects, left_out: Vec::new() });
-    }
-    let mut fates = Vec::with_capacity(objects.len());
-    for object in &objects {
-        let gone = object.depends_on.iter().find(|needed| fates[**needed] == Fate::Removed);
-        let chosen = classes.contains(&object.class);
-        if object.class == ObjectClass::Table && (chosen || gone.is_some()) {
-            let reason = gone.map(|gone| format!(", since it needs {}", objects[*gone]));
-            return Err(Error::refused(format!(
-                "{object} would be left out{}",
-                reason.unwrap_or_default()
-            ))
-            .hint("restore into tables that are there with --data-only and --exclude-table"));
-        }
-        let removed = chosen || gone.is_some();
-        fates.push(if removed { Fate::Removed } else { Fate::Kept });
-    }
-    // Whatever goes is named, a part of something else or not.
-    let seeds = vec![Fate::Kept; objects.len()];
-    Ok(split(objects, &seeds, &fates))
-}
-
 /// What becomes of an object that no archive carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Uncarried {
@@ -182,7 +155,8 @@ fn keep_needed(objects: &[SchemaObject], fates: &mut [Fate], position: usize) {
     }
 }
 
-fn split(objects: Vec<SchemaObject>, seeds: &[Fate], fates: &[Fate]) -> Selected {
+/// The objects that are kept, and the names of the others.
+pub(super) fn split(objects: Vec<SchemaObject>, seeds: &[Fate], fates: &[Fate]) -> Selected {
     let mut renumbered = vec![None; objects.len()];
     let mut next = 0;
     for (position, fate) in fates.iter().enumerate() {

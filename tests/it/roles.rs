@@ -419,3 +419,57 @@ fn a_foreign_key_that_was_off_is_named_to_who_may_not_switch_it_off() {
     let run = repo.run(&[&compare[..], &ignored].concat()).expect_code(4);
     assert!(run.stdout.contains("off: internal triggers:"), "{}", run.stdout);
 }
+
+#[test]
+fn what_superusers_alone_create_is_named_as_a_whole_before_the_first_write() {
+    role("r13_owner", "CREATEDB");
+    let source = Database::with(
+        "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1); CREATE TYPE announced;
+         CREATE ACCESS METHOD mine TYPE INDEX HANDLER bthandler; CREATE OPERATOR FAMILY fam USING btree;
+         CREATE FUNCTION in_c(oid) RETURNS void LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_validator';
+         CREATE FUNCTION tight() RETURNS int LANGUAGE sql LEAKPROOF AS 'SELECT 1';
+         CREATE FUNCTION helped() RETURNS int LANGUAGE sql SUPPORT generate_series_int4_support AS 'SELECT 1';
+         CREATE FUNCTION plain() RETURNS int LANGUAGE sql AS 'SELECT 1';
+         CREATE TEXT SEARCH TEMPLATE tmpl (LEXIZE = dsimple_lexize);
+         CREATE TEXT SEARCH PARSER prs (START = prsd_start, GETTOKEN = prsd_nexttoken, END = prsd_end,
+           LEXTYPES = prsd_lextype);
+         CREATE CAST (bigint AS timestamptz) WITHOUT FUNCTION; CREATE EXTENSION pageinspect;
+         CREATE EXTENSION pg_trgm; CREATE TYPE kind AS ENUM ('a'); CREATE CAST (kind AS int) WITH INOUT",
+    );
+    let repo = Repo::new();
+    repo.backup(&source, &[]);
+    let target = empty_of("r13_owner");
+    let url = target.url_as("r13_owner");
+    let plain = ["restore", "latest", "--url", &url, "--no-owner", "--no-privileges"];
+    let run = repo.run(&plain).expect_code(15).says(&[
+        "access-method mine",
+        "operator-family public.fam using btree",
+        "shell-type public.announced",
+        "function public.in_c(oid)",
+        "function public.tight()",
+        "function public.helped()",
+        "text-search-template public.tmpl",
+        "text-search-parser public.prs",
+        "cast (bigint AS timestamp with time zone)",
+        "extension pageinspect",
+        "--leave-out 'function:public.helped()'",
+        "--leave-out extension:pageinspect --leave-out operator-family",
+    ]);
+    for allowed in ["plain()", "pg_trgm", "kind"] {
+        assert!(!run.stderr.contains(allowed), "{allowed} is in:\n{}", run.stderr);
+    }
+    assert_eq!(target.one("SELECT count(*) FROM pg_namespace WHERE nspname ~ 'pgark'"), "0");
+    // What the hint says is all that it takes.
+    let (_, hint) = run.stderr.split_once("do without: ").unwrap();
+    let flags = hint.lines().next().unwrap().replace('\'', "");
+    let flags = flags.split("--leave-out ").skip(1).map(str::trim);
+    let flags: Vec<&str> = flags.flat_map(|what| ["--leave-out", what]).collect();
+    repo.run(&[&plain[..], &flags].concat()).expect_code(3);
+    assert_eq!(target.one("SELECT plain() FROM t"), "1");
+
+    // With a new database, too, before there is one.
+    let url = server().url("r13_new", "r13_owner");
+    repo.run(&["restore", "latest", "--create", "--url", &url])
+        .expect_code(15)
+        .says(&["\"r13_owner\" may not act for postgres", "--no-owner"]);
+}

@@ -2,7 +2,7 @@
 //! a database without `public`, names that no archive can tell.
 
 use crate::harness::archive::Parts;
-use crate::harness::{Database, Repo, pg_dump_schema};
+use crate::harness::{Database, Repo, admin, pg_dump_schema, role, server};
 
 #[test]
 fn rows_alone_do_not_need_the_archives_statements() {
@@ -156,4 +156,108 @@ fn names_that_are_no_utf8_are_refused_by_name() {
         .expect_code(15)
         .says(&[r"relation odd\xe9", "RENAME"]);
     assert_eq!(repo.files(), []);
+}
+
+/// A function in C whose library is gone by the time of the restore.
+const LOST_LIBRARY: &str =
+    "CREATE FUNCTION lost(oid) RETURNS int LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_validator';
+     UPDATE pg_proc SET probin = '/nowhere/lost' WHERE proname = 'lost'";
+
+#[test]
+fn what_no_rows_hang_on_is_put_off_and_keeps_no_rows_from_coming_back() {
+    role("sr_reader", "");
+    let source = Database::with(&format!(
+        "{LOST_LIBRARY}; CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2);
+         GRANT SELECT ON t TO sr_reader; CREATE VIEW watch AS SELECT lost(id::oid) FROM t;
+         GRANT SELECT ON watch TO sr_reader; CREATE VIEW fine AS SELECT id FROM t;
+         CREATE VIEW watch_more AS SELECT * FROM watch"
+    ));
+    let (repo, target) = (Repo::new(), Database::empty());
+    repo.backup(&source, &[]);
+    repo.run(&["restore", "latest", "--url", &target.url()]).expect_code(1).says(&[
+        "all rows of",
+        "function public.lost(oid): could not access file \"/nowhere/lost\"",
+        "58P01",
+        "view public.watch: ",
+        "view public.watch_more: ",
+        "privileges public.watch: waits for the others",
+        "--leave-out 'function:public.lost(oid)'",
+    ]);
+    assert_eq!(target.one("SELECT count(*) FROM t"), "2");
+    assert_eq!(target.one("SELECT count(*) FROM fine"), "2");
+    assert_eq!(target.one("SELECT has_table_privilege('sr_reader', 't', 'SELECT')"), "true");
+    let url = server().url("sr_new", "postgres");
+    repo.run(&["restore", "latest", "--create", "--url", &url]).expect_code(1).says(&[
+        "RENAME TO \"sr_new\"",
+        "before another try (perhaps with --leave-out 'function:public.lost(oid)')",
+    ]);
+    let without = |name: &str| {
+        let (url, what) = (target.url(), format!("function:{name}"));
+        repo.run(&["restore", "latest", "--url", &url, "--leave-out", &what])
+    };
+    without("public.lots(oid)")
+        .expect_code(10)
+        .says(&["no function public.lots(oid)", "did you mean 'function:public.lost(oid)'?"]);
+    let run = without("public.lo*").expect_code(3);
+    assert!(run.stdout.contains("view public.watch_more"), "{}", run.stdout);
+    assert_eq!(target.one("SELECT count(*) FROM fine"), "2");
+    // Rows hang on it: there is nothing to keep.
+    let source = Database::with(
+        "CREATE FUNCTION positive(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 0';
+         CREATE TABLE t (id int, sign bool GENERATED ALWAYS AS (positive(id)) STORED);
+         INSERT INTO t VALUES (1); UPDATE pg_proc SET prolang = (SELECT oid FROM pg_language
+         WHERE lanname = 'c'), probin = '/nowhere/lost' WHERE proname = 'positive'",
+    );
+    let (repo, target) = (Repo::new(), Database::empty());
+    repo.backup(&source, &[]);
+    repo.run(&["restore", "latest", "--url", &target.url()])
+        .expect_code(1)
+        .says(&["cannot create function public.positive(integer)", "empty as before"]);
+}
+
+/// The function reads a table that the catalogs do not connect with it.
+#[test]
+fn what_can_be_made_after_the_rows_alone_is_no_failure() {
+    let source = Database::with(
+        "CREATE TABLE known (id int PRIMARY KEY); INSERT INTO known VALUES (5);
+         CREATE FUNCTION is_known(int) RETURNS bool LANGUAGE sql STABLE
+           AS 'SELECT EXISTS (SELECT FROM public.known WHERE id = $1)';
+         CREATE DOMAIN one AS int CHECK (is_known(value));
+         CREATE TABLE a (x one); INSERT INTO a VALUES (5)",
+    );
+    let (repo, target) = (Repo::new(), Database::empty());
+    repo.backup(&source, &[]);
+    repo.ok(&["restore", "latest", "--url", &target.url()]);
+    assert_eq!(pg_dump_schema(&target), pg_dump_schema(&source));
+}
+
+#[test]
+fn what_only_adorns_an_object_is_named_where_the_server_refuses_it() {
+    role("sr_demoted", "SUPERUSER");
+    let source = Database::with(
+        "CREATE TABLE t (id int, note text); INSERT INTO t VALUES (1, 'x');
+         COMMENT ON TABLE t IS 'kept'; ALTER TABLE t ALTER note SET STORAGE EXTERNAL;
+         UPDATE pg_attribute SET attstorage = 'x' WHERE attrelid = 't'::regclass AND attname = 'id';
+         CREATE FUNCTION on_event() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+         CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION on_event();
+         CREATE FOREIGN DATA WRAPPER far; ALTER FOREIGN DATA WRAPPER far OWNER TO sr_demoted;
+         ALTER EVENT TRIGGER watch OWNER TO sr_demoted",
+    );
+    let (repo, target) = (Repo::new(), Database::empty());
+    repo.backup(&source, &[]);
+    admin("ALTER ROLE sr_demoted NOSUPERUSER");
+    let run = repo.run(&["restore", "latest", "--url", &target.url(), "--json"]).expect_code(3);
+    let refused = run.json()["refused_settings"].to_string();
+    for what in [
+        "table public.t: ALTER TABLE ONLY \\\"public\\\".\\\"t\\\" ALTER COLUMN \\\"id\\\" SET STORAGE EXTENDED: ",
+        "foreign-data-wrapper far: owner: permission denied",
+        "event-trigger watch: owner: permission denied",
+    ] {
+        assert!(refused.contains(what), "{what} is not in {refused}");
+    }
+    assert_eq!(target.one("SELECT obj_description('t'::regclass)"), "kept");
+    let external = "SELECT attstorage = 'e' FROM pg_attribute
+        WHERE attrelid = 't'::regclass AND attname = 'note'";
+    assert_eq!(target.one(external), "true");
+    assert_eq!(target.one("SELECT count(*) FROM pg_event_trigger"), "1");
 }

@@ -53,11 +53,12 @@ pub struct Adapting {
     /// PostgreSQL itself. Text sorts by it, and indexes are built with it.
     #[arg(long, value_name = "LOCALE", requires = "create")]
     pub locale: Option<String>,
-    /// Do without objects of a class, and without what needs them.
+    /// Do without objects of a class, or one by name, and without what needs them.
     ///
-    /// For what the role may not create: event-trigger, publication, subscription … The
-    /// summary lists them, and the exit code is 3.
-    #[arg(long, value_name = "CLASS")]
+    /// For what the role may not create or the server refuses: event-trigger, view:public.v,
+    /// 'function:public.f(integer)', as messages write names; * in a name is any text. The summary lists
+    /// them, and the exit code is 3.
+    #[arg(long, value_name = "CLASS[:NAME]")]
     pub leave_out: Vec<String>,
     /// Let functions find what they name without a schema in these while rows are loaded.
     ///

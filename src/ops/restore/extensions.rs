@@ -191,7 +191,8 @@ fn archived_version(object: &SchemaObject) -> Option<&str> {
     text(object, Property::Version)
 }
 
-fn text(object: &SchemaObject, property: Property) -> Option<&str> {
+/// What the archive says of an object's property.
+pub fn text(object: &SchemaObject, property: Property) -> Option<&str> {
     match said(object, property)? {
         Value::Text(text) => Some(text),
         Value::List(_) => None,

@@ -8,6 +8,7 @@ use crate::model::schema::{AccessList, ObjectClass, SchemaObject};
 use crate::ops::observer::Observer;
 use crate::pg::access;
 use crate::pg::session::Session;
+use std::collections::BTreeSet;
 
 /// The classes that are not created among the others.
 pub fn comes_last(object: &SchemaObject) -> bool {
@@ -23,16 +24,22 @@ pub fn access_lists(objects: &[SchemaObject], class: ObjectClass) -> Vec<AccessL
     of_class.filter_map(|object| object.access.as_deref().cloned()).collect()
 }
 
-/// Makes the privileges of all objects, and then those of future ones, what the archive says.
+/// Makes the privileges of all objects but those that are missing, and then those of future ones, what
+/// the archive says.
 pub fn privileges(
     session: &mut Session,
     manifest: &Manifest,
     objects: &[SchemaObject],
+    missing: &BTreeSet<usize>,
     observer: &dyn Observer,
 ) -> Result<()> {
     let major = manifest.source.major();
     let client = &mut session.client;
-    let lists = access_lists(objects, ObjectClass::Privileges);
+    let of_what_is_there = objects
+        .iter()
+        .filter(|object| object.class == ObjectClass::Privileges && !needs(object, missing));
+    let lists: Vec<AccessList> =
+        of_what_is_there.filter_map(|object| object.access.as_deref().cloned()).collect();
     access::apply(client, major, &lists, access::Scope::WholeDatabase)?;
     let lists = access_lists(objects, ObjectClass::DefaultPrivileges);
     for left in access::apply_defaults(client, major, &lists)? {
@@ -41,6 +48,19 @@ pub fn privileges(
         ));
     }
     Ok(())
+}
+
+/// The privileges on objects that are missing.
+pub fn without_object<'a>(
+    objects: &'a [SchemaObject],
+    missing: &BTreeSet<usize>,
+) -> impl Iterator<Item = &'a SchemaObject> {
+    let class = ObjectClass::Privileges;
+    objects.iter().filter(move |object| object.class == class && needs(object, missing))
+}
+
+fn needs(object: &SchemaObject, missing: &BTreeSet<usize>) -> bool {
+    object.depends_on.iter().any(|needed| missing.contains(needed))
 }
 
 /// Drops `public` where the archive's database had none. What stands in the way, such as an extension
@@ -54,7 +74,9 @@ pub fn drop_public(
 ) -> Result<()> {
     let is_public =
         |object: &SchemaObject| object.class == ObjectClass::Schema && object.name == "public";
-    let knows = manifest.whole && !options.leave_out.contains(&ObjectClass::Schema);
+    let is_left_out =
+        options.leave_out.iter().any(|unwanted| unwanted.takes_name(ObjectClass::Schema, "public"));
+    let knows = manifest.whole && !is_left_out;
     if !knows || objects.iter().any(is_public) {
         return Ok(());
     }
@@ -77,6 +99,13 @@ pub fn drop_if_free(session: &mut Session, what: &str) -> Result<Option<Error>> 
     }
     session.execute("ROLLBACK TO SAVEPOINT before_drop")?;
     Ok(Some(error))
+}
+
+/// Says what objects are restored without.
+pub fn tell_refused(adornments: &[String], observer: &dyn Observer) {
+    for refused in adornments {
+        observer.warn(&format!("restored without what the server refuses: {refused}"));
+    }
 }
 
 /// Applies the database's settings one by one, and names those that the server refuses.

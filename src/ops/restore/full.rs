@@ -1,15 +1,15 @@
 //! An archive, or another database, into an empty database: schema, rows, large objects, sequences, indexes and
 //! constraints, privileges, ANALYZE, proof.
 
-use super::late::{self, Late, Retry};
+use super::late::{self, Late, Outcome, Retry};
 use super::origin::{Loading, Origin};
 use super::owners::Owners;
 use super::{
-    NOTHING_WRITTEN, Options, Proof, Summary, adapt, analyze, extensions, finish, keys, load,
-    preflight, prove, refusals, roles, tell_target,
+    NOTHING_WRITTEN, Options, Proof, Summary, adapt, analyze, early, extensions, finish, keys,
+    load, piecemeal, preflight, prove, refusals, roles, tell_target,
 };
 use crate::error::{Error, Kind, Result};
-use crate::model::schema::{ObjectClass, Purpose, SchemaObject, Section, Statement};
+use crate::model::schema::{ObjectClass, Purpose, SchemaObject, Statement};
 use crate::ops::compare::Restored;
 use crate::ops::extension_rows;
 use crate::ops::interrupt::Interrupt;
@@ -18,7 +18,8 @@ use crate::ops::observer::Observer;
 use crate::pg::ident::literal;
 use crate::pg::session::{self, Session, Statements};
 use crate::pg::{catalog, failure, target};
-use crate::rules::object_selection::{self, Selected};
+use crate::rules::leave_out;
+use crate::rules::object_selection::Selected;
 use std::time::Duration;
 
 /// Restores into `database`, or into the one that the connection names.
@@ -67,8 +68,7 @@ fn prepare(
     observer: &dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Prepared> {
-    let mut selected =
-        object_selection::without(adapt::schema(origin, options)?, &options.leave_out)?;
+    let mut selected = leave_out::without(adapt::schema(origin, options)?, &options.leave_out)?;
     let mut session = open(options, database, interrupt)?;
     session.check_not_pooled()?;
     bound(&mut session, options)?;
@@ -114,8 +114,9 @@ pub fn bound(session: &mut impl Statements, options: &Options) -> Result<()> {
 pub enum Failure {
     /// Rows are missing: the database is emptied again.
     Early(Error),
-    /// All rows are there and proved; objects that come after them failed. The mark stays.
-    Late(Error),
+    /// All rows are there and proved; objects failed that rows do not need. The mark stays. Options with
+    /// which another try does without them.
+    Late(Error, Vec<String>),
 }
 
 impl From<Error> for Failure {
@@ -127,7 +128,14 @@ impl From<Error> for Failure {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Early(error) | Failure::Late(error) => error,
+            Failure::Early(error) => error,
+            Failure::Late(error, flags) => match (error.next_step(), flags.is_empty()) {
+                (Some(hint), false) => {
+                    let hint = format!("{hint}; or restore again without: {}", flags.join(" "));
+                    error.hint(hint)
+                }
+                _ => error,
+            },
         }
     }
 }
@@ -184,11 +192,9 @@ fn restore(
     let is_lent = extensions::lend_language(session, objects)?;
     let mut owners = Owners::of(session, objects, options)?;
     owners.begin(session)?;
-    for object in objects.iter().filter(|object| object.section == Section::PreData) {
-        interrupt.check()?;
-        create(session, object, options)?;
-        owners.made(session, object)?;
-    }
+    let early::Early { put_off, refused } =
+        early::create(session, manifest, objects, options, &mut owners, observer, interrupt)?;
+    let mut outcome = Outcome { refused, ..Outcome::default() };
     extension_rows::check(session, manifest)?;
     options.search_path.check(session)?;
     let loaded = origin
@@ -198,27 +204,32 @@ fn restore(
     load::set_sequences(session, &manifest.sequences)?;
 
     observer.phase("creating indexes and constraints", None);
-    let mut failed = Vec::new();
     let made = keys::create(session, manifest, objects, options, database, interrupt)?;
-    let Late { definitions, row_security, refreshes, event_triggers } = Late::of(objects, &made);
+    let Late { definitions, row_security, refreshes, event_triggers } =
+        Late::of(objects, &made, &put_off);
     let process = session.process();
     lock_wait::told(&options.connection, database, process, observer, || {
-        late::create(session, &definitions, options, interrupt, Retry::Once, &mut failed)
+        late::create(session, &definitions, options, interrupt, Retry::Once, &mut outcome)
     })?;
     owners.end(session)?;
     if !options.no_privileges {
         observer.phase("granting privileges", None);
-        let mut granted = finish::privileges(session, manifest, objects, observer);
+        let grant = |session: &mut Session, outcome: &Outcome| {
+            let missing = outcome.missing();
+            finish::privileges(session, manifest, objects, &missing, observer)
+        };
+        let mut granted = grant(session, &outcome);
         // What an index computes is done with the rights of its table's owner, who has them only now.
-        if granted.is_ok() && late::again(session, &definitions, options, interrupt, &mut failed)? {
-            granted = finish::privileges(session, manifest, objects, observer);
+        if granted.is_ok() && late::again(session, &definitions, options, interrupt, &mut outcome)?
+        {
+            granted = grant(session, &outcome);
         }
         if let Err(error) = granted {
             if session.client.is_closed() {
                 return Err(Failure::Early(error));
             }
             interrupt.check()?;
-            failed.push(late::Failed::of("privileges", &error));
+            outcome.failed.push(late::Failed::of("privileges", &error));
         }
     }
     // Once rows are guarded from their owner, an ordinary role can no longer prove that all of
@@ -238,13 +249,13 @@ fn restore(
     if !proves_last {
         prove()?;
     }
-    late::create(session, &row_security, options, interrupt, Retry::Once, &mut failed)?;
+    late::create(session, &row_security, options, interrupt, Retry::Once, &mut outcome)?;
     // A materialized view is filled with its owner's rights, to whom row-level security applies.
     session.execute("SET row_security = on")?;
-    let mut unfilled = Vec::new();
-    late::create(session, &refreshes, options, interrupt, Retry::WhileItHelps, &mut unfilled)?;
-    let (broken, stale) = late::over_unfilled(objects, unfilled);
-    failed.extend(broken);
+    let mut filling = Outcome::default();
+    late::create(session, &refreshes, options, interrupt, Retry::WhileItHelps, &mut filling)?;
+    let (broken, stale) = late::over_unfilled(objects, filling.failed);
+    outcome.failed.extend(broken);
     for view in &stale {
         observer.warn(&format!("{view}; it stays unfilled, as others are that it reads"));
     }
@@ -271,24 +282,38 @@ fn restore(
         interrupt,
     )?;
     // A new database gets its settings as it gets its name.
-    let refused = match database {
+    let mut refused = match database {
         None => finish::settings(session, objects, options, observer)?,
         Some(_) => Vec::new(),
     };
+    let Outcome { failed, refused: adornments } = outcome;
+    finish::tell_refused(&adornments, observer);
+    refused.extend(adornments);
     if !failed.is_empty() {
         // They would act on whatever is done to mend the rest.
+        let missing = late::positions(&failed);
+        let ungranted = finish::without_object(objects, &missing);
+        let ungranted = ungranted.filter(|_| !options.no_privileges);
         let waiting: Vec<String> = event_triggers
             .iter()
-            .map(|(_, object)| format!("{object}: waits for the others"))
+            .map(|(_, object)| *object)
+            .chain(ungranted)
+            .map(|object| format!("{object}: waits for the others"))
             .collect();
-        return Err(Failure::Late(late::report(session, objects, &failed, &waiting)));
+        let flags = late::flags(objects, &failed);
+        return Err(Failure::Late(late::report(session, objects, &failed, &waiting), flags));
     }
     let last = |session: &mut Session| {
         finish::drop_public(session, manifest, objects, options, observer)?;
         if is_lent {
             extensions::take_language(session)?;
         }
-        event_triggers.iter().try_for_each(|(_, object)| create(session, object, options))
+        for (_, object) in &event_triggers {
+            let unadorned = piecemeal::create_within(session, object, options)?;
+            finish::tell_refused(&unadorned, observer);
+            refused.extend(unadorned);
+        }
+        Ok(())
     };
     if let Err(error) = target::unmark(session, last) {
         if session.client.is_closed() || !target::is_marked(&mut session.client)? {
@@ -296,7 +321,7 @@ fn restore(
         }
         interrupt.check()?;
         let failed = late::Failed::of(error.to_string(), &error);
-        return Err(Failure::Late(late::report(session, objects, &[failed], &[])));
+        return Err(Failure::Late(late::report(session, objects, &[failed], &[]), Vec::new()));
     }
     for object in objects.iter().filter(|object| object.class == ObjectClass::Subscription) {
         observer.warn(&format!(
@@ -373,10 +398,17 @@ fn try_whole(session: &mut Session, object: &SchemaObject, options: &Options) ->
     if object.statements.len() < 2 {
         return create(session, object, options);
     }
+    in_transaction(session, |session| create(session, object, options))
+}
+
+/// Does all of it, or nothing.
+pub fn in_transaction<T>(
+    session: &mut Session,
+    work: impl FnOnce(&mut Session) -> Result<T>,
+) -> Result<T> {
     session.execute("BEGIN")?;
-    let created = create(session, object, options);
-    match created {
-        Ok(()) => session.execute("COMMIT"),
+    match work(session) {
+        Ok(done) => session.execute("COMMIT").map(|()| done),
         Err(error) => {
             if !session.client.is_closed() {
                 session.execute("ROLLBACK")?;

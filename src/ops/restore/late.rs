@@ -1,13 +1,14 @@
 //! What comes after the rows: created object by object, and what fails is listed while the rows stay.
 
 use super::keys::Made;
-use super::{Options, finish, full, refusals};
+use super::{Options, finish, piecemeal, refusals};
 use crate::error::{Error, Kind, Result};
 use crate::model::name::counted;
 use crate::model::schema::{ObjectClass, SchemaObject, Section};
 use crate::ops::interrupt::Interrupt;
 use crate::pg::failure;
 use crate::pg::session::Session;
+use crate::rules::leave_out;
 use std::collections::BTreeSet;
 
 /// An object and its position among all.
@@ -22,8 +23,8 @@ pub struct Late<'a> {
 }
 
 impl<'a> Late<'a> {
-    /// Privileges are reconciled, not created; of what is made, the rest.
-    pub fn of(objects: &'a [SchemaObject], made: &'a Made) -> Self {
+    /// Privileges are reconciled, not created; of what is made, the rest; and what was put off until now.
+    pub fn of(objects: &'a [SchemaObject], made: &'a Made, put_off: &BTreeSet<usize>) -> Self {
         let placed = || objects.iter().enumerate();
         let of_class = |class: ObjectClass| {
             placed().filter(|(_, object)| object.class == class).collect::<Vec<_>>()
@@ -33,7 +34,9 @@ impl<'a> Late<'a> {
         Self {
             definitions: placed()
                 .filter(|(position, _)| !made.whole.contains(position))
-                .filter(|(_, object)| object.section == Section::PostData)
+                .filter(|(position, object)| {
+                    object.section == Section::PostData || put_off.contains(position)
+                })
                 .filter(|(_, object)| !apart.contains(&object.class) && !finish::comes_last(object))
                 .map(|(position, object)| (position, made.begun.get(&position).unwrap_or(object)))
                 .collect(),
@@ -63,7 +66,7 @@ pub fn create(
     options: &Options,
     interrupt: &Interrupt,
     retry: Retry,
-    failed: &mut Vec<Failed>,
+    outcome: &mut Outcome,
 ) -> Result<()> {
     let mut open = objects.to_vec();
     let mut rounds = 0;
@@ -72,8 +75,8 @@ pub fn create(
         let mut reasons = Vec::new();
         for (position, object) in &open {
             interrupt.check()?;
-            match full::create_whole(session, object, options) {
-                Ok(()) => {}
+            match piecemeal::create(session, object, options) {
+                Ok(refused) => outcome.refused.extend(refused),
                 // A lost connection is no fault of the object; an object may fail with any
                 // SQLSTATE.
                 Err(error) if session.client.is_closed() => return Err(error),
@@ -94,7 +97,7 @@ pub fn create(
                 Retry::WhileItHelps => rounds < 2 || helped,
             };
         if !goes_on {
-            failed.extend(reasons);
+            outcome.failed.extend(reasons);
             return Ok(());
         }
         open = again;
@@ -108,8 +111,9 @@ pub fn again(
     objects: &[Placed<'_>],
     options: &Options,
     interrupt: &Interrupt,
-    failed: &mut Vec<Failed>,
+    outcome: &mut Outcome,
 ) -> Result<bool> {
+    let failed = &mut outcome.failed;
     let of = |denied: bool| {
         let those = failed.iter().filter(move |failed| failed.denied == denied);
         those.filter_map(|failed| failed.position).collect::<BTreeSet<usize>>()
@@ -126,8 +130,8 @@ pub fn again(
     }
     failed.retain(|failed| failed.position.is_none_or(|position| !open.contains(&position)));
     let before = failed.len();
-    create(session, &tried, options, interrupt, Retry::Never, failed)?;
-    Ok(failed.len() - before < tried.len())
+    create(session, &tried, options, interrupt, Retry::Never, outcome)?;
+    Ok(outcome.failed.len() - before < tried.len())
 }
 
 /// Of materialized views that could not be filled, those that read some which were not filled where they
@@ -162,7 +166,28 @@ fn cause(error: &Error) -> String {
     error.causes().next().unwrap_or_else(|| error.to_string())
 }
 
-/// What could not be created after the rows.
+/// What has not come as it was.
+#[derive(Default)]
+pub struct Outcome {
+    /// Objects that could not be created.
+    pub failed: Vec<Failed>,
+    /// What the server has refused of objects that are there.
+    pub refused: Vec<String>,
+}
+
+impl Outcome {
+    /// Positions of the objects that are not there.
+    pub fn missing(&self) -> BTreeSet<usize> {
+        positions(&self.failed)
+    }
+}
+
+/// Positions of the objects that failed.
+pub fn positions(failed: &[Failed]) -> BTreeSet<usize> {
+    failed.iter().filter_map(|failed| failed.position).collect()
+}
+
+/// What could not be created, before the rows or after.
 pub struct Failed {
     /// The object, and why.
     what: String,
@@ -203,6 +228,19 @@ fn by_locks_alone(objects: &[SchemaObject], failed: &[Failed]) -> bool {
         let needed = objects.get(position).map_or(&[][..], |object| &object.depends_on);
         needed.iter().any(|needed| locked.contains(needed)) && locked.insert(position)
     })
+}
+
+/// Options that leave out what failed by itself, and so what needs that. Locks pass, and nobody is told to
+/// do without what guards his rows.
+pub fn flags(objects: &[SchemaObject], failed: &[Failed]) -> Vec<String> {
+    let positions = positions(failed);
+    let by_itself = |object: &SchemaObject| {
+        object.class != ObjectClass::RowSecurity
+            && !object.depends_on.iter().any(|p| positions.contains(p))
+    };
+    let failed = failed.iter().filter(|failed| !failed.locked);
+    let objects = failed.filter_map(|failed| objects.get(failed.position?));
+    objects.filter(|object| by_itself(object)).map(leave_out::flag).collect()
 }
 
 /// What failed for good, and what waits for that.

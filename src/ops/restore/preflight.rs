@@ -8,15 +8,16 @@ use crate::error::{Error, Result};
 use crate::model::catalog::Property;
 use crate::model::name::{Printable, enumerate};
 use crate::model::provenance::Provenance;
-use crate::model::schema::{AccessList, ObjectClass, SchemaObject, Statement};
+use crate::model::schema::{AccessList, ObjectClass, SchemaObject};
 use crate::model::server::ServerFacts;
 use crate::ops::observer::Observer;
 use crate::ops::restore::Mode;
+use crate::pg::extensions::{self as extension_list, Restricted};
 use crate::pg::ident::quote;
 use crate::pg::rights::{self, Right};
 use crate::pg::session::Session;
 use crate::pg::{catalog, lending, target};
-use crate::rules::role_names;
+use crate::rules::{leave_out, role_names};
 use std::collections::BTreeSet;
 
 /// Checks a database that is to be filled. Gives the roles that were made for it.
@@ -78,21 +79,26 @@ fn check_rights(session: &mut Session, objects: &[SchemaObject]) -> Result<()> {
     if session.facts.superuser {
         return Ok(());
     }
-    let needed: Vec<(Right, &SchemaObject)> =
-        objects.iter().filter_map(|object| Some((right(object)?, object))).collect();
-    let rights = needed.iter().map(|(right, _)| *right).collect();
+    let names: Vec<String> = objects
+        .iter()
+        .filter(|object| object.class == ObjectClass::Extension)
+        .map(|object| object.name.clone())
+        .collect();
+    let restricted = extension_list::restricted(&mut session.client, &names)?;
+    let needed: Vec<(BTreeSet<Right>, &SchemaObject)> =
+        objects.iter().map(|object| (needed_rights(object, &restricted), object)).collect();
+    let rights = needed.iter().flat_map(|(rights, _)| rights).cloned().collect();
     let missing = rights::missing(session, &rights)?;
     let refused: Vec<&SchemaObject> = needed
         .into_iter()
-        .filter(|(right, _)| missing.contains(right))
+        .filter(|(rights, _)| !rights.is_disjoint(&missing))
         .map(|(_, object)| object)
         .collect();
     if refused.is_empty() {
         return Ok(());
     }
     let names: Vec<String> = refused.iter().map(|object| object.to_string()).collect();
-    let classes: BTreeSet<String> = refused.iter().map(|object| object.class.to_string()).collect();
-    let flags: Vec<String> = classes.iter().map(|class| format!("--leave-out {class}")).collect();
+    let flags: Vec<String> = leave_out::flags(objects, &refused).into_iter().collect();
     Err(Error::refused(format!("\"{}\" may not create {}", session.facts.role, enumerate(&names)))
         .hint(format!("restore as a superuser, or do without: {}", flags.join(" "))))
 }
@@ -133,22 +139,48 @@ fn check_public(session: &mut Session, objects: &[SchemaObject], options: &Optio
     .hint(format!("ALTER SCHEMA public OWNER TO {}, or restore as a superuser", quote(role))))
 }
 
-/// The right that creating an object takes, where not every owner of a database has it.
-fn right(object: &SchemaObject) -> Option<Right> {
-    let all_tables = |statement: &Statement| {
-        let name = format!("CREATE PUBLICATION {} FOR ALL TABLES ", quote(&object.name));
-        statement.sql.starts_with(&name)
-    };
-    match object.class {
-        ObjectClass::EventTrigger => Some(Right::EventTrigger),
-        ObjectClass::ForeignDataWrapper => Some(Right::ForeignDataWrapper),
-        ObjectClass::Publication if object.statements.iter().any(all_tables) => {
-            Some(Right::PublicationOfAll)
+/// The rights that creating an object takes, where not every owner of a database has them.
+fn needed_rights(object: &SchemaObject, restricted: &[Restricted]) -> BTreeSet<Right> {
+    use ObjectClass as C;
+    let has = |text: &str| object.statements.iter().any(|statement| statement.sql.contains(text));
+    let right = match object.class {
+        C::EventTrigger => Right::EventTrigger,
+        C::ForeignDataWrapper => Right::ForeignDataWrapper,
+        C::Publication if is_of_all_tables(object) => Right::PublicationOfAll,
+        C::PublicationSchema => Right::PublicationOfSchema,
+        C::Subscription => Right::Subscription,
+        C::AccessMethod => Right::AccessMethod,
+        C::OperatorFamily | C::OperatorFamilyMember | C::OperatorClass => Right::OperatorFamily,
+        C::ShellType | C::BaseType => Right::BaseType,
+        C::TextSearchParser => Right::TextSearchParser,
+        C::TextSearchTemplate => Right::TextSearchTemplate,
+        C::Language => Right::Language,
+        C::Cast if has(" WITHOUT FUNCTION") => Right::BinaryCast,
+        C::Extension => {
+            let of_it = |one: &&Restricted| one.name == object.name;
+            let found = restricted.iter().find(of_it).cloned();
+            return found.map(Right::Extension).into_iter().collect();
         }
-        ObjectClass::PublicationSchema => Some(Right::PublicationOfSchema),
-        ObjectClass::Subscription => Some(Right::Subscription),
-        _ => None,
-    }
+        C::Function | C::Procedure => return rights_of_function(object),
+        _ => return BTreeSet::new(),
+    };
+    BTreeSet::from([right])
+}
+
+fn is_of_all_tables(object: &SchemaObject) -> bool {
+    let name = format!("CREATE PUBLICATION {} FOR ALL TABLES ", quote(&object.name));
+    object.statements.iter().any(|statement| statement.sql.starts_with(&name))
+}
+
+fn rights_of_function(object: &SchemaObject) -> BTreeSet<Right> {
+    let says = |property| extensions::text(object, property);
+    let language = says(Property::Language).filter(|name| !matches!(*name, "sql" | "plpgsql"));
+    let rights = [
+        language.map(|name| Right::FunctionIn(name.to_owned())),
+        says(Property::Leakproof).map(|_| Right::Leakproof),
+        says(Property::Support).map(|_| Right::Support),
+    ];
+    rights.into_iter().flatten().collect()
 }
 
 /// Fails for roles that the server does not have.
@@ -174,7 +206,15 @@ pub fn check_roles(
 ) -> Result<()> {
     let Roles { named, acted_for, owners } = roles(manifest, objects, options);
     check_there(session, &named)?;
-    let foreign = catalog::foreign_roles(&mut session.client, &acted_for, &owners)?;
+    check_acting(session, &acted_for, &owners)
+}
+
+/// Fails for roles that the restoring role may not act for, and owners whose rights it has not.
+///
+/// # Errors
+/// [`Kind::Refused`](crate::error::Kind::Refused), with all of them.
+pub fn check_acting(session: &mut Session, acted_for: &[String], owners: &[String]) -> Result<()> {
+    let foreign = catalog::foreign_roles(&mut session.client, acted_for, owners)?;
     if !foreign.is_empty() {
         return Err(Error::refused(format!(
             "\"{}\" may not act for {}, who own or granted what is to be restored",

@@ -50,17 +50,22 @@ pub fn make_for_new_database(
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<Vec<String>> {
-    let mut needed = preflight::roles(manifest, objects, options).named;
-    if let Some(owner) = owner
-        && !needed.iter().any(|role| role == owner)
-    {
-        needed.push(owner.to_owned());
+    let preflight::Roles { named: mut needed, mut acted_for, owners } =
+        preflight::roles(manifest, objects, options);
+    for roles in [&mut needed, &mut acted_for] {
+        if let Some(owner) = owner
+            && !roles.iter().any(|role| role == owner)
+        {
+            roles.push(owner.to_owned());
+        }
     }
+    let check = |session: &mut Session| preflight::check_acting(session, &acted_for, &owners);
     if !options.create_roles {
         preflight::check_there(session, &needed)?;
+        check(session)?;
         return Ok(Vec::new());
     }
-    make(session, manifest, &needed, observer, |_| Ok(()))
+    make(session, manifest, &needed, observer, check)
 }
 
 /// Takes back what a restore has made that failed.

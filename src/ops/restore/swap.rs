@@ -13,7 +13,7 @@ use crate::pg::database::NewDatabase;
 use crate::pg::ident::quote;
 use crate::pg::session::{Purpose, Session};
 use crate::pg::{connect, database};
-use crate::rules::object_selection;
+use crate::rules::leave_out;
 use chrono::Utc;
 
 /// How often the swap is tried when sessions come back after they were ended.
@@ -84,7 +84,7 @@ pub fn run(
     let mut summary = match restored {
         Ok(summary) => summary,
         // The rows are there and proved: they are worth more than a clean table of databases.
-        Err(Failure::Late(error)) => {
+        Err(Failure::Late(error, flags)) => {
             return Err(beside(
                 interrupt.reason(error),
                 &staged,
@@ -92,6 +92,7 @@ pub fn run(
                     "the restored database is \"{staged}\"; create there what is missing, DROP SCHEMA pgark_restore_unfinished CASCADE in it, and then {}",
                     rename_by_hand(&target, &staged, &kept, replaced.is_some())
                 ),
+                &flags,
             ));
         }
         Err(Failure::Early(error)) => {
@@ -129,7 +130,7 @@ pub fn run(
         None => own_settings(origin, options, &staged, observer),
     };
     let renamed = settled.and_then(|refused| {
-        summary.refused_settings = refused;
+        summary.refused_settings.extend(refused);
         if let Some(properties) = properties {
             database::set_properties(&mut session, &staged, properties)?;
         }
@@ -143,6 +144,7 @@ pub fn run(
                 "the restored and proved database is \"{staged}\"; when nobody is connected, {}",
                 rename_by_hand(&target, &staged, &kept, replaced.is_some())
             ),
+            &[],
         )
     })?;
     summary.kept_as = replaced.map(|_| kept);
@@ -174,7 +176,7 @@ fn make_roles(
     options: &Options,
     observer: &dyn Observer,
 ) -> Result<Vec<String>> {
-    let objects = object_selection::without(adapt::schema(origin, options)?, &options.leave_out)?;
+    let objects = leave_out::without(adapt::schema(origin, options)?, &options.leave_out)?;
     let (manifest, objects) = (origin.manifest(), &objects.objects);
     roles::make_for_new_database(session, manifest, objects, owner, options, observer)
 }
@@ -227,14 +229,18 @@ fn rename_by_hand(target: &str, staged: &str, kept: &str, exists: bool) -> Strin
 
 /// The failure of a restore that leaves the new database. It is never one that passes by itself: each
 /// further try would leave one more.
-fn beside(error: Error, staged: &str, mended: String) -> Error {
+fn beside(error: Error, staged: &str, mended: String, flags: &[String]) -> Error {
     let error = match error.kind() {
         Kind::Locked => error.of_kind(Kind::Failed),
         _ => error,
     };
     let staged = quote(staged);
+    let without = match flags {
+        [] => String::new(),
+        flags => format!(" (perhaps with {})", flags.join(" ")),
+    };
     error.hint(format!(
-        "{mended}; or DROP DATABASE {staged} before another try, which makes a new one"
+        "{mended}; or DROP DATABASE {staged} before another try{without}, which makes a new one"
     ))
 }
 
