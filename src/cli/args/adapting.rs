@@ -73,7 +73,8 @@ pub struct Adapting {
     /// Load rows of partitions through their partitioned table.
     ///
     /// For keys of text that hash or sort otherwise on the target's server, where rows belong into other
-    /// partitions. The proof then compares each partitioned table as a whole.
+    /// partitions; a restore of schema and rows finds that out by itself. The proof then compares each
+    /// partitioned table as a whole.
     #[arg(long)]
     pub load_via_partition_root: bool,
 }

@@ -1,6 +1,7 @@
 //! Rows, large objects and sequence positions into a database whose tables are there.
 
 use super::origin::Loading;
+use super::through_roots::{Astray, Roots};
 use super::{Options, full};
 use crate::archive::frame;
 use crate::archive::manifest::{Chunk, LargeObject, Manifest, TableEntry};
@@ -21,12 +22,13 @@ use crate::pg::{access, large_objects};
 use crate::rules::copy_binary::{Encoder, Format};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Loads the rows of all tables with several workers.
+/// Loads the rows of all tables with several workers. Gives the partitions whose rows went through the top
+/// of their tree, since one of them has refused some.
 pub fn load_all(
     reader: &ArchiveReader,
     manifest: &Manifest,
     target: &mut Loading<'_>,
-) -> Result<()> {
+) -> Result<Roots> {
     let Loading { session, options, database, observer, interrupt } = target;
     let (options, database, observer, interrupt) = (*options, *database, *observer, *interrupt);
     let encoding = &manifest.source.encoding;
@@ -42,6 +44,7 @@ pub fn load_all(
         })?;
         session.use_encoding("UTF8")?;
     }
+    let astray = Astray::none(session, observer)?;
     let facts = session.facts.clone();
     let forms: Vec<Form> = plain.iter().map(|table| Form::of(table)).collect();
     let mut tasks: Vec<(&TableEntry, &Form, &Chunk)> = plain
@@ -56,7 +59,8 @@ pub fn load_all(
         interrupt,
         || open(options, database, &facts, encoding, interrupt),
         |session, (table, form, chunk), emit| {
-            let into = table.load_through.as_ref().unwrap_or(&table.name);
+            let through = astray.root(&table.name).or(table.load_through.as_ref());
+            let into = through.unwrap_or(&table.name);
             let plain = session.takes_plain_names();
             if let Some(format) = form.binary() {
                 let sql = copy_in_sql(into, &table.columns, CopyFormat::Binary, plain);
@@ -71,12 +75,19 @@ pub fn load_all(
                 }
                 form.give_up();
             }
-            let sql = copy_in_sql(into, &table.columns, CopyFormat::Text, plain);
-            load(reader, session, &sql, table, &[chunk], observer, interrupt)?;
+            let mut load_into = |into| {
+                let sql = copy_in_sql(into, &table.columns, CopyFormat::Text, plain);
+                load(reader, session, &sql, table, &[chunk], observer, interrupt)
+            };
+            load_into(into).or_else(|error| match astray.refused(&table.name, &error) {
+                Some(root) if root != into => load_into(root),
+                _ => Err(error),
+            })?;
             emit(())
         },
         |()| Ok(()),
-    )
+    )?;
+    Ok(astray.into_roots())
 }
 
 /// A connection through which rows in `encoding` go into the target.

@@ -59,7 +59,7 @@ impl Origin for ArchiveReader {
 
     fn load(&self, target: &mut Loading<'_>) -> Result<Cow<'_, Manifest>> {
         let manifest = through_roots::chosen(target.session, self.manifest(), target.options)?;
-        load::load_all(self, &manifest, target)?;
+        let astray = load::load_all(self, &manifest, target)?;
         load::large_objects(
             self,
             target.session,
@@ -68,7 +68,7 @@ impl Origin for ArchiveReader {
             target.observer,
             target.interrupt,
         )?;
-        Ok(manifest)
+        Ok(through_roots::through(manifest, &astray))
     }
 
     fn read_back(&self, plan: Plan) -> Plan {
