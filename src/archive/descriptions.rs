@@ -16,7 +16,7 @@ pub const MEMBER: &str = "schema/objects.json.zst";
 /// else or is written for objects that did not have it: descriptions of two versions would differ
 /// where the objects do not. Version 1 does not have the members of extensions, which are compared only
 /// where both sides have them.
-const VERSION: u64 = 2;
+pub const VERSION: u64 = 2;
 
 /// Bytes of JSON that are decompressed at most.
 const LARGEST: u64 = 1 << 30;
@@ -72,16 +72,18 @@ pub fn write(objects: &[SchemaObject], level: i32) -> Result<Vec<u8>> {
     frame.finish()
 }
 
-/// Reads the member: one list per object of the manifest, in the same order. `None`: another
-/// version of pgark wrote it, and what it says cannot be compared with what this one would say.
+/// Reads the member: its version, and one list per object of the manifest, in the same order. `None`:
+/// a newer pgark wrote it, and what it says cannot be compared with what this one would say.
 ///
 /// # Errors
 /// [`Kind::Damaged`](crate::error::Kind::Damaged) for anything but a member for `count` objects.
-pub fn read(member: &[u8], count: usize) -> Result<Option<Vec<Vec<Description>>>> {
-    let Some(mut objects) = parsed::<Vec<Vec<Description>>>(member)? else { return Ok(None) };
+pub fn read(member: &[u8], count: usize) -> Result<Option<(u64, Vec<Vec<Description>>)>> {
+    let Some((version, mut objects)) = parsed::<Vec<Vec<Description>>>(member)? else {
+        return Ok(None);
+    };
     check_count(objects.len(), count)?;
     objects.iter_mut().for_each(Vec::shrink_to_fit);
-    Ok(Some(objects))
+    Ok(Some((version, objects)))
 }
 
 /// Fails where [`read`] would, and holds one object's descriptions at a time.
@@ -89,7 +91,7 @@ pub fn read(member: &[u8], count: usize) -> Result<Option<Vec<Vec<Description>>>
 /// # Errors
 /// Those of [`read`].
 pub fn check(member: &[u8], count: usize) -> Result<()> {
-    parsed(member)?.map_or(Ok(()), |Counted(found)| check_count(found, count))
+    parsed(member)?.map_or(Ok(()), |(_, Counted(found))| check_count(found, count))
 }
 
 fn check_count(found: usize, count: usize) -> Result<()> {
@@ -99,7 +101,7 @@ fn check_count(found: usize, count: usize) -> Result<()> {
     Err(Error::damaged(format!("there are descriptions for {found} objects instead of {count}")))
 }
 
-fn parsed<Objects: DeserializeOwned>(member: &[u8]) -> Result<Option<Objects>> {
+fn parsed<Objects: DeserializeOwned>(member: &[u8]) -> Result<Option<(u64, Objects)>> {
     #[derive(Deserialize)]
     struct Head {
         version: u64,
@@ -115,7 +117,7 @@ fn parsed<Objects: DeserializeOwned>(member: &[u8]) -> Result<Option<Objects>> {
         return Ok(None);
     }
     let read: Read<Objects> = serde_json::from_slice(&json).map_err(damaged)?;
-    Ok(Some(read.objects))
+    Ok(Some((head.version, read.objects)))
 }
 
 #[cfg(test)]
@@ -134,7 +136,7 @@ mod tests {
         let one = |objects: &str| frame::compress(objects.as_bytes(), 3).unwrap();
         let json = serde_json::to_string(&description).unwrap();
         let member = one(&format!(r#"{{"version":1,"objects":[[{json}],[]]}}"#));
-        assert_eq!(read(&member, 2).unwrap(), Some(vec![vec![description], Vec::new()]));
+        assert_eq!(read(&member, 2).unwrap(), Some((1, vec![vec![description], Vec::new()])));
         assert!(read(&write(&[], 3).unwrap(), 0).unwrap().is_some());
         assert!(check(&member, 2).is_ok());
         assert!(read(&member, 3).is_err() && check(&member, 3).is_err());

@@ -293,18 +293,18 @@ impl ArchiveReader {
         member.map(|member| self.member(member)).transpose()
     }
 
-    /// The schema's objects with their statements and with what they are. `false`: the archive was
-    /// written before there were descriptions, or by a version of pgark that wrote others.
-    pub fn described_schema(&self) -> Result<(Vec<SchemaObject>, bool)> {
+    /// The schema's objects with their statements and with what they are, and the version of that. `None`:
+    /// the archive was written before there were descriptions, or by a newer pgark that wrote others.
+    pub fn described_schema(&self) -> Result<(Vec<SchemaObject>, Option<u64>)> {
         let mut objects = self.schema()?;
-        let Some(member) = self.descriptions()? else { return Ok((objects, false)) };
-        let Some(lists) = descriptions::read(&member, objects.len())? else {
-            return Ok((objects, false));
+        let Some(member) = self.descriptions()? else { return Ok((objects, None)) };
+        let Some((version, lists)) = descriptions::read(&member, objects.len())? else {
+            return Ok((objects, None));
         };
         for (object, list) in objects.iter_mut().zip(lists) {
             object.descriptions = list;
         }
-        Ok((objects, true))
+        Ok((objects, Some(version)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::interrupt::Interrupt;
 use super::steady::{self, Limits};
+use crate::archive::descriptions;
 use crate::archive::reader::ArchiveReader;
 use crate::error::Result;
 use crate::model::connection::Connection;
@@ -58,7 +59,7 @@ fn schema(session: &Session, read: ddl::DatabaseSchema) -> Schema {
     Schema {
         major: session.facts.major(),
         objects: read.objects,
-        described: true,
+        described: Some(descriptions::VERSION),
         not_carried: read.not_carried,
         whole: true,
     }

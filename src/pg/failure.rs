@@ -159,6 +159,11 @@ pub fn is_of_search_path(error: &Error) -> bool {
     said(error).is_some_and(|said| said.of_search_path)
 }
 
+/// Whether something is not found, in a function or elsewhere: its words are in the server's language.
+pub fn is_of_undefined(error: &Error) -> bool {
+    code(error).is_some_and(|code| UNDEFINED.iter().any(|state| state.code() == code))
+}
+
 /// Whether a row does not belong into the partition that it was put into.
 pub fn is_of_partition(error: &Error) -> bool {
     said(error).is_some_and(|said| said.of_partition)
@@ -174,18 +179,20 @@ fn said(error: &Error) -> Option<&ServerMessage> {
         .find_map(|cause| cause.downcast_ref::<ServerMessage>())
 }
 
+/// What a name without a schema can fail with.
+const UNDEFINED: [SqlState; 4] = [
+    SqlState::UNDEFINED_FUNCTION,
+    SqlState::UNDEFINED_TABLE,
+    SqlState::UNDEFINED_OBJECT,
+    SqlState::INVALID_SCHEMA_NAME,
+];
+
 /// The function whose body names something without a schema, which is not found.
 fn lost_function(reason: &Refusal) -> Option<&str> {
-    let undefined = [
-        SqlState::UNDEFINED_FUNCTION,
-        SqlState::UNDEFINED_TABLE,
-        SqlState::UNDEFINED_OBJECT,
-        SqlState::INVALID_SCHEMA_NAME,
-    ];
     // `relation "s.t"`, `function s.f(integer)`; of an operator the types may have schemas.
     let named = reason.message.split('(').next().unwrap_or_default();
     let is_whole = named.contains('.') && !named.starts_with("operator");
-    if is_whole || !undefined.iter().any(|state| state.code() == reason.code) {
+    if is_whole || !UNDEFINED.iter().any(|state| state.code() == reason.code) {
         return None;
     }
     reason.context.as_deref()?.lines().find_map(function)

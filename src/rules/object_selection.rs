@@ -94,6 +94,15 @@ pub fn select(
             keep_needed(&objects, &mut fates, position);
         }
     }
+    // A domain is what its conditions make of it, wherever their functions lie.
+    while let Some(position) = (0..objects.len()).find(|position| {
+        fates[*position] == Fate::IfNeeded
+            && objects[*position].class == ObjectClass::DomainConstraint
+            && is_of_kept_domain(&objects, &fates, *position)
+    }) {
+        fates[position] = Fate::Kept;
+        keep_needed(&objects, &mut fates, position);
+    }
     for (position, object) in objects.iter().enumerate() {
         let needs_met = || object.depends_on.iter().all(|needed| fates[*needed] == Fate::Kept);
         if fates[position] == Fate::IfNeeded
@@ -105,6 +114,18 @@ pub fn select(
         }
     }
     Ok(split(objects, &seeds, &fates))
+}
+
+fn is_of_kept_domain(objects: &[SchemaObject], fates: &[Fate], constraint: usize) -> bool {
+    let needed = objects[constraint].depends_on.iter();
+    let mut domains = needed.filter(|needed| objects[**needed].class == ObjectClass::Domain);
+    domains.any(|domain| {
+        fates[*domain] == Fate::Kept
+            && objects[constraint]
+                .part_of
+                .as_ref()
+                .is_some_and(|of| of.name == objects[*domain].name)
+    })
 }
 
 /// What becomes of an object that no archive carries.

@@ -22,7 +22,11 @@ pub const SINCE: u32 = 14;
 /// Makes the aggregates and operators that are built on them of those types, and gives their names.
 pub fn widen(objects: &mut [SchemaObject]) -> Vec<String> {
     let mut old = Vec::new();
-    for object in objects.iter_mut().filter(|object| is_built_on_changed(object)) {
+    let is_to_change = |object: &&mut SchemaObject| {
+        is_built_on_changed(object)
+            && object.statements.iter().any(|one| widened(&one.sql) != one.sql)
+    };
+    for object in objects.iter_mut().filter(is_to_change) {
         old.push((object.schema.clone(), object.name.clone(), object.to_string()));
         for statement in &mut object.statements {
             statement.sql = widened(&statement.sql);

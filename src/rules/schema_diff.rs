@@ -26,8 +26,8 @@ pub struct Schema {
     pub major: u32,
     /// Its objects.
     pub objects: Vec<SchemaObject>,
-    /// Whether the objects come with descriptions; archives of old have none.
-    pub described: bool,
+    /// Version of the objects' descriptions; archives of old have none.
+    pub described: Option<u64>,
     /// What is there and cannot be compared.
     pub not_carried: Vec<NotCarried>,
     /// Whether it is all of a database, and not a selection.
@@ -130,7 +130,7 @@ impl Comparison {
 
 /// Compares. The schemas are taken apart: those of ten thousand tables are large.
 pub fn compare(mut left: Schema, mut right: Schema, ignore: &BTreeSet<Aspect>) -> Comparison {
-    let described = left.described && right.described;
+    let described = left.described.is_some() && right.described.is_some();
     let catalog = |schema: &mut Schema| {
         let objects = std::mem::take(&mut schema.objects);
         let catalog = match described {
@@ -150,7 +150,8 @@ pub fn compare(mut left: Schema, mut right: Schema, ignore: &BTreeSet<Aspect>) -
     let pair = Pair {
         left: &ours.catalog.objects,
         right: &theirs.catalog.objects,
-        by_statement: described && same_major,
+        // Other versions of pgark word statements otherwise.
+        by_statement: described && same_major && left.described == right.described,
         same_major,
     };
     let mut found = pair.differences(left, right, &mut comparison.objects);

@@ -152,7 +152,9 @@ fn what_a_member_gave_on_stays_given() {
          GRANT SELECT, INSERT ON t TO gave_group WITH GRANT OPTION;
          SET ROLE gave_member; GRANT SELECT, INSERT ON t TO gave_last; SET ROLE gave_owner;
          REVOKE GRANT OPTION FOR SELECT ON t FROM gave_member CASCADE;
-         REVOKE INSERT ON t FROM gave_member CASCADE",
+         REVOKE INSERT ON t FROM gave_member CASCADE; RESET ROLE;
+         CREATE TABLE c (a int, b int); GRANT SELECT ON c TO gave_group WITH GRANT OPTION;
+         SET ROLE gave_group; GRANT SELECT (b) ON c TO gave_last",
     );
     let acl = "SELECT relacl::text FROM pg_class WHERE oid = 't'::regclass";
     let given = source.one(acl);
@@ -164,6 +166,9 @@ fn what_a_member_gave_on_stays_given() {
         items
     };
     assert_eq!(sorted(carried.target.one(acl)), sorted(given));
+    let of_column =
+        "SELECT attacl::text FROM pg_attribute WHERE attrelid = 'c'::regclass AND attname = 'b'";
+    assert_eq!(carried.target.one(of_column), "{gave_last=r/gave_group}");
 }
 
 /// PostgreSQL asks for conditions that never change, and does not see to it.
@@ -221,6 +226,10 @@ fn names_that_the_server_would_choose_are_free() {
         source.execute(
             "CREATE TABLE n (a int NOT NULL, b int NOT NULL, CONSTRAINT n_a_not_null UNIQUE (b));
              ALTER TABLE n ADD CONSTRAINT n_b_not_null CHECK (b > 0) NOT VALID; INSERT INTO n VALUES (1, 2);
+             CREATE TABLE child (CONSTRAINT child_a_not_null CHECK (a > 0)) INHERITS (n);
+             CREATE TABLE own (CONSTRAINT own_a_not_null CHECK (a > 0)) INHERITS (other);
+             CREATE TABLE nullable (x int); CREATE TABLE strict () INHERITS (nullable);
+             ALTER TABLE strict ALTER x SET NOT NULL, ADD CONSTRAINT strict_x_not_null CHECK (x > 0);
              CREATE DOMAIN d AS int NOT NULL CONSTRAINT d_not_null CHECK (VALUE > 0)",
         );
     }

@@ -66,6 +66,20 @@ fn a_chosen_table_brings_what_it_needs_and_leaves_foreign_keys_to_others_out() {
 }
 
 #[test]
+fn a_chosen_table_brings_what_its_domains_demand() {
+    let source = Database::with(
+        "CREATE SCHEMA app; CREATE FUNCTION is_mail(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE
+           AS 'BEGIN RETURN $1 LIKE ''%@%''; END';
+         CREATE DOMAIN mail AS text CONSTRAINT at CHECK (is_mail(VALUE)); CREATE TABLE app.t (m mail);
+         INSERT INTO app.t VALUES ('a@b')",
+    );
+    for chosen in [["--table", "app.t"], ["--schema", "app"]] {
+        let (_, target) = part(&source, &chosen);
+        assert_eq!(target.one("SELECT count(*) FROM pg_constraint WHERE conname = 'at'"), "1");
+    }
+}
+
+#[test]
 fn a_chosen_table_brings_its_type_and_its_sequence() {
     let (manifest, target) = part(&shop(), &["--table", "customers", "--table", "ORDERS"]);
     assert_eq!(tables(&manifest), ["app.customers", "app.orders"]);

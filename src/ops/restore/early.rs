@@ -45,7 +45,11 @@ pub fn create(
             early.put_off.insert(position);
             continue;
         }
-        match piecemeal::create(session, object, options) {
+        let made = match is_needed && options.search_path.is_empty() {
+            true => piecemeal::create_required(session, object, options),
+            false => piecemeal::create(session, object, options),
+        };
+        match made {
             Ok(refused) => {
                 early.refused.extend(refused);
                 owners.made(session, object)?;

@@ -125,7 +125,8 @@ pub fn changed_members(
     let mut all = Vec::new();
     for (object, archived) in with_members {
         let is_same = |one: &Available| archived_version(object) == Some(one.version.as_str());
-        if !available.iter().any(|one| one.name == object.name && is_same(one)) {
+        let is_here = |one: &Available| one.name == object.name && one.installed.is_some();
+        if !available.iter().any(|one| is_here(one) && is_same(one)) {
             continue;
         }
         let here = there.get(&object.name).map_or_else(Vec::new, |lines| of_interest(lines));
@@ -133,7 +134,7 @@ pub fn changed_members(
         let name = Printable(&object.name).to_string();
         if !changes.is_empty() {
             observer.warn(&format!(
-                "what was changed in members of extension {name} is to be done again by hand: {}",
+                "what was changed in members of extension {name}, by a user or an update of it, is to be done again by hand: {}",
                 Printable(&enumerate(&changes))
             ));
         }

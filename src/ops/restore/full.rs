@@ -1,7 +1,7 @@
 //! An archive, or another database, into an empty database: schema, rows, large objects, sequences, indexes and
 //! constraints, privileges, ANALYZE, proof.
 
-use super::late::{self, Late, Outcome, Retry};
+use super::late::{self, Advice, Late, Outcome, Retry};
 use super::origin::{Loading, Origin};
 use super::owners::Owners;
 use super::{
@@ -114,9 +114,9 @@ pub fn bound(session: &mut impl Statements, options: &Options) -> Result<()> {
 pub enum Failure {
     /// Rows are missing: the database is emptied again.
     Early(Error),
-    /// All rows are there and proved; objects failed that rows do not need. The mark stays. Options with
-    /// which another try does without them.
-    Late(Error, Vec<String>),
+    /// All rows are there and proved; objects failed that rows do not need. The mark stays. What helps
+    /// against that.
+    Late(Error, Advice),
 }
 
 impl From<Error> for Failure {
@@ -129,13 +129,16 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Early(error) => error,
-            Failure::Late(error, flags) => match (error.next_step(), flags.is_empty()) {
-                (Some(hint), false) => {
-                    let hint = format!("{hint}; or restore again without: {}", flags.join(" "));
-                    error.hint(hint)
+            Failure::Late(error, Advice { lost, flags }) => {
+                let Some(mut hint) = error.next_step().map(str::to_owned) else { return error };
+                if let Some(lost) = lost {
+                    hint = format!("{lost}; or {hint}");
                 }
-                _ => error,
-            },
+                if !flags.is_empty() {
+                    hint.push_str(&format!("; or restore again without: {}", flags.join(" ")));
+                }
+                error.hint(hint)
+            }
         }
     }
 }
@@ -254,6 +257,7 @@ fn restore(
     session.execute("SET row_security = on")?;
     let mut filling = Outcome::default();
     late::create(session, &refreshes, options, interrupt, Retry::WhileItHelps, &mut filling)?;
+    outcome.refused.extend(filling.refused);
     let (broken, stale) = late::over_unfilled(objects, filling.failed);
     outcome.failed.extend(broken);
     for view in &stale {
@@ -300,8 +304,8 @@ fn restore(
             .chain(ungranted)
             .map(|object| format!("{object}: waits for the others"))
             .collect();
-        let flags = late::flags(objects, &failed);
-        return Err(Failure::Late(late::report(session, objects, &failed, &waiting), flags));
+        let advice = Advice::of(session, objects, &failed);
+        return Err(Failure::Late(late::report(session, objects, &failed, &waiting), advice));
     }
     let last = |session: &mut Session| {
         finish::drop_public(session, manifest, objects, options, observer)?;
@@ -321,7 +325,8 @@ fn restore(
         }
         interrupt.check()?;
         let failed = late::Failed::of(error.to_string(), &error);
-        return Err(Failure::Late(late::report(session, objects, &[failed], &[]), Vec::new()));
+        let report = late::report(session, objects, &[failed], &[]);
+        return Err(Failure::Late(report, Advice::default()));
     }
     for object in objects.iter().filter(|object| object.class == ObjectClass::Subscription) {
         observer.warn(&format!(
@@ -387,7 +392,7 @@ pub fn is_wanted(statement: &Statement, options: &Options) -> bool {
 /// needs another, they are tried again on that.
 pub fn create_whole(session: &mut Session, object: &SchemaObject, options: &Options) -> Result<()> {
     match try_whole(session, object, options) {
-        Err(error) if failure::is_of_search_path(&error) && !options.search_path.is_empty() => {
+        Err(error) if failure::is_of_undefined(&error) && !options.search_path.is_empty() => {
             options.search_path.during(session, |session| try_whole(session, object, options))
         }
         tried => tried,

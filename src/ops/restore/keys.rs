@@ -213,15 +213,26 @@ fn make_then_check(
     later: &SchemaObject,
     options: &Options,
 ) -> Result<()> {
-    full::create_whole(session, later, options)?;
-    let Some(table) = &object.part_of else { return Ok(()) };
-    let in_part = validates_in_part(&mut session.client, table, &object.name)?;
+    let Some(table) = &object.part_of else { return full::create_whole(session, object, options) };
+    // Nobody must see a key that is taken back: dropping it would ask for locks that nobody has planned.
+    session.execute("BEGIN")?;
+    let made = full::create(session, later, options)
+        .and_then(|()| validates_in_part(&mut session.client, table, &object.name));
+    match made {
+        Ok(false) => session.execute("COMMIT")?,
+        Ok(true) => {
+            session.execute("ROLLBACK")?;
+            return full::create_whole(session, object, options);
+        }
+        Err(error) => {
+            if !session.client.is_closed() {
+                session.execute("ROLLBACK")?;
+            }
+            return Err(error);
+        }
+    }
     let (table, key) = (quote_qualified(table), quote(&object.name));
     let undo = format!("ALTER TABLE ONLY {table} DROP CONSTRAINT {key}");
-    if in_part {
-        session.execute(&undo)?;
-        return full::create_whole(session, object, options);
-    }
     let check = format!("ALTER TABLE ONLY {table} VALIDATE CONSTRAINT {key}");
     session.run_single(&check, &format!("cannot create {object}")).map(drop).or_else(|error| {
         if !session.client.is_closed() {

@@ -230,9 +230,25 @@ fn by_locks_alone(objects: &[SchemaObject], failed: &[Failed]) -> bool {
     })
 }
 
+/// What helps against late failures, beside mending them by hand.
+#[derive(Default)]
+pub struct Advice {
+    /// For functions that did not find what they name.
+    pub lost: Option<String>,
+    /// Options for a restore without what failed.
+    pub flags: Vec<String>,
+}
+
+impl Advice {
+    /// Of these failures.
+    pub fn of(session: &Session, objects: &[SchemaObject], failed: &[Failed]) -> Self {
+        Self { lost: lost(session, objects, failed), flags: flags(objects, failed) }
+    }
+}
+
 /// Options that leave out what failed by itself, and so what needs that. Locks pass, and nobody is told to
 /// do without what guards his rows.
-pub fn flags(objects: &[SchemaObject], failed: &[Failed]) -> Vec<String> {
+fn flags(objects: &[SchemaObject], failed: &[Failed]) -> Vec<String> {
     let positions = positions(failed);
     let by_itself = |object: &SchemaObject| {
         object.class != ObjectClass::RowSecurity
@@ -266,10 +282,7 @@ pub fn report(
         true => error.of_kind(Kind::Locked).hint(format!(
             "only locks were in the way: restore again, which empties it first, when nobody else is in the database or with a longer --lock-timeout; or {BY_HAND}"
         )),
-        false => match lost(session, objects, failed) {
-            Some(why) => error.hint(format!("{why}; or mend and {BY_HAND}")),
-            None => error.hint(format!("mend and {BY_HAND}")),
-        },
+        false => error.hint(format!("mend and {BY_HAND}")),
     }
 }
 

@@ -2,7 +2,7 @@
 //! built without, an owner that PostgreSQL does not allow for it any more.
 
 use super::{Options, full, late};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::model::schema::{ObjectClass, Purpose, SchemaObject, Statement};
 use crate::pg::session::Session;
 
@@ -17,16 +17,55 @@ pub fn create(
     options: &Options,
 ) -> Result<Vec<String>> {
     let Err(error) = full::create_whole(session, object, options) else { return Ok(Vec::new()) };
-    if session.client.is_closed() || is_costly(object) || divided(object).1.is_empty() {
+    if passes(session, &error) || is_costly(object) || divided(object).1.is_empty() {
         return Err(error);
     }
     full::in_transaction(session, |session| create_within(session, object, options))
 }
 
+/// Makes an object whose failure ends the restore, so that it needs no transaction of its own: a table costs
+/// no more round trips than it has statements. Gives what the server refuses of its adornments.
+///
+/// # Errors
+/// As of [`create`].
+pub fn create_required(
+    session: &mut Session,
+    object: &SchemaObject,
+    options: &Options,
+) -> Result<Vec<String>> {
+    let (rest, adornments) = divided(object);
+    if adornments.is_empty() {
+        return full::create(session, object, options).map(|()| Vec::new());
+    }
+    full::create(session, &with(object, rest), options)?;
+    let mut refused = Vec::new();
+    for statement in adornments {
+        let what = short(&statement);
+        match full::create(session, &with(object, vec![statement]), options) {
+            Err(error) if passes(session, &error) => return Err(error),
+            Err(error) => refused.push(format!("{object}: {what}: {}", late::reason(&error))),
+            Ok(()) => {}
+        }
+    }
+    Ok(refused)
+}
+
+fn with(object: &SchemaObject, statements: Vec<Statement>) -> SchemaObject {
+    SchemaObject { statements, ..object.clone() }
+}
+
+/// Whether a failure is of the moment: a lost connection, a lock, a signal.
+fn passes(session: &Session, error: &Error) -> bool {
+    session.client.is_closed() || matches!(error.kind(), Kind::Locked | Kind::Interrupted(_))
+}
+
 /// What may have taken long until it failed, and not for a comment.
 fn is_costly(object: &SchemaObject) -> bool {
-    use ObjectClass::{Exclusion, ForeignKey, Index, PrimaryKey, Unique};
-    matches!(object.class, Index | PrimaryKey | Unique | Exclusion | ForeignKey)
+    use ObjectClass::{Exclusion, ForeignKey, Index, MaterializedViewData, PrimaryKey, Unique};
+    matches!(
+        object.class,
+        Index | PrimaryKey | Unique | Exclusion | ForeignKey | MaterializedViewData
+    )
 }
 
 /// The same within a transaction.
@@ -38,15 +77,16 @@ pub fn create_within(
     object: &SchemaObject,
     options: &Options,
 ) -> Result<Vec<String>> {
-    let with = |statements: Vec<Statement>| SchemaObject { statements, ..object.clone() };
     let (rest, adornments) = divided(object);
-    full::create(session, &with(rest), options)?;
+    full::create(session, &with(object, rest), options)?;
     let mut refused = Vec::new();
     for statement in adornments {
         let what = short(&statement);
         session.execute("SAVEPOINT before_adornment")?;
-        let Err(error) = full::create(session, &with(vec![statement]), options) else { continue };
-        if session.client.is_closed() {
+        let Err(error) = full::create(session, &with(object, vec![statement]), options) else {
+            continue;
+        };
+        if passes(session, &error) {
             return Err(error);
         }
         session.execute("ROLLBACK TO SAVEPOINT before_adornment")?;

@@ -2,6 +2,7 @@
 //! the target's name in one transaction. There is no moment of half a database.
 
 use super::full::{self, Failure};
+use super::late::Advice;
 use super::origin::Origin;
 use super::{Options, Summary, adapt, finish, revisions, roles, tell_target};
 use crate::error::{Error, Kind, Result};
@@ -84,7 +85,7 @@ pub fn run(
     let mut summary = match restored {
         Ok(summary) => summary,
         // The rows are there and proved: they are worth more than a clean table of databases.
-        Err(Failure::Late(error, flags)) => {
+        Err(Failure::Late(error, advice)) => {
             return Err(beside(
                 interrupt.reason(error),
                 &staged,
@@ -92,7 +93,7 @@ pub fn run(
                     "the restored database is \"{staged}\"; create there what is missing, DROP SCHEMA pgark_restore_unfinished CASCADE in it, and then {}",
                     rename_by_hand(&target, &staged, &kept, replaced.is_some())
                 ),
-                &flags,
+                &advice,
             ));
         }
         Err(Failure::Early(error)) => {
@@ -144,7 +145,7 @@ pub fn run(
                 "the restored and proved database is \"{staged}\"; when nobody is connected, {}",
                 rename_by_hand(&target, &staged, &kept, replaced.is_some())
             ),
-            &[],
+            &Advice::default(),
         )
     })?;
     summary.kept_as = replaced.map(|_| kept);
@@ -229,18 +230,19 @@ fn rename_by_hand(target: &str, staged: &str, kept: &str, exists: bool) -> Strin
 
 /// The failure of a restore that leaves the new database. It is never one that passes by itself: each
 /// further try would leave one more.
-fn beside(error: Error, staged: &str, mended: String, flags: &[String]) -> Error {
+fn beside(error: Error, staged: &str, mended: String, advice: &Advice) -> Error {
     let error = match error.kind() {
         Kind::Locked => error.of_kind(Kind::Failed),
         _ => error,
     };
     let staged = quote(staged);
-    let without = match flags {
+    let without = match advice.flags.as_slice() {
         [] => String::new(),
         flags => format!(" (perhaps with {})", flags.join(" ")),
     };
+    let lost = advice.lost.as_ref().map(|lost| format!("{lost}; or ")).unwrap_or_default();
     error.hint(format!(
-        "{mended}; or DROP DATABASE {staged} before another try{without}, which makes a new one"
+        "{lost}{mended}; or DROP DATABASE {staged} before another try{without}, which makes a new one"
     ))
 }
 

@@ -37,7 +37,11 @@ pub(crate) fn delta(
         None => true,
         Some(grantable) => grant.grantable && !grantable,
     };
-    let lent = lent(owner, wanted, wanted.iter().filter(missing));
+    // Whoever may give on the whole table may give on its columns: that is not in their lists.
+    let lent = match column {
+        None => lent(owner, wanted, wanted.iter().filter(missing)),
+        Some(_) => Vec::new(),
+    };
     for grant in &lent {
         Step::push(&mut steps, "GRANT", "TO", WITH_OPTION, grant);
     }

@@ -262,7 +262,7 @@ impl Constraints {
     }
 
     /// A name for a NOT NULL that has none, where the one that 18 would choose is another constraint's.
-    fn room_for_not_null(&self, table: &Relation, column: &Column) -> Option<String> {
+    pub fn room_for_not_null(&self, table: &Relation, column: &Column) -> Option<String> {
         let usual = format!("{}_{}_not_null", table.name.name, column.name);
         let is_taken = |name: &str| self.of_table(table.oid).any(|own| own.name == name);
         if !is_taken(&usual) {
@@ -274,11 +274,7 @@ impl Constraints {
     /// The NOT NULL of a column, as far as `CREATE TABLE` says it.
     pub fn not_null(&self, table: &Relation, column: &Column) -> NotNull<'_> {
         if !self.names_not_null {
-            return match column.not_null.then(|| self.room_for_not_null(table, column)) {
-                None => NotNull::Unsaid,
-                Some(None) => NotNull::Plain,
-                Some(Some(name)) => NotNull::Named { name: name.into(), rest: "" },
-            };
+            return if column.not_null { NotNull::Plain } else { NotNull::Unsaid };
         }
         let found = self.not_null_of(table.oid, column);
         match found.filter(|constraint| constraint.validated && constraint.is_stated(table)) {

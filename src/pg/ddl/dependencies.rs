@@ -4,6 +4,7 @@ use super::collection::{Key, PG_CLASS, PG_COLLATION, PG_REWRITE, PG_TYPE};
 use super::rows;
 use crate::error::Result;
 use crate::pg::client::Client;
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 /// One dependency.
@@ -30,6 +31,14 @@ pub(super) struct Graph {
     /// The CHECKs of domains. Those that are no part of its definition are refused once a column holds the
     /// domain in an array or a row.
     checks: HashMap<Key, Vec<Key>>,
+    uses: OnceCell<Uses>,
+}
+
+#[derive(Default)]
+struct Uses {
+    of_type: HashMap<Key, Vec<Key>>,
+    /// The rowtypes of tables.
+    row_of: HashMap<Key, Key>,
 }
 
 impl Graph {
@@ -120,19 +129,35 @@ impl Graph {
         self.edges.get(&key).map_or(&[], Vec::as_slice)
     }
 
-    /// What needs `key`.
-    fn needing(&self, key: Key) -> impl Iterator<Item = Key> {
-        let needs = move |edges: &Vec<Edge>| edges.iter().any(|edge| edge.to == key);
-        self.edges.iter().filter(move |(_, edges)| needs(edges)).map(|(from, _)| *from)
+    /// What needs types and what stands for rows, turned round; it is seldom asked for.
+    fn uses(&self) -> &Uses {
+        self.uses.get_or_init(|| {
+            let mut uses = Uses::default();
+            for (from, edges) in &self.edges {
+                for edge in edges.iter().filter(|edge| edge.to.catalog == PG_TYPE) {
+                    uses.of_type.entry(edge.to).or_default().push(*from);
+                }
+            }
+            for (row, of) in self.stands_for.iter().filter(|(_, of)| of.catalog == PG_CLASS) {
+                uses.row_of.insert(*of, *row);
+            }
+            uses
+        })
+    }
+
+    /// What needs a type.
+    fn needing(&self, type_: Key) -> impl Iterator<Item = Key> {
+        self.uses().of_type.get(&type_).into_iter().flatten().copied()
     }
 
     /// Whether columns hold the values of a type by themselves alone, and never in an array, a range or a
     /// row; `is_table` tells tables from composite types.
     pub fn is_held_plainly(&self, key: Key, is_table: impl Fn(Key) -> bool) -> bool {
-        let rows_of = |table: Key| self.stands_for.iter().filter(move |(_, real)| **real == table);
+        let row_is_held =
+            |table: Key| self.uses().row_of.get(&table).is_some_and(|row| self.is_in_columns(*row));
         self.needing(key).all(|user| match user.catalog {
             PG_TYPE => self.stands_for(user) == Some(key) && !self.is_in_columns(user),
-            PG_CLASS => is_table(user) && rows_of(user).all(|(row, _)| !self.is_in_columns(*row)),
+            PG_CLASS => is_table(user) && !row_is_held(user),
             _ => true,
         })
     }

@@ -44,6 +44,11 @@ pub(super) fn collect(
         _ => statements.push(added),
     }
     let mut draft = draft(ObjectClass::ForeignKey, table, constraint, statements).after_data();
+    if !constraint.enforced && table.kind == 'p' {
+        for key in others().filter(|key| key.enforced) {
+            draft = draft.needs(key.key());
+        }
+    }
     // A partitioned unique index is valid, and can be referred to, when all below are attached.
     for below in relations.descendants(constraint.index) {
         draft = draft.needs(Key::index_attach(below.oid));

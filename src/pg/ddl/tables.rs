@@ -120,6 +120,12 @@ impl Source<'_> {
             NotNull::Plain if !table.is_partition && self.is_not_null_above(table, column) => {
                 NotNull::Unsaid
             }
+            NotNull::Plain if is_printed(table, column) => {
+                match self.constraints.room_for_not_null(table, column) {
+                    Some(name) => NotNull::Named { name: name.into(), rest: "" },
+                    None => NotNull::Plain,
+                }
+            }
             said => said,
         }
     }

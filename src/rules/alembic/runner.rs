@@ -216,7 +216,7 @@ mod tests {
         let schema = Schema {
             major: 15,
             objects: vec![object],
-            described: true,
+            described: Some(1),
             not_carried: Vec::new(),
             whole: true,
         };
