@@ -158,9 +158,10 @@ fn collect_domain(
         .iter()
         .find(|constraint| constraint.kind == 'n')
         .map(|constraint| ("yes", Some(constraint.name.clone())));
-    let (inline, separate): (Vec<&Constraint>, Vec<&Constraint>) =
-        own.into_iter().partition(|constraint| place(constraint) == Place::Definition);
-    for constraint in &inline {
+    let placed = own.into_iter().map(|constraint| (constraint, place(constraint)));
+    let (inline, separate): (Vec<_>, Vec<_>) =
+        placed.partition(|(_, place)| *place == Place::Definition);
+    for (constraint, _) in &inline {
         let constraint_name = ident::quote(&constraint.name);
         sql.push_str(&format!(" CONSTRAINT {constraint_name} {}", constraint.definition));
     }
@@ -173,7 +174,7 @@ fn collect_domain(
         .set_some(Property::NotNull, not_null.as_ref().map(|(what, _)| *what))
         .set_some(Property::NotNullName, not_null.and_then(|(_, name)| name));
     out.commentable(key, index, format!("DOMAIN {quoted}"));
-    for constraint in inline {
+    for (constraint, _) in inline {
         out.claim(constraint.key(), index)?;
         if constraint.kind != 'n' {
             let of = Address::part(ObjectClass::DomainConstraint, name, constraint.name.as_str());
@@ -182,7 +183,7 @@ fn collect_domain(
         }
         out.commentable(constraint.key(), index, comment_target(constraint, &quoted));
     }
-    for constraint in separate {
+    for (constraint, place) in separate {
         let mut draft =
             Draft::new(ObjectClass::DomainConstraint, Some(&name.schema), &constraint.name)
                 .part_of(name.clone())
@@ -192,7 +193,7 @@ fn collect_domain(
                     constraint.definition
                 ))
                 .needs(key);
-        let is_late = place(constraint) == Place::AfterRows;
+        let is_late = place == Place::AfterRows;
         if is_late {
             draft = draft.after_data();
         }

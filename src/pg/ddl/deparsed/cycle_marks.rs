@@ -47,15 +47,13 @@ fn after(text: &str, from: usize, word: &str) -> Option<usize> {
 
 /// A constant with its type in front of it, where it has one.
 fn as_literal(constant: &str) -> String {
-    let end = string(constant).unwrap_or_else(|| constant.find("::").unwrap_or(constant.len()));
-    match constant[end..].strip_prefix("::") {
-        // What is unknown there has the type of the other mark.
-        Some(_) if constant.starts_with("NULL") => String::from("NULL"),
-        Some(type_sql) if string(constant).is_some() => {
-            format!("{type_sql} {}", &constant[..end])
-        }
-        _ => constant.to_owned(),
+    // What is unknown there has the type of the other mark.
+    if constant.starts_with("NULL::") {
+        return String::from("NULL");
     }
+    let literal = string(constant).map(|end| constant.split_at(end));
+    let typed = literal.and_then(|(literal, rest)| Some((literal, rest.strip_prefix("::")?)));
+    typed.map_or_else(|| constant.to_owned(), |(literal, type_sql)| format!("{type_sql} {literal}"))
 }
 
 #[cfg(test)]
